@@ -1,0 +1,108 @@
+"""Meta-trains an optimizer: python bin/train.py --problem=mnist
+
+An LSTM learns to optimize a family of functions by gradient descent (Andrychowicz et al. 2016).
+The run directory gets the config, TensorBoard event files, checkpoints to resume from, and under
+best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances.
+Ctrl-C stops cleanly; --resume goes on.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import time  # noqa: E402
+from typing import Sequence  # noqa: E402
+
+from l2l_tf import checkpoint  # noqa: E402
+from l2l_tf import command_line  # noqa: E402
+from l2l_tf import evaluation  # noqa: E402
+from l2l_tf import meta_training  # noqa: E402
+from l2l_tf import optimizers  # noqa: E402
+from l2l_tf import summaries  # noqa: E402
+from l2l_tf import training_run  # noqa: E402
+from problems import DataError  # noqa: E402
+from problems.base import make_seeds  # noqa: E402
+from problems.base import Stream  # noqa: E402
+
+
+def make_flags() -> command_line.Flags:
+  """The flags of this program."""
+  flags = command_line.Flags(__doc__)
+  flags.add(str, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
+  flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
+  flags.add(int, "test_runs", 20, "fresh instances for the table at the end")
+  command_line.add_experiment(flags)
+  return flags
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = make_flags().parse(argv)
+  if flags.test_runs < 2:
+    raise command_line.UsageError(f"--test_runs must be at least 2, got {flags.test_runs}.")
+  run = _open_run(flags)
+  training = run.experiment.training
+  print(f"Data: {run.data}")
+  print(f"Run directory: {run.directory}   watch it: tensorboard --logdir {run.directory}")
+  rate, rival_curve = run.tune_rival()
+  print(f"Adam's best of {len(evaluation.LEARNING_RATES)} learning rates: {rate:.3g}", flush=True)
+  try:
+    run.train(rival_curve)
+  except training_run.Interrupted as stop:
+    print(f"Stopped by {stop}. Everything is saved; go on with\n  {_resume_command(run)}")
+    return 128 + stop.signum
+  except meta_training.Diverged as error:
+    kept = f" The best so far is in {run.best_directory}." if _has_best(run) else ""
+    raise training_run.RunError(f"{error}{kept}") from error
+  if not _has_best(run):
+    raise training_run.RunError("No epoch had a finite validation loss; nothing was kept.")
+  _report(run, rate, flags.test_runs)
+  print(f"Trained {training.num_epochs} epochs at most; best {run.trainer.progress.best_epoch}.")
+  print(f"  optimizer     {run.best_directory}")
+  print(f"  TensorBoard   tensorboard --logdir {run.directory}")
+  return 0
+
+
+def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
+  if not flags.resume:
+    directory = flags.run_dir or os.path.join("runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    return training_run.TrainingRun(directory, command_line.experiment(flags), resume=False)
+  if not flags.run_dir:
+    raise command_line.UsageError("--resume needs the --run_dir to continue.")
+  others = set(flags.given()) - {"resume", "run_dir", "test_runs"}
+  if others:
+    raise command_line.UsageError(
+      f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."
+    )
+  return training_run.TrainingRun.resume(flags.run_dir)
+
+
+def _resume_command(run: training_run.TrainingRun) -> str:
+  return f"python bin/train.py --resume --run_dir={run.directory}"
+
+
+def _has_best(run: training_run.TrainingRun) -> bool:
+  return run.trainer.progress.best_epoch > 0
+
+
+def _report(run: training_run.TrainingRun, rate: float, test_runs: int):
+  """Prints the table of fresh instances, and draws its curves."""
+  steps = run.experiment.training.num_steps
+  seeds = make_seeds(run.experiment.training.seed, Stream.TEST, count=test_runs)
+  rows = {"learned": run.trainer.optimizer, f"Adam, learning rate {rate:.3g}": optimizers.Adam(rate)}
+  curves = {n: evaluation.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
+  print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
+  print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")
+  for name, losses in curves.items():
+    mean = evaluation.interval(losses[:, 1:].mean(axis=1))
+    final = evaluation.interval(evaluation.final_losses(losses))
+    print(f"  {name:32}{mean!s:>20}{final!s:>20}")
+  print(f"mean loss: of steps 1-{steps}; final loss: of the last {evaluation.FINAL_STEPS}\n")
+  figure = summaries.learning_curves({n: c.mean(axis=0) for n, c in curves.items()})
+  path = os.path.join(run.directory, "learning_curves.png")
+  checkpoint.write_aside(path, summaries.png(figure))
+  print(f"  curves        {path}")
+
+
+if __name__ == "__main__":
+  command_line.run(main, (training_run.RunError, checkpoint.CheckpointError, DataError))

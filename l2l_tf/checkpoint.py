@@ -1,0 +1,186 @@
+"""Trained optimizers as files to share, and checkpoints to resume from.
+
+A trained optimizer is a directory with `config.json` and `optimizer.safetensors` (docs/format.md).
+Files are written aside and then renamed, so a reader never sees half of one.
+"""
+
+import hashlib
+import json
+import os
+from typing import Any
+
+from absl import logging
+import numpy as np
+import safetensors
+import safetensors.numpy
+import tensorflow as tf
+
+from l2l_tf import optimizers
+from l2l_tf import preprocessing
+from l2l_tf.optimizers import Optimizer
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "optimizer.safetensors"
+FORMAT = 1
+MAX_FILE_BYTES = 64 * 2**20  # no optimizer of ours comes near
+
+
+class CheckpointError(RuntimeError):
+  """A file is missing, damaged, or not ours; the message says which and what to do."""
+
+
+def write_aside(path: str, content: bytes):
+  """Writes a file so that `path` holds the old content or the new one, never a part."""
+  aside = f"{path}.tmp"
+  with open(aside, "wb") as file:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(aside, path)
+
+
+def write_json(path: str, value: Any):
+  """Writes `value` as indented JSON; numbers that JSON lacks (NaN, inf) are an error."""
+  write_aside(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: str) -> Any:
+  """Reads a JSON file.
+
+  Raises:
+    CheckpointError: if it is missing, enormous or no JSON.
+  """
+  try:
+    if os.path.getsize(path) > MAX_FILE_BYTES:
+      raise CheckpointError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is not one of ours.")
+    with open(path, encoding="utf-8") as file:
+      return json.load(file)
+  except OSError as error:
+    raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+  except (ValueError, RecursionError) as error:
+    raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
+
+
+def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
+  """Saves a learned optimizer.
+
+  Args:
+    directory: made if it is not there; an older optimizer in it is replaced.
+    optimizer: one of `optimizers.LEARNED`.
+    about: JSON types that describe how it was trained; kept under "about".
+  """
+  os.makedirs(directory, exist_ok=True)
+  weights = safetensors.numpy.save({name: v.numpy() for name, v in _named_phi(optimizer).items()})
+  config = {
+    "format": FORMAT,
+    "optimizer": optimizer.config(),
+    "sha256": hashlib.sha256(weights).hexdigest(),
+    "about": about,
+  }
+  write_aside(os.path.join(directory, WEIGHTS_FILE), weights)
+  write_json(os.path.join(directory, CONFIG_FILE), config)
+
+
+def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
+  """Loads a learned optimizer and what `about` says of it.
+
+  Raises:
+    CheckpointError: if the directory holds no optimizer, or one that is damaged or foreign.
+  """
+  if not os.path.isdir(directory):
+    raise CheckpointError(f"There is no directory {directory}.")
+  config = read_json(os.path.join(directory, CONFIG_FILE))
+  path = os.path.join(directory, WEIGHTS_FILE)
+  if not isinstance(config, dict) or config.get("format") != FORMAT:
+    raise CheckpointError(
+      f"{os.path.join(directory, CONFIG_FILE)} does not describe an optimizer of format {FORMAT};"
+      " name a directory such as runs/NAME/best."
+    )
+  try:
+    if os.path.getsize(path) > MAX_FILE_BYTES:
+      raise CheckpointError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is not one of ours.")
+    with open(path, "rb") as file:
+      content = file.read()
+  except OSError as error:
+    raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+  if hashlib.sha256(content).hexdigest() != config.get("sha256"):
+    raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}.")
+  try:
+    weights = safetensors.numpy.load(content)
+    optimizer = optimizer_from_config(config.get("optimizer"))
+  except (safetensors.SafetensorError, ValueError) as error:
+    raise CheckpointError(f"{directory} holds no optimizer of ours: {error}") from error
+  _assign(_named_phi(optimizer), weights, path)
+  return optimizer, config.get("about") or {}
+
+
+def optimizer_from_config(config: Any) -> Optimizer:
+  """Builds a learned optimizer, its phi untrained, from what its `config()` returned.
+
+  Raises:
+    ValueError: for an unknown kind, option or value.
+  """
+  if not isinstance(config, dict):
+    raise ValueError(f"An optimizer's config must be an object, got {type(config).__name__}.")
+  options = dict(config)
+  kind = options.pop("kind", None)
+  if kind not in optimizers.LEARNED:
+    known = ", ".join(optimizers.LEARNED)
+    raise ValueError(f"Unknown kind of optimizer {kind!r}; known: {known}.")
+  if "preprocessing" in options:
+    options["preprocessing"] = preprocessing.from_config(options["preprocessing"])
+  try:
+    return optimizers.LEARNED[kind](**options)
+  except TypeError as error:
+    raise ValueError(f"Bad options for the optimizer {kind!r}: {error}.") from error
+
+
+def _named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:
+  """Names like "lstm_1/w_gates", without the module's own name and the ":0"."""
+  prefix = optimizer.name + "/"
+  return {v.name.removeprefix(prefix).split(":")[0]: v for v in optimizer.trainable_variables}
+
+
+def _assign(variables: dict[str, tf.Variable], weights: dict[str, np.ndarray], path: str):
+  expected = {name: (tuple(v.shape), v.dtype.as_numpy_dtype) for name, v in variables.items()}
+  received = {name: (w.shape, w.dtype.type) for name, w in weights.items()}
+  if expected != received:
+    raise CheckpointError(f"{path} holds {received}, but its config calls for {expected}.")
+  if not all(np.isfinite(w).all() for w in weights.values()):
+    raise CheckpointError(f"{path} holds weights that are not finite.")
+  for name, variable in variables.items():
+    variable.assign(weights[name])
+
+
+class TrainingCheckpoint:
+  """The checkpoints of a running meta-training: any trackables and one JSON text."""
+
+  def __init__(self, directory: str, trackables: dict[str, Any], max_to_keep: int = 2):
+    self._text = tf.Variable("", dtype=tf.string, trainable=False)
+    self._checkpoint = tf.train.Checkpoint(text=self._text, **trackables)
+    self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep)
+
+  def save(self, text: str, number: int):
+    """Saves everything under `number`, which must grow from save to save."""
+    self._text.assign(text)
+    self._manager.save(number)
+
+  def restore(self) -> str:
+    """Restores the newest checkpoint and returns its text.
+
+    Raises:
+      CheckpointError: if there is none, or it cannot be read whole.
+    """
+    path = self._manager.latest_checkpoint
+    if path is None:
+      raise CheckpointError(f"There is no checkpoint in {self._manager.directory} to resume from.")
+    try:
+      self._checkpoint.restore(path).assert_consumed()
+    except (tf.errors.OpError, AssertionError, ValueError, KeyError) as error:
+      reason = str(error).strip().splitlines() or [type(error).__name__]
+      raise CheckpointError(
+        f"The checkpoint {path} is damaged or does not fit this training: {reason[0]} Delete its"
+        " files and its line in the file `checkpoint` beside them to resume from the one before."
+      ) from error
+    logging.info("Restored %s.", path)
+    return self._text.numpy().decode()

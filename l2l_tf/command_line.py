@@ -1,0 +1,165 @@
+"""Command lines made from option groups: every field becomes a flag, checked in one place."""
+
+import dataclasses
+from typing import Any, Callable, Optional, Sequence
+import sys
+
+from absl import flags
+
+from l2l_tf import experiments
+from l2l_tf.meta_training import Training
+from l2l_tf.options import Options
+
+
+class UsageError(Exception):
+  """The command line is wrong; the message says what was received and what is allowed."""
+
+
+class _IntTupleParser(flags.ArgumentParser):
+  """Parses "20,20"."""
+
+  syntactic_help = "integers separated by commas"
+
+  def parse(self, argument):
+    if isinstance(argument, tuple):
+      return argument
+    try:
+      return tuple(int(part) for part in argument.split(","))
+    except ValueError as error:
+      raise ValueError("integers separated by commas expected, like 20,20") from error
+
+
+class Flags:
+  """The flags of one program; knows which were given."""
+
+  def __init__(self, description: str):
+    self._description = description
+    self._values = flags.FlagValues()
+    self._groups: list[tuple[str, list[str]]] = []
+    self.group("General")
+    self.add(bool, "help", False, "show this help")
+
+  def group(self, title: str):
+    """Starts a group of flags in the help."""
+    self._groups.append((title, []))
+
+  def add(self, kind: Any, name: str, default: Any, text: str, choices: Optional[Sequence] = None):
+    """Adds a flag of type bool, int, float, str, Optional[str] or tuple[int, ...]."""
+    values = self._values
+    if kind is bool:
+      flags.DEFINE_bool(name, default, text, flag_values=values)
+    elif kind is int:
+      flags.DEFINE_integer(name, default, text, flag_values=values)
+    elif kind is float:
+      flags.DEFINE_float(name, default, text, flag_values=values)
+    elif kind == tuple[int, ...]:
+      flags.DEFINE(_IntTupleParser(), name, default, text, values, flags.ArgumentSerializer())
+    elif choices:
+      flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
+    else:
+      flags.DEFINE_string(name, default, text, flag_values=values)
+    self._groups[-1][1].append(name)
+
+  def add_options(self, kind: type[Options], default_text: str = ""):
+    """Adds a flag for each field that has none yet. Not given, it is None."""
+    for field in dataclasses.fields(kind):
+      if field.name not in self._values:
+        default = default_text or f"default {_text(field.default)}"
+        choices = field.metadata["choices"]
+        self.add(field.type, field.name, None, f"{field.metadata['help']}; {default}", choices)
+
+  def parse(self, argv: Sequence[str]) -> "Flags":
+    """Parses `argv`, program name first.
+
+    Raises:
+      UsageError: for an unknown flag, a value of the wrong type, or a positional argument.
+      SystemExit: after printing the help, if it was asked for.
+    """
+    try:
+      rest = self._values(list(argv))
+    except flags.Error as error:
+      raise UsageError(" ".join(str(error).split())) from error
+    if self._values.help:
+      print(self.help_text())
+      raise SystemExit(0)
+    if len(rest) > 1:
+      raise UsageError(f"Unexpected argument {rest[1]!r}; flags look like --problem=mnist.")
+    return self
+
+  def given(self) -> dict[str, Any]:
+    """Returns the flags that the command line sets."""
+    return {f: self._values[f].value for f in self._values if self._values[f].present}
+
+  def __getattr__(self, name: str) -> Any:
+    return self._values[name].value
+
+  def help_text(self) -> str:
+    lines = [self._description.strip()]
+    for title, names in self._groups:
+      lines += ["", f"{title}:"] if names else []
+      for name in names:
+        flag = self._values[name]
+        choices = getattr(flag.parser, "enum_values", None)
+        form = f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
+        lines.append(f"  {form}\n      {flag.help}")
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+  return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def add_experiment(flags_: Flags):
+  """Adds the flags that make an `Experiment`."""
+  flags_.group("Experiment (paper sections in parentheses)")
+  flags_.add(str, "problem", "mnist", "what the optimizer learns to optimize", experiments.PROBLEMS)
+  flags_.add(str, "optimizer", "lstm", "what is trained", experiments.OPTIMIZERS)
+  flags_.add(str, "preset", "quick", "quick: minutes on two cores; paper: hours", experiments.PRESETS)
+  for what, table in (("problem", experiments.PROBLEMS), ("optimizer", experiments.OPTIMIZERS)):
+    for name, kind in table.items():
+      flags_.group(f"With --{what}={name}")
+      flags_.add_options(kind)
+  flags_.group("Meta-training")
+  flags_.add_options(Training, "default: the preset's")
+
+
+def experiment(flags_: Flags) -> experiments.Experiment:
+  """Returns the preset with the given flags put in.
+
+  Raises:
+    UsageError: for a value out of bounds, or a flag that does not apply.
+  """
+  preset = experiments.PRESETS[flags_.preset][flags_.problem]
+  optimizer = preset.optimizer
+  if type(optimizer) is not experiments.OPTIMIZERS[flags_.optimizer]:
+    optimizer = experiments.OPTIMIZERS[flags_.optimizer]()
+  groups = {"problem": preset.problem, "optimizer": optimizer, "training": preset.training}
+  known = set()
+  for table in (experiments.PROBLEMS.values(), experiments.OPTIMIZERS.values(), [Training]):
+    known |= {field.name for kind in table for field in dataclasses.fields(kind)}
+  unused = {name: value for name, value in flags_.given().items() if name in known}
+  try:
+    for part, options in groups.items():
+      mine = {f.name: unused.pop(f.name) for f in dataclasses.fields(options) if f.name in unused}
+      groups[part] = dataclasses.replace(options, **mine)
+  except ValueError as error:
+    raise UsageError(f"--{error}") from error
+  if unused:
+    raise UsageError(
+      f"--{next(iter(unused))} does not apply to --problem={flags_.problem}"
+      f" --optimizer={flags_.optimizer}; see --help."
+    )
+  return experiments.Experiment(**groups)
+
+
+def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):
+  """Runs `main(sys.argv)`; an expected error becomes one line and exit status 2 or 1."""
+  try:
+    status = main(sys.argv)
+  except UsageError as error:
+    print(f"{sys.argv[0]}: {error} Run with --help for all flags.", file=sys.stderr)
+    status = 2
+  except errors as error:
+    print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+    status = 1
+  sys.exit(status)

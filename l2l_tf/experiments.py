@@ -1,0 +1,135 @@
+"""Experiments: a problem, an optimizer and every hyperparameter, with its source in the paper."""
+
+import dataclasses
+from typing import Any, Optional
+
+from l2l_tf import optimizers
+from l2l_tf import preprocessing as preprocessing_lib
+from l2l_tf.meta_training import Training
+from l2l_tf.optimizers import Optimizer
+from l2l_tf.options import Options
+from l2l_tf.options import option
+import problems
+
+
+@dataclasses.dataclass(frozen=True)
+class Mnist(Options):
+  """Training a small MLP on MNIST (section 3.2)."""
+
+  hidden: tuple[int, ...] = option((20,), "units of each hidden layer (section 3.2: 20)", 1)
+  activation: str = option("sigmoid", "of the hidden units (sigmoid)", choices=("sigmoid", "relu", "tanh"))
+  batch_size: int = option(128, "examples a minibatch (128)", minimum=1)
+  init_scale: float = option(0.01, "standard deviation of theta_0 (not given)", minimum=0.0)
+  data: str = option("auto", "where MNIST comes from", choices=problems.datasets.SOURCES)
+  data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
+
+  def build(self) -> tuple[problems.Problem, str]:
+    """Returns the problem and which data it uses."""
+    data = problems.load("mnist", "train", self.data, self.data_dir)
+    problem = problems.mlp(data, self.hidden, self.activation, self.batch_size, self.init_scale)
+    return problem, data.source
+
+
+@dataclasses.dataclass(frozen=True)
+class Quadratic(Options):
+  """Random quadratic functions (section 3.1)."""
+
+  dimensions: int = option(10, "of theta (section 3.1: 10)", minimum=1)
+  init_scale: float = option(1.0, "standard deviation of theta_0 (not given)", minimum=0.0)
+
+  def build(self) -> tuple[problems.Problem, str]:
+    return problems.quadratic(self.dimensions, self.init_scale), "generated"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bowl(Options):
+  """A convex toy that every working optimizer learns in seconds (not in the paper)."""
+
+  dimensions: int = option(10, "of theta", minimum=1)
+
+  def build(self) -> tuple[problems.Problem, str]:
+    return problems.bowl(self.dimensions), "generated"
+
+
+@dataclasses.dataclass(frozen=True)
+class LSTM(Options):
+  """The coordinatewise LSTM (section 2.1)."""
+
+  layer_sizes: tuple[int, ...] = option((20, 20), "units of each LSTM layer (section 3: 20,20)", 1, 1024)
+  preprocessing: str = option(
+    "log_and_sign", "of gradients: Appendix A, or a constant factor", choices=("log_and_sign", "rescale")
+  )
+  preprocessing_constant: float = option(10.0, "p of log_and_sign (10), or the factor", minimum=1e-6)
+  output_scale: float = option(0.1, "constant on the updates (section 3.2: 0.1)", minimum=1e-9)
+
+  def build(self, seed: int) -> Optimizer:
+    kind = preprocessing_lib.BY_NAME[self.preprocessing]
+    return optimizers.CoordinatewiseLSTM(
+      self.layer_sizes, kind(self.preprocessing_constant), self.output_scale, seed
+    )
+
+
+PROBLEMS = {"mnist": Mnist, "quadratic": Quadratic, "bowl": Bowl}
+OPTIMIZERS = {"lstm": LSTM}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """All of a meta-training: what the flags set, what `config.json` holds."""
+
+  problem: Options
+  optimizer: Options
+  training: Training
+
+  def to_dict(self) -> dict[str, Any]:
+    """Returns plain JSON types."""
+    return {
+      "problem": {"name": _name_of(self.problem, PROBLEMS), **self.problem.to_dict()},
+      "optimizer": {"name": _name_of(self.optimizer, OPTIMIZERS), **self.optimizer.to_dict()},
+      "training": self.training.to_dict(),
+    }
+
+  @classmethod
+  def from_dict(cls, values: dict[str, Any]) -> "Experiment":
+    """The inverse of `to_dict`.
+
+    Raises:
+      ValueError: for an unknown name or a value that is not allowed.
+    """
+    groups = ("problem", "optimizer", "training")
+    if not isinstance(values, dict) or sorted(values) != sorted(groups):
+      raise ValueError(f"An experiment has the parts {', '.join(groups)}, got {values!r:.200}.")
+    return cls(
+      _named(values["problem"], PROBLEMS, "problem"),
+      _named(values["optimizer"], OPTIMIZERS, "optimizer"),
+      Training.from_dict(values["training"]),
+    )
+
+
+def _name_of(options: Options, table: dict[str, type[Options]]) -> str:
+  return next(name for name, kind in table.items() if type(options) is kind)
+
+
+def _named(values: Any, table: dict[str, type[Options]], what: str) -> Options:
+  name = values.get("name") if isinstance(values, dict) else None
+  if name not in table:
+    raise ValueError(f"Unknown {what} {name!r}; known: {', '.join(table)}.")
+  return table[name].from_dict({k: v for k, v in values.items() if k != "name"})
+
+
+_PLAIN = LSTM(preprocessing="rescale", preprocessing_constant=1.0, output_scale=1.0)  # section 3.1
+_MANY = Training(num_tasks=64, episodes_per_epoch=20, validation_runs=500, learning_rate=3e-3)
+
+PRESETS = {
+  "quick": {
+    "mnist": Experiment(Mnist(), LSTM(), Training(num_epochs=15, learning_rate=3e-3)),
+    "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_MANY, num_epochs=20)),
+    "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=5)),
+  },
+  "paper": {
+    "mnist": Experiment(Mnist(), LSTM(), Training(num_epochs=500)),
+    "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_MANY, num_epochs=100)),
+    "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=20)),
+  },
+}
+"""Complete experiments by preset and problem: quick takes minutes on two cores, paper hours."""

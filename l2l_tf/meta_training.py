@@ -1,0 +1,269 @@
+"""Training an optimizer by gradient descent: truncated backpropagation and Adam on phi (section 2).
+
+`MetaTrainer.step` takes one meta-step: a window of the optimizee's trajectory, and Adam's update of
+phi. An episode is one trajectory of `num_steps`; an epoch is `episodes_per_epoch` of them, after
+which phi is frozen and validated on held-out instances, and kept if it is the best so far.
+"""
+
+import dataclasses
+import json
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from l2l_tf import unroll
+from l2l_tf.optimizers import Adam
+from l2l_tf.optimizers import Optimizer
+from l2l_tf.options import Options
+from l2l_tf.options import option
+from problems.base import make_seeds
+from problems.base import Problem
+from problems.base import Stream
+
+FINAL_STEPS = 10  # the final loss of a trajectory is the mean of its last ten
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(Options):
+  """How phi is trained."""
+
+  num_steps: int = option(100, "optimization steps an episode (section 3: 100)", minimum=1)
+  unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", minimum=1)
+  num_tasks: int = option(1, "instances optimized side by side, averaged in the meta-loss", 1)
+  num_epochs: int = option(100, "epochs at most", minimum=1)
+  episodes_per_epoch: int = option(20, "episodes between two validations", minimum=1)
+  learning_rate: float = option(1e-3, "of Adam on phi; found by random search in the paper", 0.0)
+  final_learning_rate: float = option(1e-4, "reached along a cosine at the last epoch", 0.0)
+  max_gradient_norm: float = option(1.0, "clip the meta-gradient to this norm; 0: never", 0.0)
+  second_derivatives: bool = option(False, "keep the dashed edges of Figure 2 (slow)")
+  validation_runs: int = option(10, "held-out instances that rate phi after an epoch", 1)
+  patience: int = option(0, "stop after so many epochs without a better phi; 0: never", 0)
+  max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", minimum=1)
+  seed: int = option(0, "of phi and of all instances", minimum=0, maximum=2**31 - 1)
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.num_steps % self.unroll_length:
+      raise ValueError(
+        f"num_steps must be a multiple of unroll_length, got {self.num_steps} and"
+        f" {self.unroll_length}."
+      )
+
+  @property
+  def windows(self) -> int:
+    """Meta-steps an episode."""
+    return self.num_steps // self.unroll_length
+
+  @property
+  def steps_per_epoch(self) -> int:
+    """Meta-steps an epoch."""
+    return self.windows * self.episodes_per_epoch
+
+
+class Diverged(RuntimeError):
+  """Too many meta-steps in a row were not finite."""
+
+
+class StepReport(NamedTuple):
+  """What one meta-step did."""
+
+  loss: float  # mean of f over the window and the instances
+  gradient_norm: float  # of the meta-gradient, before clipping
+  finite: bool  # whether phi was updated
+
+
+@dataclasses.dataclass
+class Progress:
+  """Where training stands; plain JSON types, saved with every checkpoint."""
+
+  epoch: int = 0  # epochs completed
+  episode: int = 0  # episodes begun in this epoch
+  window: int = 0  # windows done in the episode
+  bad_steps: int = 0  # skipped meta-steps, all together
+  bad_in_a_row: int = 0
+  sum_loss: float = 0.0  # over this epoch's finite meta-steps
+  sum_norm: float = 0.0
+  finite_steps: int = 0
+  best_loss: float = math.inf  # the best final validation loss
+  best_epoch: int = 0
+  history: list = dataclasses.field(default_factory=list)  # a row an epoch
+
+  @classmethod
+  def from_json(cls, text: str) -> "Progress":
+    return cls(**json.loads(text))
+
+  def to_json(self) -> str:
+    return json.dumps(dataclasses.asdict(self))
+
+
+class MetaTrainer:
+  """Trains the variables phi of `optimizer` on `problem`."""
+
+  def __init__(self, problem: Problem, optimizer: Optimizer, config: Training):
+    self.problem = problem
+    self.optimizer = optimizer
+    self.config = config
+    self.progress = Progress()
+    self.phi = optimizer.trainable_variables
+    self.best = [tf.Variable(v, trainable=False) for v in self.phi]
+    meta_state = Adam(0.0).initial_state(_with_tasks_axis(self.phi))
+    self.meta_state = tf.nest.map_structure(_variable, meta_state)
+    self._start = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds)[0])
+    self._meta_step = tf.function(self._build_meta_step)
+    self._rollout = tf.function(
+      lambda seeds: unroll.rollout(problem, optimizer, seeds, config.num_steps)
+    )
+    # A checkpoint restores into variables, so the carry has some before there is a first episode.
+    self._carry = tf.nest.map_structure(_variable, self._start(self._episode_seeds()))
+
+  def trackables(self) -> dict[str, Any]:
+    """What a checkpoint of this training holds beside its `progress`."""
+    return {
+      "optimizer": self.optimizer,
+      "best": self.best,
+      "meta_state": tf.nest.flatten(self.meta_state),
+      "carry": tf.nest.flatten(self._carry),
+    }
+
+  @property
+  def done(self) -> bool:
+    """Whether the last epoch is over, or patience is at its end."""
+    stale = self.progress.epoch - self.progress.best_epoch
+    return self.progress.epoch >= self.config.num_epochs or 0 < self.config.patience <= stale
+
+  @property
+  def epoch_complete(self) -> bool:
+    """Whether all meta-steps of the epoch are taken, and `end_epoch` is due."""
+    at_last = self.progress.episode == self.config.episodes_per_epoch
+    return at_last and self.progress.window == self.config.windows
+
+  @property
+  def meta_steps(self) -> int:
+    """Meta-steps begun since the start of training, abandoned windows of bad episodes included."""
+    p = self.progress
+    in_epoch = max(p.episode - 1, 0) * self.config.windows + p.window
+    return p.epoch * self.config.steps_per_epoch + in_epoch
+
+  def learning_rate(self) -> float:
+    """Adam's learning rate of this meta-step, on a cosine from first to final."""
+    config = self.config
+    done = self.meta_steps / (config.num_epochs * config.steps_per_epoch)
+    weight = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    return config.final_learning_rate + weight * (config.learning_rate - config.final_learning_rate)
+
+  def step(self) -> StepReport:
+    """Takes the next meta-step of the epoch.
+
+    A step whose loss or gradient is not finite leaves phi as it was, is counted, and ends its
+    episode.
+
+    Raises:
+      Diverged: after `max_bad_steps` of them in a row.
+    """
+    progress = self.progress
+    if progress.episode == 0 or progress.window == self.config.windows:
+      progress.episode += 1
+      progress.window = 0
+      self._set_carry(self._start(self._episode_seeds()))
+    carry = tf.nest.map_structure(tf.convert_to_tensor, self._carry)
+    carry, loss, norm, finite = self._meta_step(carry, tf.constant(self.learning_rate()))
+    report = StepReport(float(loss), float(norm), bool(finite))
+    if report.finite:
+      self._set_carry(carry)
+      progress.window += 1
+      progress.bad_in_a_row = 0
+      progress.sum_loss += report.loss
+      progress.sum_norm += report.gradient_norm
+      progress.finite_steps += 1
+    else:
+      progress.window = self.config.windows
+      progress.bad_steps += 1
+      progress.bad_in_a_row += 1
+      if progress.bad_in_a_row >= self.config.max_bad_steps:
+        raise Diverged(
+          f"{progress.bad_in_a_row} meta-steps in a row had a loss or gradient that is not finite"
+          f" (the last: loss {report.loss}, gradient norm {report.gradient_norm}). Try a smaller"
+          " --learning_rate or --output_scale."
+        )
+    return report
+
+  def end_epoch(self) -> dict[str, Any]:
+    """Validates phi, keeps it if it is the best, and returns the epoch's row of the history."""
+    progress = self.progress
+    curve, final = self.validate()
+    progress.epoch += 1
+    improved = final < progress.best_loss
+    if improved:
+      progress.best_loss, progress.best_epoch = final, progress.epoch
+      for best, value in zip(self.best, self.phi):
+        best.assign(value)
+    count = max(progress.finite_steps, 1)
+    row = {
+      "epoch": progress.epoch,
+      "meta_loss": progress.sum_loss / count if progress.finite_steps else math.nan,
+      "gradient_norm": progress.sum_norm / count if progress.finite_steps else math.nan,
+      "validation_final_loss": final,
+      "validation_mean_loss": float(np.mean(curve[1:])),
+      "bad_steps": progress.bad_steps,
+    }
+    progress.history.append(row)
+    progress.episode = progress.window = progress.finite_steps = 0
+    progress.sum_loss = progress.sum_norm = 0.0
+    return {**row, "improved": improved, "validation_curve": curve}
+
+  def validate(self) -> tuple[np.ndarray, float]:
+    """Runs phi on the held-out instances: their mean curve `[T+1]`, and its final loss.
+
+    A run that is not finite makes the loss infinite.
+    """
+    seeds = make_seeds(self.config.seed, Stream.VALIDATION, count=self.config.validation_runs)
+    curve = np.mean(self._rollout(tf.constant(seeds)).numpy(), axis=1, dtype=np.float64)
+    final = float(np.mean(curve[-FINAL_STEPS:]))
+    return curve, final if math.isfinite(final) else math.inf
+
+  def use_best(self):
+    """Sets phi to the best that validation has seen."""
+    for value, best in zip(self.phi, self.best):
+      value.assign(best)
+
+  def _episode_seeds(self) -> tf.Tensor:
+    p, config = self.progress, self.config
+    entropy = (config.seed, Stream.META_TRAINING, p.epoch, p.episode)
+    return tf.constant(make_seeds(*entropy, count=config.num_tasks))
+
+  def _set_carry(self, carry: unroll.Carry):
+    tf.nest.map_structure(lambda variable, value: variable.assign(value), self._carry, carry)
+
+  def _build_meta_step(self, carry: unroll.Carry, learning_rate: tf.Tensor):
+    """One window, its meta-gradient, and Adam's update of phi unless something is not finite."""
+    config = self.config
+    with tf.GradientTape() as tape:
+      carry, losses = unroll.unroll(
+        self.problem, self.optimizer, carry, config.unroll_length, config.second_derivatives
+      )
+      meta_loss = tf.reduce_mean(tf.reduce_sum(losses, axis=0))  # Eq. 3 with w_t = 1
+    gradients = tape.gradient(meta_loss, self.phi)
+    norm = tf.linalg.global_norm(gradients)
+    finite = tf.math.is_finite(meta_loss) & tf.math.is_finite(norm)
+    if config.max_gradient_norm:
+      gradients, _ = tf.clip_by_global_norm(gradients, config.max_gradient_norm, use_norm=norm)
+    state = tf.nest.map_structure(tf.convert_to_tensor, self.meta_state)
+    updates, state = Adam(learning_rate)(_with_tasks_axis(gradients), state)
+    for variable, update in zip(self.phi, updates.values()):
+      variable.assign(tf.where(finite, variable + update[0], variable))
+    for variable, value in zip(tf.nest.flatten(self.meta_state), tf.nest.flatten(state)):
+      variable.assign(tf.where(finite, value, variable))
+    return carry, meta_loss / config.unroll_length, norm, finite
+
+
+def _variable(value: tf.Tensor) -> tf.Variable:
+  return tf.Variable(value, trainable=False)
+
+
+def _with_tasks_axis(tensors) -> dict[str, tf.Tensor]:
+  """Phi as one instance of parameters, so that an `Optimizer` can optimize it."""
+  return {str(i): tf.convert_to_tensor(t)[tf.newaxis] for i, t in enumerate(tensors)}
+
+

@@ -1,0 +1,49 @@
+"""The one interface of learned and hand-designed optimizers.
+
+Every leaf has a leading axis of B independent instances: gradients of a parameter of shape `[...]`
+come as `[B, ...]`. n is the number of coordinates of one instance.
+"""
+
+import abc
+import math
+from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
+
+Params = dict[str, tf.Tensor]
+State = Any  # a nest of tensors
+
+
+class Optimizer(snt.Module, abc.ABC):
+  """Maps gradients to updates, all coordinates at once: theta <- theta + update (Eq. 1).
+
+  The variables of the module are phi.
+  """
+
+  @abc.abstractmethod
+  def initial_state(self, params: Params) -> State:
+    """Returns the state before the first step for parameters of these shapes, leaves `[B, ...]`."""
+
+  @abc.abstractmethod
+  def __call__(self, gradients: Params, state: State) -> tuple[Params, State]:
+    """Returns the updates, structured and shaped as `gradients`, and the next state."""
+
+
+def flatten(tensors: Params) -> tf.Tensor:
+  """Concatenates `{name: [B, ...]}` to `[B, n]`, in the order of the dictionary."""
+  leaves = list(tensors.values())
+  if len(leaves) == 1:
+    return tf.reshape(leaves[0], [leaves[0].shape[0], num_coordinates(tensors)])
+  return tf.concat([tf.reshape(x, [x.shape[0], math.prod(x.shape[1:])]) for x in leaves], axis=1)
+
+
+def unflatten(flat: tf.Tensor, like: Params) -> Params:
+  """The inverse of `flatten`: splits `[B, n]` into the names and shapes of `like`."""
+  parts = tf.split(flat, [math.prod(x.shape[1:]) for x in like.values()], axis=1)
+  return {name: tf.reshape(part, like[name].shape) for name, part in zip(like, parts)}
+
+
+def num_coordinates(tensors: Params) -> int:
+  """Returns n, the number of coordinates of one instance of `{name: [B, ...]}`."""
+  return sum(math.prod(x.shape[1:]) for x in tensors.values())

@@ -1,0 +1,98 @@
+"""The coordinatewise LSTM optimizer (paper section 2.1, Figure 3)."""
+
+import math
+from typing import Any, Sequence
+
+import sonnet as snt
+import tensorflow as tf
+
+from l2l_tf import preprocessing as preprocessing_lib
+from l2l_tf.optimizers import base
+from l2l_tf.optimizers import lstm
+
+
+class CoordinatewiseLSTM(base.Optimizer):
+  """One small LSTM, shared by all coordinates, each coordinate with its own hidden state.
+
+  The update of a coordinate is `output_scale * (h W + b)` with h the activation of the last layer,
+  so the result does not depend on the order of the coordinates.
+  """
+
+  def __init__(
+    self,
+    layer_sizes: Sequence[int] = (20, 20),
+    preprocessing: Any = preprocessing_lib.LogAndSign(),
+    output_scale: float = 0.1,
+    seed: int = 0,
+    dtype=tf.float32,
+    name: str = "coordinatewise_lstm",
+  ):
+    """Samples phi.
+
+    Args:
+      layer_sizes: units of each LSTM layer; two layers of 20 in the paper.
+      preprocessing: `LogAndSign` or `Rescale` of `l2l_tf.preprocessing`.
+      output_scale: constant on the output (postprocessing); 0.1 for MNIST in the paper, 1 is none.
+      seed: of the initial phi.
+      dtype: float type of phi and of the states.
+      name: of the module.
+
+    Raises:
+      ValueError: for no layers or a layer without units.
+    """
+    super().__init__(name)
+    if not layer_sizes or any(type(k) is not int or not 0 < k <= 1024 for k in layer_sizes):
+      raise ValueError(f"layer_sizes must be one or more integers of 1..1024, got {layer_sizes}.")
+    if type(output_scale) not in (int, float) or not math.isfinite(output_scale):
+      raise ValueError(f"output_scale must be a finite number, got {output_scale!r}.")
+    self.layer_sizes = tuple(layer_sizes)
+    self.preprocessing = preprocessing
+    self.output_scale = output_scale
+    seeds = tf.random.split([seed, 0], len(layer_sizes) + 1)
+    sizes = [preprocessing.num_features, *layer_sizes]
+    self.layers = [
+      lstm.LSTM(sizes[i], sizes[i + 1], seeds[i], dtype, name=f"lstm_{i + 1}")
+      for i in range(len(layer_sizes))
+    ]
+    self.linear = Linear(sizes[-1], seeds[-1], dtype)
+
+  def config(self) -> dict[str, Any]:
+    """Returns what builds this optimizer again, in JSON types."""
+    return {
+      "kind": "lstm",
+      "layer_sizes": list(self.layer_sizes),
+      "preprocessing": preprocessing_lib.to_config(self.preprocessing),
+      "output_scale": self.output_scale,
+    }
+
+  def initial_state(self, params: base.Params) -> tuple[lstm.LSTMState, ...]:
+    """Returns zeros: for each layer `hidden` and `cell`, `[units, B, n]` each."""
+    shape = [next(iter(params.values())).shape[0], base.num_coordinates(params)]
+    zeros = [tf.zeros([units, *shape], self.linear.b.dtype) for units in self.layer_sizes]
+    return tuple(lstm.LSTMState(zero, zero) for zero in zeros)
+
+  def __call__(self, gradients, state):
+    flat = base.flatten(gradients)  # [B, n]
+    activation = self.preprocessing(tf.reshape(flat, [-1]))  # [features, B n]
+    next_state = []
+    for layer, layer_state in zip(self.layers, state):
+      rows = lstm.LSTMState(*(tf.reshape(s, [layer.units, -1]) for s in layer_state))
+      rows = layer(activation, rows)
+      activation = rows.hidden
+      shape = layer_state.hidden.shape
+      next_state.append(lstm.LSTMState(*(tf.reshape(s, shape) for s in rows)))
+    outputs = self.output_scale * self.linear(activation)  # [1, B n]
+    return base.unflatten(tf.reshape(outputs, flat.shape), gradients), tuple(next_state)
+
+
+class Linear(snt.Module):
+  """The map from the last activation to the update, `[units, rows] -> [1, rows]`."""
+
+  def __init__(self, units: int, seed: tf.Tensor, dtype, name: str = "linear"):
+    super().__init__(name)
+    init = tf.random.stateless_truncated_normal([units, 1], seed, stddev=units**-0.5, dtype=dtype)
+    self.w = tf.Variable(init, name="w")
+    self.b = tf.Variable(tf.zeros([1], dtype), name="b")
+
+  def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(self.w, inputs, transpose_a=True) + self.b

@@ -1,0 +1,82 @@
+"""Preprocessing of gradients before they enter a learned optimizer (Appendix A).
+
+Each function maps gradients of any shape `[...]` to features `[k, ...]`.
+"""
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+def log_and_sign(gradients: tf.Tensor, p: float = 10.0) -> tf.Tensor:
+  """Appendix A: (log|g| / p, sgn g) where |g| >= e^-p, else (-1, e^p g).
+
+  Gradients of very different magnitudes come out between -1 and about 1, continuous at |g| = e^-p.
+
+  Args:
+    gradients: float `[...]`.
+    p: how small a gradient still counts; 10 in the paper.
+
+  Returns:
+    Features `[2, ...]`.
+  """
+  threshold = math.exp(-p)
+  magnitude = tf.abs(gradients)
+  # The clamp keeps log finite at 0, where its value is not used, and thus its derivative too.
+  log = tf.math.log(tf.maximum(magnitude, threshold)) / p
+  sign = tf.clip_by_value(gradients * math.exp(p), -1.0, 1.0)
+  return tf.stack([log, sign])
+
+
+def rescale(gradients: tf.Tensor, factor: float = 1.0) -> tf.Tensor:
+  """Section 2.1: gradients times a constant, as features `[1, ...]`."""
+  return factor * gradients[tf.newaxis]
+
+
+class LogAndSign(NamedTuple):
+  """`log_and_sign` with its constant."""
+
+  p: float = 10.0
+  num_features = 2
+
+  def __call__(self, gradients: tf.Tensor) -> tf.Tensor:
+    return log_and_sign(gradients, self.p)
+
+
+class Rescale(NamedTuple):
+  """`rescale` with its constant; factor 1 is no preprocessing."""
+
+  factor: float = 1.0
+  num_features = 1
+
+  def __call__(self, gradients: tf.Tensor) -> tf.Tensor:
+    return rescale(gradients, self.factor)
+
+
+BY_NAME = {"log_and_sign": LogAndSign, "rescale": Rescale}
+"""Names that flags and files use."""
+
+
+def to_config(preprocessing: LogAndSign | Rescale) -> dict:
+  """Returns `{"name": ..., constant: value}`."""
+  (name,) = (name for name, kind in BY_NAME.items() if isinstance(preprocessing, kind))
+  return {"name": name, **preprocessing._asdict()}
+
+
+def from_config(config: dict) -> LogAndSign | Rescale:
+  """The inverse of `to_config`.
+
+  Raises:
+    ValueError: for an unknown name or a constant that is not a positive number.
+  """
+  if not isinstance(config, dict) or config.get("name") not in BY_NAME:
+    raise ValueError(f"preprocessing must be one of {', '.join(BY_NAME)}, got {config!r}.")
+  constants = {key: value for key, value in config.items() if key != "name"}
+  for value in constants.values():
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+      raise ValueError(f"The constants of preprocessing must be positive numbers, got {config!r}.")
+  try:
+    return BY_NAME[config["name"]](**constants)
+  except TypeError as error:
+    raise ValueError(f"Bad constants for preprocessing, {config!r}: {error}.") from error

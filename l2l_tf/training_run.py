@@ -1,0 +1,208 @@
+"""A meta-training with its run directory: config, checkpoints, event files, the best optimizer."""
+
+import os
+import platform
+import signal
+import subprocess
+import time
+from typing import Any, Optional
+
+from absl import logging
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+import tqdm
+
+from l2l_tf import checkpoint
+from l2l_tf import evaluation
+from l2l_tf import optimizers
+from l2l_tf import summaries
+from l2l_tf.experiments import Experiment
+from l2l_tf.meta_training import Diverged
+from l2l_tf.meta_training import MetaTrainer
+from l2l_tf.meta_training import Progress
+from problems.base import make_seeds
+from problems.base import Stream
+
+CONFIG_FILE = "config.json"
+TUNING_RUNS = 5  # instances for each learning rate of the rival
+
+
+class RunError(RuntimeError):
+  """A run directory cannot be used; the message says why and what to do."""
+
+
+class Interrupted(Exception):
+  """SIGINT or SIGTERM stopped the training, after everything was saved."""
+
+  def __init__(self, signum: int):
+    super().__init__(signal.Signals(signum).name)
+    self.signum = signum
+
+
+def versions() -> dict[str, Optional[str]]:
+  """What a result depends on beside its seeds."""
+  return {
+    "python": platform.python_version(),
+    "tensorflow": tf.__version__,
+    "sonnet": snt.__version__,
+    "numpy": np.__version__,
+    "commit": _commit(),
+  }
+
+
+def _commit() -> Optional[str]:
+  """The commit of the source tree, "-dirty" with uncommitted changes; None when installed."""
+  here = os.path.dirname(os.path.abspath(__file__))
+  command = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+  try:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+  except (OSError, subprocess.CalledProcessError):
+    return None
+
+
+class TrainingRun:
+  """One run directory and the training in it."""
+
+  def __init__(self, directory: str, experiment: Experiment, resume: bool):
+    """Builds the problem and the optimizer; writes `config.json`, or checks it against a resume.
+
+    Raises:
+      RunError: if the directory is in use and `resume` is false, or cannot be written, or it is
+        to be resumed and the data are not those it began with.
+    """
+    self.directory = directory
+    self.experiment = experiment
+    config_path = os.path.join(directory, CONFIG_FILE)
+    if not resume:
+      if os.path.isdir(directory) and os.listdir(directory):
+        raise RunError(
+          f"{directory} is not empty. Name another --run_dir, or continue that run with --resume."
+        )
+      try:
+        os.makedirs(directory, exist_ok=True)
+      except OSError as error:
+        raise RunError(f"Cannot make the directory {directory}: {error.strerror}.") from error
+    self.problem, self.data = experiment.problem.build()
+    optimizer = experiment.optimizer.build(experiment.training.seed)
+    self.trainer = MetaTrainer(self.problem, optimizer, experiment.training)
+    self._checkpoint = checkpoint.TrainingCheckpoint(
+      os.path.join(directory, "checkpoints"), self.trainer.trackables()
+    )
+    self.config = {"experiment": experiment.to_dict(), "data": self.data, "versions": versions()}
+    if resume:
+      recorded = checkpoint.read_json(config_path).get("data")
+      if recorded != self.data:
+        raise RunError(
+          f"{directory} was trained on '{recorded}', but the data found now are '{self.data}'."
+          " Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
+        )
+      self.trainer.progress = Progress.from_json(self._checkpoint.restore())
+    else:
+      checkpoint.write_json(config_path, self.config)
+      self._save()
+
+  @classmethod
+  def resume(cls, directory: str) -> "TrainingRun":
+    """Takes up the run in `directory` where its newest checkpoint left it.
+
+    Raises:
+      RunError: if the directory holds no run.
+      CheckpointError: if its files are damaged.
+    """
+    if not os.path.isfile(os.path.join(directory, CONFIG_FILE)):
+      raise RunError(f"There is no run to resume in {directory}: it has no {CONFIG_FILE}.")
+    config = checkpoint.read_json(os.path.join(directory, CONFIG_FILE))
+    try:
+      experiment = Experiment.from_dict(config.get("experiment"))
+    except (AttributeError, ValueError) as error:
+      raise RunError(f"{directory}/{CONFIG_FILE} is not the config of a run: {error}") from error
+    return cls(directory, experiment, resume=True)
+
+  @property
+  def best_directory(self) -> str:
+    return os.path.join(self.directory, "best")
+
+  def tune_rival(self) -> tuple[float, np.ndarray]:
+    """Returns Adam's best of the 30 learning rates and its mean curve on the validation seeds."""
+    training = self.experiment.training
+    seeds = make_seeds(training.seed, Stream.TUNING, count=TUNING_RUNS)
+    grid = evaluation.grid_curves(self.problem, optimizers.Adam, seeds, training.num_steps)
+    rate = evaluation.best_rate(grid)
+    seeds = make_seeds(training.seed, Stream.VALIDATION, count=training.validation_runs)
+    curves = evaluation.curves(self.problem, optimizers.Adam(rate), seeds, training.num_steps)
+    return rate, curves.mean(axis=0)
+
+  def train(self, rival_curve: np.ndarray):
+    """Trains to the end, saving all state after every epoch; then sets phi to the best.
+
+    Raises:
+      Interrupted: after SIGINT or SIGTERM, with everything saved.
+      Diverged: if too many meta-steps in a row were not finite; the best so far is kept.
+    """
+    trainer, training = self.trainer, self.experiment.training
+    events = summaries.Summaries(os.path.join(self.directory, "events"))
+    events.config(self.config)
+    total = training.num_epochs * training.steps_per_epoch
+    with _Signals() as signals, tqdm.tqdm(total=total, unit="step", dynamic_ncols=True) as bar:
+      began = time.monotonic()
+      while not trainer.done:
+        bar.n = trainer.meta_steps
+        bar.refresh()
+        while not trainer.epoch_complete:
+          try:
+            report = trainer.step()
+          except Diverged:
+            self._save()
+            raise
+          if not report.finite:
+            logging.warning("Skipped a meta-step: loss %g, gradient norm %g.", *report[:2])
+          best = trainer.progress.best_loss
+          bar.set_postfix_str(f"loss {report.loss:.4g}, best validation {best:.4g}", refresh=False)
+          bar.update(trainer.meta_steps - bar.n)
+          if signals.received:
+            self._save()
+            raise Interrupted(signals.received)
+        row = trainer.end_epoch()
+        seconds = (time.monotonic() - began) / training.steps_per_epoch
+        row |= {"learning_rate": trainer.learning_rate(), "seconds_per_meta_step": seconds}
+        if row["improved"]:
+          self._save_best()
+        self._save()
+        events.epoch(row, {"learned": row["validation_curve"], "tuned Adam": rival_curve})
+        began = time.monotonic()
+    trainer.use_best()
+
+  def _save(self):
+    progress = self.trainer.progress
+    number = self.trainer.meta_steps
+    self._checkpoint.save(progress.to_json(), number)
+
+  def _save_best(self):
+    trainer = self.trainer
+    about = {
+      **self.config,
+      "epoch": trainer.progress.best_epoch,
+      "validation_final_loss": trainer.progress.best_loss,
+      "history": trainer.progress.history,
+    }
+    checkpoint.save_optimizer(self.best_directory, trainer.optimizer, about)
+
+
+class _Signals:
+  """Remembers SIGINT and SIGTERM instead of dying in the middle of a write."""
+
+  def __enter__(self) -> "_Signals":
+    self.received = 0
+    self._before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
+    return self
+
+  def __exit__(self, *exc_info: Any):
+    for signum, handler in self._before.items():
+      signal.signal(signum, handler)
+
+  def _receive(self, signum: int, frame: Any):
+    del frame
+    self.received = signum
+
+

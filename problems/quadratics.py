@@ -1,0 +1,61 @@
+"""Quadratic functions: the paper's random ones, and a convex toy for tests and first steps."""
+
+import tensorflow as tf
+
+from problems import base
+
+
+def quadratic(dimensions: int = 10, init_scale: float = 1.0, dtype=tf.float32) -> base.Problem:
+  """The paper's random quadratics, f(theta) = ||W theta - y||^2 (section 3.1).
+
+  W `[dimensions, dimensions]`, y and theta_0 `[dimensions]` have IID Gaussian elements, drawn anew
+  for each instance.
+
+  Args:
+    dimensions: size of theta; the paper uses 10.
+    init_scale: standard deviation of theta_0. The paper gives none; 1 as in W and y.
+    dtype: float type of everything.
+  """
+  if dimensions < 1:
+    raise ValueError(f"dimensions must be at least 1, got {dimensions}.")
+
+  def init(seed):
+    draws = tf.random.stateless_normal([dimensions + 2, dimensions], seed, dtype=dtype)
+    params = {"theta": init_scale * draws[0]}
+    return params, {"w": draws[2:], "y": draws[1]}
+
+  def loss(params, task, seed):
+    del seed  # f is deterministic
+    residual = tf.linalg.matvec(task["w"], params["theta"]) - task["y"]
+    return tf.reduce_sum(residual**2)
+
+  def lifted_loss(params, tasks, seeds):
+    del seeds
+    residual = tf.linalg.matvec(tasks["w"], params["theta"]) - tasks["y"]
+    return tf.reduce_sum(residual**2, axis=-1)
+
+  return base.Problem(init, loss, lifted_loss)
+
+
+def bowl(dimensions: int = 10, dtype=tf.float32) -> base.Problem:
+  """A convex toy, f(theta) = mean((theta - c)^2) with theta_0 and the centre c Gaussian.
+
+  Every instance is solved by following the negative gradient, so a meta-training that cannot learn
+  this one is broken.
+
+  Args:
+    dimensions: size of theta.
+    dtype: float type of everything.
+  """
+  if dimensions < 1:
+    raise ValueError(f"dimensions must be at least 1, got {dimensions}.")
+
+  def init(seed):
+    draws = tf.random.stateless_normal([2, dimensions], seed, dtype=dtype)
+    return {"theta": draws[0]}, {"centre": draws[1]}
+
+  def loss(params, task, seed):
+    del seed
+    return tf.reduce_mean((params["theta"] - task["centre"]) ** 2)
+
+  return base.Problem(init, loss)

