@@ -10,19 +10,19 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import time  # noqa: E402
-from typing import Sequence  # noqa: E402
+import time
+from typing import Sequence
 
-from l2l_tf import checkpoint  # noqa: E402
-from l2l_tf import command_line  # noqa: E402
-from l2l_tf import evaluation  # noqa: E402
-from l2l_tf import meta_training  # noqa: E402
-from l2l_tf import optimizers  # noqa: E402
-from l2l_tf import summaries  # noqa: E402
-from l2l_tf import training_run  # noqa: E402
-from problems import DataError  # noqa: E402
-from problems.base import make_seeds  # noqa: E402
-from problems.base import Stream  # noqa: E402
+from l2l_tf import checkpoint
+from l2l_tf import command_line
+from l2l_tf import evaluation
+from l2l_tf import meta_training
+from l2l_tf import optimizers
+from l2l_tf import summaries
+from l2l_tf import training_run
+from problems import DataError
+from problems.base import make_seeds
+from problems.base import Stream
 
 
 def make_flags() -> command_line.Flags:
@@ -65,7 +65,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
   if not flags.resume:
-    directory = flags.run_dir or os.path.join("runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    directory = flags.run_dir or os.path.join(
+      "runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
     return training_run.TrainingRun(directory, command_line.experiment(flags), resume=False)
   if not flags.run_dir:
     raise command_line.UsageError("--resume needs the --run_dir to continue.")
@@ -89,7 +91,10 @@ def _report(run: training_run.TrainingRun, rate: float, test_runs: int):
   """Prints the table of fresh instances, and draws its curves."""
   steps = run.experiment.training.num_steps
   seeds = make_seeds(run.experiment.training.seed, Stream.TEST, count=test_runs)
-  rows = {"learned": run.trainer.optimizer, f"Adam, learning rate {rate:.3g}": optimizers.Adam(rate)}
+  rows = {
+    "learned": run.trainer.optimizer,
+    f"Adam, learning rate {rate:.3g}": optimizers.Adam(rate),
+  }
   curves = {n: evaluation.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
   print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
   print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")

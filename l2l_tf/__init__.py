@@ -1,0 +1,26 @@
+"""Learned optimizers: LSTMs trained by gradient descent to train other models.
+
+Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent".
+"""
+
+from l2l_tf import optimizers
+from l2l_tf import preprocessing
+from l2l_tf import unroll
+from l2l_tf.checkpoint import CheckpointError
+from l2l_tf.checkpoint import load_optimizer
+from l2l_tf.checkpoint import save_optimizer
+from l2l_tf.meta_training import Diverged
+from l2l_tf.meta_training import MetaTrainer
+from l2l_tf.meta_training import Training
+
+__all__ = [
+  "CheckpointError",
+  "Diverged",
+  "MetaTrainer",
+  "Training",
+  "load_optimizer",
+  "optimizers",
+  "preprocessing",
+  "save_optimizer",
+  "unroll",
+]

@@ -100,7 +100,9 @@ class Flags:
       for name in names:
         flag = self._values[name]
         choices = getattr(flag.parser, "enum_values", None)
-        form = f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
+        form = (
+          f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
+        )
         lines.append(f"  {form}\n      {flag.help}")
     return "\n".join(lines)
 
@@ -114,7 +116,9 @@ def add_experiment(flags_: Flags):
   flags_.group("Experiment (paper sections in parentheses)")
   flags_.add(str, "problem", "mnist", "what the optimizer learns to optimize", experiments.PROBLEMS)
   flags_.add(str, "optimizer", "lstm", "what is trained", experiments.OPTIMIZERS)
-  flags_.add(str, "preset", "quick", "quick: minutes on two cores; paper: hours", experiments.PRESETS)
+  flags_.add(
+    str, "preset", "quick", "quick: minutes on two cores; paper: hours", experiments.PRESETS
+  )
   for what, table in (("problem", experiments.PROBLEMS), ("optimizer", experiments.OPTIMIZERS)):
     for name, kind in table.items():
       flags_.group(f"With --{what}={name}")

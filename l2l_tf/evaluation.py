@@ -54,7 +54,9 @@ def curves(
     num_steps: T.
     batch: how many instances run side by side; bounds the memory.
   """
-  run = tf.function(lambda s: unroll.rollout(problem, optimizer, s, num_steps), reduce_retracing=False)
+  run = tf.function(
+    lambda s: unroll.rollout(problem, optimizer, s, num_steps), reduce_retracing=False
+  )
   parts = [run(tf.constant(seeds[i : i + batch])).numpy() for i in range(0, len(seeds), batch)]
   return np.concatenate(parts, axis=1, dtype=np.float64).T
 
@@ -74,7 +76,9 @@ def grid_curves(
 
   @tf.function
   def run(seed):
-    return unroll.rollout(_sharing_seed(problem), optimizer, tf.tile(seed, [len(rates), 1]), num_steps)
+    return unroll.rollout(
+      _sharing_seed(problem), optimizer, tf.tile(seed, [len(rates), 1]), num_steps
+    )
 
   results = [run(tf.constant(seeds[i : i + 1])).numpy() for i in range(len(seeds))]  # [T+1, K] each
   return np.stack(results).astype(np.float64).transpose(2, 0, 1)

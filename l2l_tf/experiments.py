@@ -17,7 +17,9 @@ class Mnist(Options):
   """Training a small MLP on MNIST (section 3.2)."""
 
   hidden: tuple[int, ...] = option((20,), "units of each hidden layer (section 3.2: 20)", 1)
-  activation: str = option("sigmoid", "of the hidden units (sigmoid)", choices=("sigmoid", "relu", "tanh"))
+  activation: str = option(
+    "sigmoid", "of the hidden units (sigmoid)", choices=("sigmoid", "relu", "tanh")
+  )
   batch_size: int = option(128, "examples a minibatch (128)", minimum=1)
   init_scale: float = option(0.01, "standard deviation of theta_0 (not given)", minimum=0.0)
   data: str = option("auto", "where MNIST comes from", choices=problems.datasets.SOURCES)
@@ -55,11 +57,17 @@ class Bowl(Options):
 class LSTM(Options):
   """The coordinatewise LSTM (section 2.1)."""
 
-  layer_sizes: tuple[int, ...] = option((20, 20), "units of each LSTM layer (section 3: 20,20)", 1, 1024)
-  preprocessing: str = option(
-    "log_and_sign", "of gradients: Appendix A, or a constant factor", choices=("log_and_sign", "rescale")
+  layer_sizes: tuple[int, ...] = option(
+    (20, 20), "units of each LSTM layer (section 3: 20,20)", 1, 1024
   )
-  preprocessing_constant: float = option(10.0, "p of log_and_sign (10), or the factor", minimum=1e-6)
+  preprocessing: str = option(
+    "log_and_sign",
+    "of gradients: Appendix A, or a constant factor",
+    choices=("log_and_sign", "rescale"),
+  )
+  preprocessing_constant: float = option(
+    10.0, "p of log_and_sign (10), or the factor", minimum=1e-6
+  )
   output_scale: float = option(0.1, "constant on the updates (section 3.2: 0.1)", minimum=1e-9)
 
   def build(self, seed: int) -> Optimizer:

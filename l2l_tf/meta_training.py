@@ -265,5 +265,3 @@ def _variable(value: tf.Tensor) -> tf.Variable:
 def _with_tasks_axis(tensors) -> dict[str, tf.Tensor]:
   """Phi as one instance of parameters, so that an `Optimizer` can optimize it."""
   return {str(i): tf.convert_to_tensor(t)[tf.newaxis] for i, t in enumerate(tensors)}
-
-

@@ -204,5 +204,3 @@ class _Signals:
   def _receive(self, signum: int, frame: Any):
     del frame
     self.received = signum
-
-

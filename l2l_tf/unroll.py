@@ -85,7 +85,9 @@ def unroll(
       loss, gradients = _value_and_gradients(problem, point, carry.task, carry.seeds, step)
       loss, gradients = tf.nest.map_structure(tf.stop_gradient, (loss, gradients))
       loss += sum(
-        tf.reduce_sum(gradients[name] * (params[name] - point[name]), tf.range(1, params[name].ndim))
+        tf.reduce_sum(
+          gradients[name] * (params[name] - point[name]), tf.range(1, params[name].ndim)
+        )
         for name in params
       )
     next_carry = Carry(params, gradients, state, carry.task, carry.seeds, step)

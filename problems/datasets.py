@@ -1,4 +1,4 @@
-"""Real image data in memory, and the policy that chooses where they come from (DESIGN section 5)."""
+"""Real image data in memory, and the policy that chooses where they come from."""
 
 import os
 from typing import Callable, NamedTuple, Optional
@@ -91,7 +91,9 @@ def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -
   except Exception as error:  # TFDS raises whatever its many backends raise
     verb = "download" if download else "read"
     reason = str(error).strip().splitlines() or [type(error).__name__]
-    raise DataError(f"Cannot {verb} the TFDS data set {name} in {folder}: {reason[0]} {hint}") from error
+    raise DataError(
+      f"Cannot {verb} the TFDS data set {name} in {folder}: {reason[0]} {hint}"
+    ) from error
   num_classes = builder.info.features["label"].num_classes
   source = f"tfds {name} {builder.version} {split}: {len(labels)} examples"
   return Dataset(images, labels, num_classes, source)

@@ -20,7 +20,7 @@ HAND_DESIGNED = {
 """The rivals of the paper by name."""
 
 LEARNED = {"lstm": CoordinatewiseLSTM}
-"""Learned optimizers by the name that flags and files use: the closed table that files resolve in."""
+"""Learned optimizers by the name in flags and files: a closed table, nothing else is ever built."""
 
 __all__ = [
   "Adadelta",

@@ -32,7 +32,7 @@ def lstm_cell(
     The next state; its `hidden` is the output.
   """
   units = state.hidden.shape[0]
-  # sigmoid(z) = (1 + tanh(z / 2)) / 2, so one tanh serves all four gates: half the time of sigmoids.
+  # sigmoid(z) = (1 + tanh(z / 2)) / 2, so one tanh serves all gates: half the time of sigmoids.
   scale = tf.constant(np.repeat([0.5, 0.5, 1.0, 0.5], units), w_gates.dtype)
   forget_bias = tf.constant(np.repeat([0.0, 1.0, 0.0, 0.0], units), w_gates.dtype)
   weights = tf.concat([w_gates, [b_gates + forget_bias]], axis=0) * scale

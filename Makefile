@@ -1,0 +1,26 @@
+# make train   sets up .venv, then meta-trains on MNIST      (make train ARGS="--preset=paper")
+# make test    sets up .venv, then lints and runs all tests  (make test ARGS="-m 'not slow'")
+# make install sets up .venv only
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install train test lint
+install: $(INSTALLED)
+
+$(INSTALLED): setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+train: install
+	$(VENV)/bin/python bin/train.py --problem=mnist $(ARGS)
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+test: lint
+	$(VENV)/bin/python -m pytest $(ARGS)
