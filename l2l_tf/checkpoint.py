@@ -124,7 +124,7 @@ def optimizer_from_config(config: Any) -> Optimizer:
     raise ValueError(f"An optimizer's config must be an object, got {type(config).__name__}.")
   options = dict(config)
   kind = options.pop("kind", None)
-  if kind not in optimizers.LEARNED:
+  if kind not in list(optimizers.LEARNED):  # a list, as `kind` may not be hashable
     known = ", ".join(optimizers.LEARNED)
     raise ValueError(f"Unknown kind of optimizer {kind!r}; known: {known}.")
   if "preprocessing" in options:

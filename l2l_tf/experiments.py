@@ -120,7 +120,7 @@ def _name_of(options: Options, table: dict[str, type[Options]]) -> str:
 
 def _named(values: Any, table: dict[str, type[Options]], what: str) -> Options:
   name = values.get("name") if isinstance(values, dict) else None
-  if name not in table:
+  if name not in list(table):  # a list, as `name` may not be hashable
     raise ValueError(f"Unknown {what} {name!r}; known: {', '.join(table)}.")
   return table[name].from_dict({k: v for k, v in values.items() if k != "name"})
 

@@ -70,7 +70,7 @@ def from_config(config: dict) -> LogAndSign | Rescale:
   Raises:
     ValueError: for an unknown name or a constant that is not a positive number.
   """
-  if not isinstance(config, dict) or config.get("name") not in BY_NAME:
+  if not isinstance(config, dict) or config.get("name") not in list(BY_NAME):
     raise ValueError(f"preprocessing must be one of {', '.join(BY_NAME)}, got {config!r}.")
   constants = {key: value for key, value in config.items() if key != "name"}
   for value in constants.values():

@@ -25,7 +25,8 @@ class HandDesigned(base.Optimizer):
 
   def __call__(self, gradients, state):
     flat = base.flatten(gradients)
-    rate = tf.reshape(tf.cast(self.learning_rate, flat.dtype), [-1, 1])  # [B or 1, 1]
+    rate = tf.convert_to_tensor(self.learning_rate, dtype_hint=flat.dtype)
+    rate = tf.reshape(tf.cast(rate, flat.dtype), [-1, 1])  # [B or 1, 1]
     updates, state = self.update(flat, state, rate)
     return base.unflatten(updates, gradients), state
 
@@ -152,8 +153,10 @@ class Rprop(HandDesigned):
 
   def update(self, g, slots, rate):
     agreement = tf.sign(g * slots.g)
-    factor = tf.where(agreement > 0, self.eta_plus, tf.where(agreement < 0, self.eta_minus, 1.0))
-    size = tf.where(slots.size == 0, rate, slots.size) * tf.cast(factor, g.dtype)
+    one = tf.ones_like(g)
+    shrink_or_keep = tf.where(agreement < 0, self.eta_minus * one, one)
+    factor = tf.where(agreement > 0, self.eta_plus * one, shrink_or_keep)
+    size = tf.where(slots.size == 0, rate, slots.size) * factor
     size = tf.clip_by_value(size, self.smallest, self.largest)
     g = tf.where(agreement < 0, tf.zeros_like(g), g)
     return -tf.sign(g) * size, RpropSlots(g, size)
