@@ -18,7 +18,10 @@ def make(**options):
 def gradient_sequence(num_steps, shapes, seed=0):
   rng = np.random.default_rng(seed)
   return [
-    {name: tf.constant(rng.normal(size=shape) * 10.0 ** rng.uniform(-6, 1, shape)) for name, shape in shapes.items()}
+    {
+      name: tf.constant(rng.normal(size=shape) * 10.0 ** rng.uniform(-6, 1, shape))
+      for name, shape in shapes.items()
+    }
     for _ in range(num_steps)
   ]
 
