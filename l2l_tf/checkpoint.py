@@ -176,7 +176,7 @@ class TrainingCheckpoint:
       raise CheckpointError(f"There is no checkpoint in {self._manager.directory} to resume from.")
     try:
       self._checkpoint.restore(path).assert_consumed()
-    except (tf.errors.OpError, AssertionError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever TensorFlow's layers raise, IndexError included
       reason = str(error).strip().splitlines() or [type(error).__name__]
       raise CheckpointError(
         f"The checkpoint {path} is damaged or does not fit this training: {reason[0]} Delete its"

@@ -53,7 +53,7 @@ def test_two_unrolls_of_20_are_one_of_40(optimizer):
 
 
 def plain_first_order_losses(problem, optimizer, carry, num_steps):
-  """The losses as in Figure 2 without the dashed edges: only the optimizer's input is a constant."""
+  """Figure 2 without the dashed edges: only the optimizer's input is a constant."""
   params, state, losses = carry.params, carry.state, []
   for t in range(num_steps + 1):
     with tf.GradientTape() as tape:
