@@ -18,7 +18,7 @@ from l2l_tf import command_line
 from l2l_tf import evaluation
 from l2l_tf import meta_training
 from l2l_tf import optimizers
-from l2l_tf import summaries
+from l2l_tf import plots
 from l2l_tf import training_run
 from problems import DataError
 from problems.base import make_seeds
@@ -103,9 +103,9 @@ def _report(run: training_run.TrainingRun, rate: float, test_runs: int):
     final = evaluation.interval(evaluation.final_losses(losses))
     print(f"  {name:32}{mean!s:>20}{final!s:>20}")
   print(f"mean loss: of steps 1-{steps}; final loss: of the last {evaluation.FINAL_STEPS}\n")
-  figure = summaries.learning_curves({n: c.mean(axis=0) for n, c in curves.items()})
+  figure = plots.learning_curves({n: c.mean(axis=0) for n, c in curves.items()})
   path = os.path.join(run.directory, "learning_curves.png")
-  checkpoint.write_aside(path, summaries.png(figure))
+  checkpoint.write_aside(path, plots.png(figure))
   print(f"  curves        {path}")
 
 

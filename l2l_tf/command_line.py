@@ -1,7 +1,7 @@
 """Command lines made from option groups: every field becomes a flag, checked in one place."""
 
 import dataclasses
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Iterable, Optional, Sequence
 import sys
 
 from absl import flags
@@ -29,6 +29,15 @@ class _IntTupleParser(flags.ArgumentParser):
       raise ValueError("integers separated by commas expected, like 20,20") from error
 
 
+class _ListParser(flags.ArgumentParser):
+  """Parses "a,b"; a flag given several times adds up."""
+
+  syntactic_help = "names separated by commas"
+
+  def parse(self, argument):
+    return tuple(part.strip() for part in argument.split(",") if part.strip())
+
+
 class Flags:
   """The flags of one program; knows which were given."""
 
@@ -44,7 +53,7 @@ class Flags:
     self._groups.append((title, []))
 
   def add(self, kind: Any, name: str, default: Any, text: str, choices: Optional[Sequence] = None):
-    """Adds a flag of type bool, int, float, str, Optional[str] or tuple[int, ...]."""
+    """Adds a flag of type bool, int, float, str, Optional[str], tuple[int or str, ...]."""
     values = self._values
     if kind is bool:
       flags.DEFINE_bool(name, default, text, flag_values=values)
@@ -54,6 +63,9 @@ class Flags:
       flags.DEFINE_float(name, default, text, flag_values=values)
     elif kind == tuple[int, ...]:
       flags.DEFINE(_IntTupleParser(), name, default, text, values, flags.ArgumentSerializer())
+    elif kind == tuple[str, ...]:
+      serializer = flags.ArgumentSerializer()
+      flags.DEFINE_multi(_ListParser(), serializer, name, default, text, flag_values=values)
     elif choices:
       flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
     else:
@@ -114,17 +126,26 @@ def _text(value: Any) -> str:
 def add_experiment(flags_: Flags):
   """Adds the flags that make an `Experiment`."""
   flags_.group("Experiment (paper sections in parentheses)")
-  flags_.add(str, "problem", "mnist", "what the optimizer learns to optimize", experiments.PROBLEMS)
   flags_.add(str, "optimizer", "lstm", "what is trained", experiments.OPTIMIZERS)
   flags_.add(
     str, "preset", "quick", "quick: minutes on two cores; paper: hours", experiments.PRESETS
   )
-  for what, table in (("problem", experiments.PROBLEMS), ("optimizer", experiments.OPTIMIZERS)):
-    for name, kind in table.items():
-      flags_.group(f"With --{what}={name}")
-      flags_.add_options(kind)
+  add_problem(flags_, "what the optimizer learns to optimize")
+  _add_groups(flags_, "optimizer", experiments.OPTIMIZERS)
   flags_.group("Meta-training")
   flags_.add_options(Training, "default: the preset's")
+
+
+def add_problem(flags_: Flags, text: str):
+  """Adds the flag --problem and those that make each problem."""
+  flags_.add(str, "problem", "mnist", text, experiments.PROBLEMS)
+  _add_groups(flags_, "problem", experiments.PROBLEMS)
+
+
+def _add_groups(flags_: Flags, what: str, table: dict[str, type[Options]]):
+  for name, kind in table.items():
+    flags_.group(f"With --{what}={name}")
+    flags_.add_options(kind)
 
 
 def experiment(flags_: Flags) -> experiments.Experiment:
@@ -134,26 +155,39 @@ def experiment(flags_: Flags) -> experiments.Experiment:
     UsageError: for a value out of bounds, or a flag that does not apply.
   """
   preset = experiments.PRESETS[flags_.preset][flags_.problem]
-  optimizer = preset.optimizer
-  if type(optimizer) is not experiments.OPTIMIZERS[flags_.optimizer]:
-    optimizer = experiments.OPTIMIZERS[flags_.optimizer]()
-  groups = {"problem": preset.problem, "optimizer": optimizer, "training": preset.training}
-  known = set()
-  for table in (experiments.PROBLEMS.values(), experiments.OPTIMIZERS.values(), [Training]):
-    known |= {field.name for kind in table for field in dataclasses.fields(kind)}
+  preset = experiments.with_optimizer(preset, flags_.optimizer)
+  groups = {"problem": preset.problem, "optimizer": preset.optimizer, "training": preset.training}
+  kinds = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
+  choice = f"--problem={flags_.problem} --optimizer={flags_.optimizer}"
+  return experiments.Experiment(**_put_in(flags_, groups, kinds, choice))
+
+
+def problem(flags_: Flags) -> Options:
+  """Returns the problem with the given flags put in.
+
+  Raises:
+    UsageError: for a value out of bounds, or a flag that does not apply.
+  """
+  options = experiments.PROBLEMS[flags_.problem]()
+  kinds = experiments.PROBLEMS.values()
+  return _put_in(flags_, {"": options}, kinds, f"--problem={flags_.problem}")[""]
+
+
+def _put_in(
+  flags_: Flags, groups: dict[str, Options], kinds: Iterable[type[Options]], choice: str
+) -> dict[str, Options]:
+  """Returns `groups` with the given flags put in; `kinds` are all there are to choose from."""
+  known = {field.name for kind in kinds for field in dataclasses.fields(kind)}
   unused = {name: value for name, value in flags_.given().items() if name in known}
   try:
     for part, options in groups.items():
       mine = {f.name: unused.pop(f.name) for f in dataclasses.fields(options) if f.name in unused}
-      groups[part] = dataclasses.replace(options, **mine)
+      groups = groups | {part: dataclasses.replace(options, **mine)}
   except ValueError as error:
     raise UsageError(f"--{error}") from error
   if unused:
-    raise UsageError(
-      f"--{next(iter(unused))} does not apply to --problem={flags_.problem}"
-      f" --optimizer={flags_.optimizer}; see --help."
-    )
-  return experiments.Experiment(**groups)
+    raise UsageError(f"--{next(iter(unused))} does not apply to {choice}; see --help.")
+  return groups
 
 
 def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):

@@ -5,6 +5,7 @@ seeds. Every optimizer meets the same instances, theta_0 and minibatches, by con
 functions of the seeds alone.
 """
 
+import functools
 from typing import Callable, NamedTuple, Sequence
 
 import numpy as np
@@ -38,6 +39,56 @@ def interval(values: np.ndarray) -> Interval:
   return Interval(float(values.mean()), float(error * scipy.stats.t.ppf(0.975, len(values) - 1)))
 
 
+class Ratio(NamedTuple):
+  """A ratio of means with its 95 % confidence interval, low .. high."""
+
+  ratio: float
+  low: float
+  high: float
+
+  def __str__(self) -> str:
+    return f"{self.ratio:.3f} ({self.low:.3f}..{self.high:.3f})"
+
+
+def ratio_interval(numerators: np.ndarray, denominators: np.ndarray) -> Ratio:
+  """The ratio r of the means of paired values `[R]`, R > 1, both positive, and its interval.
+
+  Delta method on the logarithm: the residuals x - r y of the pairs have the standard error e, so
+  log r has e / (r mean(y)), and Student's t with R - 1 degrees gives the interval, which stays
+  positive. What the pairs have in common (an easy instance is easy for both) cancels. Covers as
+  Student's t does: 95 % of the time at R = 10 and up, less where one run in hundreds carries the
+  mean, as it does for every interval of a mean.
+
+  Returns:
+    inf or NaN throughout where a mean is not finite.
+  """
+  x, y = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+  if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    with np.errstate(invalid="ignore"):
+      ratio = float(np.divide(x.mean(), y.mean()))
+    return Ratio(ratio, float("nan"), float("nan"))
+  ratio = x.mean() / y.mean()
+  error = (x - ratio * y).std(ddof=1) / np.sqrt(len(x)) / x.mean()  # of log r
+  factor = np.exp(error * scipy.stats.t.ppf(0.975, len(x) - 1))
+  return Ratio(float(ratio), float(ratio / factor), float(ratio * factor))
+
+
+def runner(
+  problem: problem_lib.Problem, optimizer: Optimizer, num_steps: int
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Returns a function of seeds, int32 `[R, 2]`, that runs them side by side: losses `[R, T+1]`.
+
+  It is traced once for every R, so use one runner for all the seeds there are.
+  """
+
+  @functools.cache
+  def trace(num_runs):
+    run = tf.function(lambda seeds: unroll.rollout(problem, optimizer, seeds, num_steps))
+    return run.get_concrete_function(tf.TensorSpec([num_runs, 2], tf.int32))
+
+  return lambda seeds: trace(len(seeds))(tf.constant(seeds)).numpy().T
+
+
 def curves(
   problem: problem_lib.Problem,
   optimizer: Optimizer,
@@ -54,11 +105,32 @@ def curves(
     num_steps: T.
     batch: how many instances run side by side; bounds the memory.
   """
-  run = tf.function(
-    lambda s: unroll.rollout(problem, optimizer, s, num_steps), reduce_retracing=False
+  run = runner(problem, optimizer, num_steps)
+  return np.concatenate(
+    [run(seeds[i : i + batch]) for i in range(0, len(seeds), batch)], dtype=np.float64
   )
-  parts = [run(tf.constant(seeds[i : i + batch])).numpy() for i in range(0, len(seeds), batch)]
-  return np.concatenate(parts, axis=1, dtype=np.float64).T
+
+
+def grid_runner(
+  problem: problem_lib.Problem,
+  make_optimizer: Callable[[Sequence[float]], Optimizer],
+  num_steps: int,
+  rates: Sequence[float] = LEARNING_RATES,
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Returns a function of one seed, int32 `[2]`, that runs it at every rate: losses `[K, T+1]`.
+
+  All K rates run side by side as instances that share their seed.
+  """
+  problem, optimizer = _sharing_seed(problem), make_optimizer(rates)
+
+  def rollout(seed):
+    return unroll.rollout(problem, optimizer, tf.tile([seed], [len(rates), 1]), num_steps)
+
+  @functools.cache
+  def trace():
+    return tf.function(rollout).get_concrete_function(tf.TensorSpec([2], tf.int32))
+
+  return lambda seed: trace()(tf.constant(seed)).numpy().T
 
 
 def grid_curves(
@@ -68,20 +140,9 @@ def grid_curves(
   num_steps: int,
   rates: Sequence[float] = LEARNING_RATES,
 ) -> np.ndarray:
-  """Runs a hand-designed optimizer at every rate from every seed, float64 `[K, R, T+1]`.
-
-  All K rates run side by side as instances that share their seed.
-  """
-  optimizer = make_optimizer(rates)
-
-  @tf.function
-  def run(seed):
-    return unroll.rollout(
-      _sharing_seed(problem), optimizer, tf.tile(seed, [len(rates), 1]), num_steps
-    )
-
-  results = [run(tf.constant(seeds[i : i + 1])).numpy() for i in range(len(seeds))]  # [T+1, K] each
-  return np.stack(results).astype(np.float64).transpose(2, 0, 1)
+  """Runs a hand-designed optimizer at every rate from every seed, float64 `[K, R, T+1]`."""
+  run = grid_runner(problem, make_optimizer, num_steps, rates)
+  return np.stack([run(seed) for seed in seeds], axis=1, dtype=np.float64)
 
 
 def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:

@@ -1,13 +1,12 @@
 """TensorBoard event files of a meta-training, and the pictures in them."""
 
-import io
 import json
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 import numpy as np
 import tensorflow as tf
+
+from l2l_tf import plots
 
 SCALARS = {
   "meta_loss": ("meta_training/meta_loss", "Mean of f over the epoch's windows (nats for MNIST)"),
@@ -36,43 +35,7 @@ class Summaries:
     with self._writer.as_default(step=row["epoch"]):
       for key, (tag, description) in SCALARS.items():
         tf.summary.scalar(tag, row[key], description=description)
-      figure = learning_curves(curves, title=f"epoch {row['epoch']}")
-      picture = tf.io.decode_png(png(figure))
+      figure = plots.learning_curves(curves, title=f"epoch {row['epoch']}")
+      picture = tf.io.decode_png(plots.png(figure))
       tf.summary.image("validation/learning_curves", picture[tf.newaxis])
     self._writer.flush()
-
-
-def learning_curves(
-  curves: Mapping[str, np.ndarray],
-  title: str = "",
-  learned: Sequence[str] = ("learned",),
-  halves: Mapping[str, np.ndarray] | None = None,
-) -> Figure:
-  """Draws loss against step, as in Figure 4: learned optimizers solid, rivals dashed.
-
-  Args:
-    curves: mean losses `[T+1]` by the optimizer's name.
-    title: of the picture.
-    learned: which names are learned.
-    halves: half widths of intervals to shade, `[T+1]` by name.
-  """
-  figure = Figure(figsize=(6, 4), layout="constrained")
-  FigureCanvasAgg(figure)
-  axes = figure.subplots()
-  for name, curve in curves.items():
-    steps = np.arange(len(curve))
-    (line,) = axes.plot(steps, curve, "-" if name in learned else "--", label=name, linewidth=1.8)
-    if halves and name in halves:
-      half = halves[name]
-      axes.fill_between(steps, curve - half, curve + half, color=line.get_color(), alpha=0.2)
-  axes.set(xlabel="step", ylabel="loss", yscale="log", title=title)
-  axes.grid(True, which="both", alpha=0.25)
-  axes.legend()
-  return figure
-
-
-def png(figure: Figure) -> bytes:
-  """Renders a figure as PNG."""
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format="png", dpi=100)
-  return buffer.getvalue()

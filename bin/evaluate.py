@@ -1,0 +1,194 @@
+"""Compares trained optimizers with tuned rivals: python bin/evaluate.py --optimizer=mnist_lstm
+
+The protocol of the paper (section 3): each of the six hand-designed rivals gets the learning rate,
+of 30, with the best final loss on tuning instances; then all optimizers run on the same fresh
+instances, from the same theta_0 and on the same minibatches. The table is printed, and everything
+behind it written to results/NAME.json, from which bin/figures.py draws. Finished parts are kept in
+a work directory beside it: the same command goes on after an interruption.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import re
+import shlex
+from typing import Any, Sequence
+
+import tqdm
+
+from l2l_tf import checkpoint
+from l2l_tf import command_line
+from l2l_tf import contenders
+from l2l_tf import peers
+from l2l_tf import results as results_lib
+from l2l_tf import training_run
+from l2l_tf.comparison import Comparison
+from l2l_tf.comparison import Setting
+from l2l_tf.evaluation import Interval
+from l2l_tf.parts import Parts
+from problems import DataError
+
+ERRORS = (
+  results_lib.ResultsError,
+  contenders.ContenderError,
+  checkpoint.CheckpointError,
+  peers.PeerError,
+  DataError,
+  OSError,
+)
+PATH_FLAGS = ("optimizer", "peer")  # absolute paths in them are recorded relative to here
+MACHINE_FLAGS = ("data", "data_dir", "work_dir")  # do not decide the results, and are not recorded
+MINIMUM = {"num_steps": 1, "num_runs": 2, "tuning_runs": 1, "seed": 0}
+MAXIMUM = {"num_steps": 10**6, "num_runs": 10**6, "tuning_runs": 10**4, "seed": 2**31 - 1}
+
+
+def make_flags() -> command_line.Flags:
+  """The flags of this program."""
+  flags = command_line.Flags(__doc__)
+  names = tuple[str, ...]
+  flags.add(names, "optimizer", None, "directories of trained optimizers, or pretrained names")
+  flags.add(names, "peer", None, "files of another implementation's weights (l2l_tf/peers.py)")
+  flags.add(bool, "transfer", False, "accept optimizers trained on another problem")
+  flags.add(int, "num_steps", 100, "steps of each run; the rivals are tuned for them")
+  flags.add(int, "num_runs", 100, "fresh instances, at least 2")
+  flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")
+  flags.add(int, "seed", 0, "of all instances")
+  flags.add(str, "name", None, "of the results file results/NAME.json; default PROBLEM_STEPS")
+  flags.add(str, "out", None, "the results file itself, in place of --name")
+  flags.add(
+    str, "work_dir", None, "finished parts; default OUT.work, removed at the end; a named one stays"
+  )
+  flags.group("Problem")
+  command_line.add_problem(flags, "what is optimized")
+  return flags
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = make_flags().parse(argv)
+  for name, minimum in MINIMUM.items():
+    value = getattr(flags, name)
+    if not minimum <= value <= MAXIMUM[name]:
+      raise command_line.UsageError(
+        f"--{name} must be an integer of {minimum}..{MAXIMUM[name]}, got {value}."
+      )
+  sizes = {name: getattr(flags, name) for name in MINIMUM}
+  setting = Setting(flags.problem, command_line.problem(flags), **sizes)
+  path = _output(flags)
+  _check_output(path, setting)
+  everybody = contenders.load(
+    _flat(flags.optimizer), _flat(flags.peer), flags.problem, flags.transfer
+  )
+  os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+  parts = Parts(flags.work_dir or f"{path}.work")
+  with tqdm.tqdm(unit="run", dynamic_ncols=True) as bar:
+
+    def progress(name: str, runs: int):
+      bar.set_postfix_str(name, refresh=False)
+      bar.update(runs)
+
+    comparison = Comparison(setting, everybody, parts, progress=progress)
+    bar.reset(comparison.total_runs)
+    tqdm.tqdm.write(f"Data: {comparison.data}")
+    try:
+      numbers = comparison.run()
+    except KeyboardInterrupt:
+      bar.close()
+      print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
+      return 130
+  head = {"schema": results_lib.SCHEMA, "command": _command(flags)}
+  results = head | {"versions": training_run.versions()} | numbers
+  results_lib.write(path, results)
+  if not flags.work_dir:
+    parts.remove()
+  _print_table(results, comparison.seconds)
+  print(f"Written to {path}")
+  return 0
+
+
+def _flat(values: Sequence[Sequence[str]] | None) -> list[str]:
+  """A flag that was given several times, each time with names separated by commas."""
+  return [value for group in values or () for value in group]
+
+
+def _output(flags: command_line.Flags) -> str:
+  if flags.out and flags.name:
+    raise command_line.UsageError("--out and --name both name the results file; give one of them.")
+  name = flags.name or f"{flags.problem}_{flags.num_steps}"
+  if not re.fullmatch(r"\w[\w.-]*", name):
+    raise command_line.UsageError(f"--name must consist of letters, digits and _.-, got {name!r}.")
+  return flags.out or os.path.join("results", f"{name}.json")
+
+
+def _check_output(path: str, setting: Setting):
+  """Refuses to replace a file that holds anything but older results of the same setting."""
+  if not os.path.exists(path):
+    return
+  try:
+    old = results_lib.read(path)
+  except results_lib.ResultsError as error:
+    raise results_lib.ResultsError(f"{error} It is not overwritten; move it away.") from error
+  old_setting = {"problem": old["problem"], "num_steps": old["num_steps"]}
+  new_setting = {"problem": setting.config(), "num_steps": setting.num_steps}
+  if old_setting != new_setting:
+    raise results_lib.ResultsError(
+      f"{path} holds results of {old_setting}, not of {new_setting}. It is not overwritten; give"
+      " another --name, or move it away."
+    )
+
+
+def _command(flags: command_line.Flags) -> str:
+  """The command that gives these results again, without what belongs to the machine."""
+  words = ["python", "bin/evaluate.py"]
+  for name, value in flags.given().items():
+    if name in PATH_FLAGS:
+      words += [f"--{name}={_relative(text)}" for text in _flat(value)]
+    elif name not in MACHINE_FLAGS:
+      words.append(f"--{name}" if value is True else f"--{name}={_text(name, value)}")
+  return shlex.join(words)
+
+
+def _relative(text: str) -> str:
+  label, separator, path = text.rpartition("=")
+  return f"{label}{separator}{contenders.relative(path)}"
+
+
+def _text(name: str, value: Any) -> str:
+  if name == "out":
+    return contenders.relative(value)
+  return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _print_table(results: dict[str, Any], seconds: dict[str, float]):
+  """Prints a row an optimizer."""
+  best, steps = results["best_rival"], results["num_steps"]
+  width = max(map(len, results["optimizers"]))
+  columns = f"{'mean loss':>18}{'final loss':>18}{'median':>10}{'rate':>10}{f'/ {best}':>24}"
+  print(f"\n{results['num_runs']} fresh instances of {steps} steps ({results['data']})")
+  print(f"  {'':{width}}{columns}{'seconds':>9}")
+  for name, entry in results["optimizers"].items():
+    mean, final = (_interval(entry[key]) for key in ("mean_loss", "final_loss"))
+    median = _number(entry["final_loss_quantiles"]["50"])
+    rate = f"{entry['learning_rate']:.3g}" if "learning_rate" in entry else ""
+    ratio = results_lib.ratio_of(results, name, best) or ""
+    cells = f"{mean:>18}{final:>18}{median:>10}{rate:>10}{ratio!s:>24}"
+    print(f"  {name:{width}}{cells}{seconds[name]:>9.1f}")
+  print(
+    f"mean loss: of steps 1-{steps}; final loss: of the last {results['final_steps']} points; ± and"
+    f" (..): 95 % intervals\n/ {best}: ratio of the final losses, paired over instances\n"
+  )
+
+
+def _interval(value: dict[str, float | None]) -> str:
+  if value["mean"] is None or value["half"] is None:
+    return _number(value["mean"])
+  return str(Interval(value["mean"], value["half"]))
+
+
+def _number(value: float | None) -> str:
+  return "diverged" if value is None else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+  command_line.run(main, ERRORS)

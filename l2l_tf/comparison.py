@@ -1,0 +1,167 @@
+"""One comparison (section 3): rivals tuned on a grid, then everybody on the same fresh instances.
+
+What it takes long to compute is kept in parts (`l2l_tf.parts`): one for each rival and tuning seed,
+and one for each optimizer and batch of instances. A comparison that was interrupted, or that shares
+rivals with another, thus computes only what is missing, and ends with the same numbers.
+"""
+
+import dataclasses
+import glob
+import os
+import time
+from typing import Any, Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from l2l_tf import evaluation
+from l2l_tf import optimizers
+from l2l_tf import results
+from l2l_tf.contenders import Contender
+from l2l_tf.optimizers import Optimizer
+from l2l_tf.options import Options
+from l2l_tf.parts import files_digest
+from l2l_tf.parts import Parts
+import problems
+from problems.base import make_seeds
+from problems.base import Stream
+
+COORDINATES_AT_ONCE = 80_000  # of a batch: on a CPU as fast as more, and a part takes seconds
+MAX_BATCH = 1000
+MACHINE_OPTIONS = ("data", "data_dir")  # where a machine keeps its data does not decide numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """What is compared on."""
+
+  name: str  # of the problem, in `experiments.PROBLEMS`
+  options: Options  # the problem's
+  num_steps: int  # T
+  num_runs: int  # R, fresh instances that are reported
+  tuning_runs: int  # instances that pick the learning rates
+  seed: int = 0
+
+  def config(self) -> dict[str, Any]:
+    """The problem in JSON types, without what belongs to the machine."""
+    options = {k: v for k, v in self.options.to_dict().items() if k not in MACHINE_OPTIONS}
+    return {"name": self.name, **options}
+
+
+class Comparison:
+  """Rivals and contenders on one setting."""
+
+  def __init__(
+    self,
+    setting: Setting,
+    contenders: Sequence[Contender],
+    parts: Parts,
+    rivals: Sequence[str] = tuple(optimizers.HAND_DESIGNED),
+    progress: Callable[[str, int], None] = lambda name, runs: None,
+  ):
+    """Builds the problem.
+
+    Args:
+      setting: what to compare on.
+      contenders: trained optimizers.
+      parts: where finished parts are kept.
+      rivals: names in `optimizers.HAND_DESIGNED`.
+      progress: called with an optimizer's name and how many runs of it have just finished.
+    """
+    self.setting = setting
+    self.contenders = contenders
+    self.seconds: dict[str, float] = {}  # spent on each optimizer, this time
+    self._parts = parts
+    self._rivals = rivals
+    self._progress = progress
+    self._code = {learned: _code_digest(learned) for learned in (False, True)}
+    self._problem, self.data = setting.options.build()
+    params, _ = self._problem.init(tf.constant([0, 0]))
+    num_coordinates = sum(int(tf.size(p)) for p in params.values())
+    self._batch = int(np.clip(COORDINATES_AT_ONCE // num_coordinates, 1, MAX_BATCH))
+
+  @property
+  def total_runs(self) -> int:
+    """How many runs `progress` hears of."""
+    setting, num_rates = self.setting, len(evaluation.LEARNING_RATES)
+    everybody = len(self._rivals) + len(self.contenders)
+    return len(self._rivals) * num_rates * setting.tuning_runs + everybody * setting.num_runs
+
+  def run(self) -> dict[str, Any]:
+    """Runs what is missing; returns the part of a results file that follows from the numbers."""
+    entries, losses = {}, {}
+    for contender in self.contenders:
+      name, kind, optimizer, source, sha256 = contender
+      phi = [v.numpy().tolist() for v in optimizer.trainable_variables]
+      losses[name] = self._curves(name, optimizer, {"config": optimizer.config(), "phi": phi})
+      about = {"kind": kind, "source": source, "sha256": sha256}
+      entries[name] = about | results.summary(losses[name])
+    for name in self._rivals:
+      grid = evaluation.final_losses(self._grid(name)).mean(axis=1)  # [K]
+      rate = evaluation.LEARNING_RATES[int(np.argmin(grid))]
+      optimizer = optimizers.HAND_DESIGNED[name](rate)
+      losses[name] = self._curves(name, optimizer, {"rival": name, "learning_rate": rate})
+      about = {"kind": "rival", "learning_rate": rate, "tuning_final_losses": results.numbers(grid)}
+      entries[name] = about | results.summary(losses[name])
+    learned = [contender.name for contender in self.contenders]
+    setting = self.setting
+    return {
+      "data": self.data,
+      "problem": setting.config(),
+      "num_steps": setting.num_steps,
+      "num_runs": setting.num_runs,
+      "tuning_runs": setting.tuning_runs,
+      "seed": setting.seed,
+      "streams": {"tuning": int(Stream.TUNING), "test": int(Stream.TEST)},
+      "final_steps": evaluation.FINAL_STEPS,
+      "learning_rates": list(evaluation.LEARNING_RATES),
+      "optimizers": entries,
+      **results.ratios(learned, self._rivals, losses),
+    }
+
+  def _grid(self, name: str) -> np.ndarray:
+    """The curves of a rival at every rate from every tuning seed, `[K, R, T+1]`."""
+    setting = self.setting
+    seeds = make_seeds(setting.seed, Stream.TUNING, count=setting.tuning_runs)
+    run = evaluation.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
+    key = {"grid": name, "learning_rates": list(evaluation.LEARNING_RATES)}
+    parts = self._parts_of(name, key, lambda batch: np.stack([run(s) for s in batch], 1), seeds)
+    return np.concatenate(parts, axis=1)
+
+  def _curves(self, name: str, optimizer: Optimizer, key: dict[str, Any]) -> np.ndarray:
+    """The curves of an optimizer, which `key` describes, from every test seed, `[R, T+1]`."""
+    setting = self.setting
+    seeds = make_seeds(setting.seed, Stream.TEST, count=setting.num_runs)
+    run = evaluation.runner(self._problem, optimizer, setting.num_steps)
+    return np.concatenate(self._parts_of(name, key, run, seeds))
+
+  def _parts_of(self, name: str, key: dict, run: Callable, seeds: np.ndarray) -> list[np.ndarray]:
+    """`run` of each batch of `seeds`, in float64, from the disk if it is there."""
+    batches = [seeds[i : i + self._batch] for i in range(0, len(seeds), self._batch)]
+    return [self._part(name, key, run, batch) for batch in batches]
+
+  def _part(self, name: str, key: dict, run: Callable, seeds: np.ndarray) -> np.ndarray:
+    began = time.monotonic()
+    key = key | {
+      "problem": self.setting.config(),
+      "data": self.data,
+      "num_steps": self.setting.num_steps,
+      "seeds": seeds.tolist(),
+      "tensorflow": tf.__version__,
+      "devices": sorted({d.device_type for d in tf.config.list_logical_devices()}),
+      "code": self._code["phi" in key],
+    }
+    losses = self._parts.get(key, lambda: run(seeds))
+    self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+    self._progress(name, losses.size // (self.setting.num_steps + 1))
+    return losses.astype(np.float64)
+
+
+def _code_digest(learned: bool) -> str:
+  """Digest of the source files that decide the numbers of a rival, or of a learned optimizer."""
+  here = os.path.dirname(os.path.abspath(__file__))
+  names = ["unroll.py", "evaluation.py", "optimizers/base.py"]
+  names += ["preprocessing.py", "optimizers/*.py"] if learned else ["optimizers/hand_designed.py"]
+  patterns = [os.path.join(here, name) for name in names]
+  patterns.append(os.path.join(os.path.dirname(os.path.abspath(problems.__file__)), "*.py"))
+  return files_digest([path for pattern in patterns for path in glob.glob(pattern)])

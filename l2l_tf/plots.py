@@ -1,0 +1,137 @@
+"""Drawing of learning curves, as in the paper's figures: learned optimizers solid, rivals dashed.
+
+The colours are those of Okabe and Ito, which colour-blind readers tell apart; the dashes tell the
+rivals apart in black and white.
+"""
+
+import io
+from typing import Mapping, NamedTuple, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+import numpy as np
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+
+
+class Style(NamedTuple):
+  """How a line looks."""
+
+  colour: str
+  dashes: str | tuple = "-"
+
+
+LEARNED_STYLES = tuple(Style(c) for c in (BLACK, VERMILLION, BLUE, GREEN, PURPLE))
+RIVAL_STYLES = {
+  "adam": Style(BLUE, (0, (6, 1.5))),
+  "rmsprop": Style(ORANGE, (0, (6, 1.5, 1, 1.5))),
+  "sgd": Style(VERMILLION, (0, (3, 1.5))),
+  "adadelta": Style(GREEN, (0, (3, 1.5, 1, 1.5))),
+  "adagrad": Style(PURPLE, (0, (1, 1.2))),
+  "rprop": Style(SKY, (0, (6, 1.5, 1, 1.5, 1, 1.5))),
+}
+OTHER_STYLE = Style(PURPLE, (0, (2, 1)))
+RIVAL_LABELS = {
+  "adam": "Adam",
+  "rmsprop": "RMSprop",
+  "sgd": "SGD",
+  "adadelta": "Adadelta",
+  "adagrad": "Adagrad",
+  "rprop": "Rprop",
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+  """An empty figure, in inches, that needs no display."""
+  figure = Figure(figsize=(width, height), layout="constrained")
+  FigureCanvasAgg(figure)
+  return figure
+
+
+def draw_curves(
+  axes: Axes,
+  curves: Mapping[str, np.ndarray],
+  learned: Sequence[str],
+  halves: Mapping[str, np.ndarray] | None = None,
+  first_step: int = 0,
+  title: str = "",
+):
+  """Draws loss against step into `axes`, on a logarithmic scale.
+
+  The limits follow from the curves that stay below their own start: one that diverges leaves the
+  picture instead of squeezing the others.
+
+  Args:
+    axes: where to draw.
+    curves: losses `[T+1]` at the steps 0..T by the optimizer's name; NaN leaves a gap.
+    learned: which names are learned: solid and above the others.
+    halves: half widths of intervals to shade, `[T+1]` by name.
+    first_step: where the picture begins.
+    title: of the picture.
+  """
+  solid = iter(LEARNED_STYLES * (len(learned) // len(LEARNED_STYLES) + 1))
+  for name, curve in curves.items():
+    style = next(solid) if name in learned else RIVAL_STYLES.get(name, OTHER_STYLE)
+    steps = np.arange(len(curve))[first_step:]
+    axes.plot(
+      steps,
+      curve[first_step:],
+      color=style.colour,
+      linestyle=style.dashes,
+      linewidth=2.0 if name in learned else 1.5,
+      zorder=3 if name in learned else 2,
+      label=RIVAL_LABELS.get(name, name),
+    )
+    if halves and name in halves:
+      low, high = (curve + sign * halves[name] for sign in (-1, 1))
+      low = np.maximum(low, 0.5 * curve)  # a logarithmic axis has no room for 0
+      axes.fill_between(
+        steps, low[first_step:], high[first_step:], color=style.colour, alpha=0.18, linewidth=0
+      )
+  axes.set(xlabel="step", ylabel="loss", yscale="log", title=title)
+  axes.grid(True, which="both", linewidth=0.4, alpha=0.35)
+  _set_limits(axes, curves, first_step)
+
+
+def _set_limits(axes: Axes, curves: Mapping[str, np.ndarray], first_step: int):
+  """From just below the lowest loss to just above the highest of those that fell."""
+  kept = [curve[first_step:] for curve in curves.values() if curve[-1] <= curve[0]]
+  shown = np.concatenate(kept or [curve[first_step:] for curve in curves.values()])
+  shown = shown[np.isfinite(shown) & (shown > 0)]
+  if not shown.size:
+    return
+  starts = [curve[0] for curve in curves.values() if np.isfinite(curve[0])]
+  top = shown.max() if first_step else min(shown.max(), 1.5 * max(starts))
+  steps = max(len(curve) for curve in curves.values()) - 1
+  axes.set(xlim=(first_step, steps), ylim=(shown.min() * 0.85, top * 1.15))
+
+
+def learning_curves(
+  curves: Mapping[str, np.ndarray], title: str = "", learned: Sequence[str] = ("learned",)
+) -> Figure:
+  """A figure of one panel with a legend; the arguments are those of `draw_curves`."""
+  figure = new_figure(6, 4)
+  axes = figure.subplots()
+  draw_curves(axes, curves, learned, title=title)
+  axes.legend()
+  return figure
+
+
+def png(figure: Figure, dpi: int = 100) -> bytes:
+  """Renders a figure as PNG."""
+  return _render(figure, "png", {"dpi": dpi})
+
+
+def svg(figure: Figure) -> bytes:
+  """Renders a figure as SVG, the same bytes each time."""
+  return _render(figure, "svg", {"metadata": {"Date": None}})
+
+
+def _render(figure: Figure, kind: str, options: dict) -> bytes:
+  buffer = io.BytesIO()
+  with matplotlib.rc_context({"svg.hashsalt": "l2l_tf"}):
+    figure.savefig(buffer, format=kind, **options)
+  return buffer.getvalue()

@@ -1,0 +1,116 @@
+"""Results files: what `bin/evaluate.py` writes and `bin/figures.py` reads (docs/results.md)."""
+
+import json
+import math
+import re
+from typing import Any, Sequence
+
+import numpy as np
+
+from l2l_tf import checkpoint
+from l2l_tf import evaluation
+from l2l_tf.results_schema import QUANTILES
+from l2l_tf.results_schema import SCHEMA
+from l2l_tf.results_schema import validate
+
+
+class ResultsError(RuntimeError):
+  """A results file is missing, damaged, or not what is asked for; the message says which."""
+
+
+def number(value: float) -> float | None:
+  """`value` to seven digits, all that float32 has; None, JSON's null, if it is not finite."""
+  return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+def numbers(values: np.ndarray) -> list:
+  """`number` of each element."""
+  return [number(float(value)) for value in values]
+
+
+def summary(losses: np.ndarray) -> dict[str, Any]:
+  """What a results file says of an optimizer's curves `[R, T+1]`, R > 1.
+
+  A run that diverged has an infinite final loss, and so has the mean over the runs.
+  """
+  losses = np.where(np.isfinite(losses), losses, np.inf)
+  final = evaluation.final_losses(losses)
+  with np.errstate(invalid="ignore"):  # inf - inf
+    error = losses.std(axis=0, ddof=1) / math.sqrt(len(losses))
+    mean_loss = evaluation.interval(losses[:, 1:].mean(axis=1))
+    final_loss = evaluation.interval(final)
+  quantiles = np.percentile(final, QUANTILES, method="inverted_cdf")
+  return {
+    "mean": numbers(losses.mean(axis=0)),
+    "standard_error": numbers(error),
+    "mean_loss": {"mean": number(mean_loss.mean), "half": number(mean_loss.half)},
+    "final_loss": {"mean": number(final_loss.mean), "half": number(final_loss.half)},
+    "final_loss_quantiles": {str(q): number(x) for q, x in zip(QUANTILES, quantiles)},
+    "final_losses": numbers(final),
+    "diverged": int((~np.isfinite(final)).sum()),
+  }
+
+
+def ratios(
+  learned: Sequence[str], rivals: Sequence[str], losses: dict[str, np.ndarray]
+) -> dict[str, Any]:
+  """Ratios of final losses, paired over instances: each learned optimizer over everybody else.
+
+  The best rival is the one with the least mean on the very instances that are reported, so that no
+  rival in the table is better than the one that a ratio names.
+
+  Args:
+    learned: names of learned optimizers and peers.
+    rivals: names of rivals.
+    losses: curves `[R, T+1]` by name, the same R instances for all.
+  """
+  final = {name: evaluation.final_losses(curves) for name, curves in losses.items()}
+  pairs = []
+  for numerator in learned:
+    for denominator in [*learned, *rivals]:
+      if numerator == denominator:
+        continue
+      x, y = final[numerator], final[denominator]
+      ratio = evaluation.ratio_interval(x, y)
+      wins = float(np.mean(x < y))
+      pairs.append(
+        {"numerator": numerator, "denominator": denominator}
+        | {key: number(value) for key, value in ratio._asdict().items()}
+        | {"wins": number(wins)}
+      )
+  best = min(rivals, key=lambda name: final[name].mean()) if rivals else None
+  return {"best_rival": best, "ratios": pairs}
+
+
+def ratio_of(results: dict[str, Any], numerator: str, denominator: str) -> evaluation.Ratio | None:
+  """The ratio of two optimizers' final losses in valid results; None if it is not there."""
+  for pair in results["ratios"]:
+    if (pair["numerator"], pair["denominator"]) == (numerator, denominator):
+      values = (math.nan if pair[key] is None else pair[key] for key in ("ratio", "low", "high"))
+      return evaluation.Ratio(*values)
+  return None
+
+
+def read(path: str) -> dict[str, Any]:
+  """Reads and checks a results file.
+
+  Raises:
+    ResultsError: if it cannot be read, or breaks the rules of docs/results.md.
+  """
+  try:
+    results = checkpoint.read_json(path)
+  except checkpoint.CheckpointError as error:
+    raise ResultsError(str(error)) from error
+  try:
+    validate(results)
+  except ValueError as error:
+    raise ResultsError(f"{path} is not a results file of schema {SCHEMA}: {error}") from error
+  return results
+
+
+def write(path: str, results: dict[str, Any]):
+  """Checks and writes a results file, aside first; raises ValueError for results that are not."""
+  validate(results)
+  text = json.dumps(results, indent=2, allow_nan=False)
+  flat = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+  checkpoint.write_aside(path, (flat + "\n").encode())
