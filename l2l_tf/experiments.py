@@ -7,6 +7,7 @@ from l2l_tf import optimizers
 from l2l_tf import preprocessing as preprocessing_lib
 from l2l_tf.meta_training import Training
 from l2l_tf.optimizers import Optimizer
+from l2l_tf.optimizers import global_averaging
 from l2l_tf.options import Options
 from l2l_tf.options import option
 import problems
@@ -71,14 +72,54 @@ class LSTM(Options):
   output_scale: float = option(0.1, "constant on the updates (section 3.2: 0.1)", minimum=1e-9)
 
   def build(self, seed: int) -> Optimizer:
-    kind = preprocessing_lib.BY_NAME[self.preprocessing]
-    return optimizers.CoordinatewiseLSTM(
-      self.layer_sizes, kind(self.preprocessing_constant), self.output_scale, seed
-    )
+    """Returns the optimizer with a fresh phi."""
+    return optimizers.CoordinatewiseLSTM(**self._arguments(seed))
+
+  def _arguments(self, seed: int) -> dict[str, Any]:
+    """The arguments of the optimizer's constructor."""
+    arguments = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+    constant = arguments.pop("preprocessing_constant")
+    arguments["preprocessing"] = preprocessing_lib.BY_NAME[self.preprocessing](constant)
+    return {**arguments, "seed": seed}
+
+
+@dataclasses.dataclass(frozen=True)
+class LSTMGAC(LSTM):
+  """The LSTM with global averaging cells (section 2.2)."""
+
+  num_gacs: int = option(5, "units of each layer that are averaged (section 3.1: 5)", minimum=0)
+
+  def __post_init__(self):
+    super().__post_init__()
+    global_averaging.check_num_gacs(self.num_gacs, self.layer_sizes)
+
+  def build(self, seed: int) -> Optimizer:
+    return optimizers.GlobalAveragingLSTM(**self._arguments(seed))
+
+
+@dataclasses.dataclass(frozen=True)
+class NTMBFGS(LSTMGAC):
+  """LSTM+GAC with an n x n memory (appendix B)."""
+
+  num_read_heads: int = option(1, "vectors read a step (section 3.1: 1)", 1, 1024)
+  num_write_heads: int = option(3, "outer products written a step (section 3.1: 3)", 1, 1024)
+
+  def build(self, seed: int) -> Optimizer:
+    return optimizers.NTMBFGS(**self._arguments(seed))
+
+
+@dataclasses.dataclass(frozen=True)
+class NTMLBFGS(NTMBFGS):
+  """NTM-BFGS with a memory of the last writes only (appendix B)."""
+
+  history: int = option(10, "steps whose writes are kept (not given)", minimum=1)
+
+  def build(self, seed: int) -> Optimizer:
+    return optimizers.NTMLBFGS(**self._arguments(seed))
 
 
 PROBLEMS = {"mnist": Mnist, "quadratic": Quadratic, "bowl": Bowl}
-OPTIMIZERS = {"lstm": LSTM}
+OPTIMIZERS = {"lstm": LSTM, "lstm_gac": LSTMGAC, "ntm_bfgs": NTMBFGS, "ntm_lbfgs": NTMLBFGS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +153,22 @@ class Experiment:
       _named(values["optimizer"], OPTIMIZERS, "optimizer"),
       Training.from_dict(values["training"]),
     )
+
+
+def with_optimizer(experiment: Experiment, name: str) -> Experiment:
+  """Puts another optimizer into an experiment.
+
+  Options that both optimizers have keep their values, preprocessing and output scale among them;
+  options that only the new one has get its defaults.
+
+  Args:
+    experiment: to take the rest from.
+    name: one of `OPTIMIZERS`.
+  """
+  kind = OPTIMIZERS[name]
+  old = experiment.optimizer
+  shared = {f.name: getattr(old, f.name) for f in dataclasses.fields(kind) if hasattr(old, f.name)}
+  return dataclasses.replace(experiment, optimizer=kind(**shared))
 
 
 def _name_of(options: Options, table: dict[str, type[Options]]) -> str:

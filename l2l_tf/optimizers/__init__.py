@@ -2,12 +2,15 @@
 
 from l2l_tf.optimizers.base import Optimizer
 from l2l_tf.optimizers.coordinatewise import CoordinatewiseLSTM
+from l2l_tf.optimizers.global_averaging import GlobalAveragingLSTM
 from l2l_tf.optimizers.hand_designed import Adadelta
 from l2l_tf.optimizers.hand_designed import Adagrad
 from l2l_tf.optimizers.hand_designed import Adam
 from l2l_tf.optimizers.hand_designed import RMSprop
 from l2l_tf.optimizers.hand_designed import Rprop
 from l2l_tf.optimizers.hand_designed import SGD
+from l2l_tf.optimizers.ntm_bfgs import NTMBFGS
+from l2l_tf.optimizers.ntm_bfgs import NTMLBFGS
 
 HAND_DESIGNED = {
   "adam": Adam,
@@ -19,7 +22,12 @@ HAND_DESIGNED = {
 }
 """The rivals of the paper by name."""
 
-LEARNED = {"lstm": CoordinatewiseLSTM}
+LEARNED = {
+  "lstm": CoordinatewiseLSTM,
+  "lstm_gac": GlobalAveragingLSTM,
+  "ntm_bfgs": NTMBFGS,
+  "ntm_lbfgs": NTMLBFGS,
+}
 """Learned optimizers by the name in flags and files: a closed table, nothing else is ever built."""
 
 __all__ = [
@@ -27,8 +35,11 @@ __all__ = [
   "Adagrad",
   "Adam",
   "CoordinatewiseLSTM",
+  "GlobalAveragingLSTM",
   "HAND_DESIGNED",
   "LEARNED",
+  "NTMBFGS",
+  "NTMLBFGS",
   "Optimizer",
   "RMSprop",
   "Rprop",

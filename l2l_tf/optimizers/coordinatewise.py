@@ -1,7 +1,7 @@
 """The coordinatewise LSTM optimizer (paper section 2.1, Figure 3)."""
 
 import math
-from typing import Any, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import sonnet as snt
 import tensorflow as tf
@@ -17,6 +17,9 @@ class CoordinatewiseLSTM(base.Optimizer):
   The update of a coordinate is `output_scale * (h W + b)` with h the activation of the last layer,
   so the result does not depend on the order of the coordinates.
   """
+
+  outgoing: Optional[Callable[[tf.Tensor], tf.Tensor]] = None
+  """What `run_layers` does to the activations of each layer."""
 
   def __init__(
     self,
@@ -41,20 +44,13 @@ class CoordinatewiseLSTM(base.Optimizer):
       ValueError: for no layers or a layer without units.
     """
     super().__init__(name)
-    if not layer_sizes or any(type(k) is not int or not 0 < k <= 1024 for k in layer_sizes):
-      raise ValueError(f"layer_sizes must be one or more integers of 1..1024, got {layer_sizes}.")
-    if type(output_scale) not in (int, float) or not math.isfinite(output_scale):
-      raise ValueError(f"output_scale must be a finite number, got {output_scale!r}.")
+    check_sizes(layer_sizes, output_scale)
     self.layer_sizes = tuple(layer_sizes)
     self.preprocessing = preprocessing
     self.output_scale = output_scale
     seeds = tf.random.split([seed, 0], len(layer_sizes) + 1)
-    sizes = [preprocessing.num_features, *layer_sizes]
-    self.layers = [
-      lstm.LSTM(sizes[i], sizes[i + 1], seeds[i], dtype, name=f"lstm_{i + 1}")
-      for i in range(len(layer_sizes))
-    ]
-    self.linear = Linear(sizes[-1], seeds[-1], dtype)
+    self.layers = make_layers(preprocessing.num_features, layer_sizes, seeds, dtype)
+    self.linear = Linear(layer_sizes[-1], 1, seeds[-1], dtype)
 
   def config(self) -> dict[str, Any]:
     """Returns what builds this optimizer again, in JSON types."""
@@ -67,32 +63,88 @@ class CoordinatewiseLSTM(base.Optimizer):
 
   def initial_state(self, params: base.Params) -> tuple[lstm.LSTMState, ...]:
     """Returns zeros: for each layer `hidden` and `cell`, `[units, B, n]` each."""
-    shape = [next(iter(params.values())).shape[0], base.num_coordinates(params)]
-    zeros = [tf.zeros([units, *shape], self.linear.b.dtype) for units in self.layer_sizes]
-    return tuple(lstm.LSTMState(zero, zero) for zero in zeros)
+    return initial_layers(self.layer_sizes, params, self.linear.b.dtype)
 
   def __call__(self, gradients, state):
     flat = base.flatten(gradients)  # [B, n]
     activation = self.preprocessing(tf.reshape(flat, [-1]))  # [features, B n]
-    next_state = []
-    for layer, layer_state in zip(self.layers, state):
-      rows = lstm.LSTMState(*(tf.reshape(s, [layer.units, -1]) for s in layer_state))
-      rows = layer(activation, rows)
-      activation = rows.hidden
-      shape = layer_state.hidden.shape
-      next_state.append(lstm.LSTMState(*(tf.reshape(s, shape) for s in rows)))
+    activation, next_state = run_layers(self.layers, activation, state, self.outgoing)
     outputs = self.output_scale * self.linear(activation)  # [1, B n]
-    return base.unflatten(tf.reshape(outputs, flat.shape), gradients), tuple(next_state)
+    return base.unflatten(tf.reshape(outputs, flat.shape), gradients), next_state
+
+
+def check_sizes(layer_sizes: Sequence[int], output_scale: float):
+  """Raises ValueError unless these can make a learned optimizer."""
+  if not layer_sizes or any(type(k) is not int or not 0 < k <= 1024 for k in layer_sizes):
+    raise ValueError(f"layer_sizes must be one or more integers of 1..1024, got {layer_sizes}.")
+  if type(output_scale) not in (int, float) or not math.isfinite(output_scale):
+    raise ValueError(f"output_scale must be a finite number, got {output_scale!r}.")
+
+
+def make_layers(
+  num_features: int, layer_sizes: Sequence[int], seeds: tf.Tensor, dtype
+) -> list[lstm.LSTM]:
+  """Returns the layers `lstm_1`, `lstm_2`, ... on `num_features` inputs, a seed each."""
+  sizes = [num_features, *layer_sizes]
+  return [
+    lstm.LSTM(sizes[i], sizes[i + 1], seeds[i], dtype, name=f"lstm_{i + 1}")
+    for i in range(len(layer_sizes))
+  ]
+
+
+def initial_layers(
+  layer_sizes: Sequence[int], params: base.Params, dtype
+) -> tuple[lstm.LSTMState, ...]:
+  """Returns zeros: for each layer `hidden` and `cell`, `[units, B, n]` each."""
+  shape = [next(iter(params.values())).shape[0], base.num_coordinates(params)]
+  zeros = [tf.zeros([units, *shape], dtype) for units in layer_sizes]
+  return tuple(lstm.LSTMState(zero, zero) for zero in zeros)
+
+
+def run_layers(
+  layers: Sequence[lstm.LSTM],
+  inputs: tf.Tensor,
+  state: tuple[lstm.LSTMState, ...],
+  outgoing: Optional[Callable[[tf.Tensor], tf.Tensor]] = None,
+) -> tuple[tf.Tensor, tuple[lstm.LSTMState, ...]]:
+  """One step of a stack of layers for all coordinates.
+
+  Args:
+    layers: bottom first.
+    inputs: `[features, B n]`.
+    state: for each layer `[units, B, n]`.
+    outgoing: maps the activations `[units, B, n]` of each layer to what leaves it, upwards and into
+      its own next step; None leaves them as they are.
+
+  Returns:
+    What leaves the last layer, `[units, B n]`, and the next state.
+  """
+  activation, next_state = inputs, []
+  for layer, layer_state in zip(layers, state):
+    rows = lstm.LSTMState(*(tf.reshape(s, [layer.units, -1]) for s in layer_state))
+    rows = layer(activation, rows)
+    activation = rows.hidden
+    shape = layer_state.hidden.shape
+    hidden, cell = (tf.reshape(s, shape) for s in rows)
+    if outgoing is not None:
+      hidden = outgoing(hidden)
+      activation = tf.reshape(hidden, activation.shape)
+    next_state.append(lstm.LSTMState(hidden, cell))
+  return activation, tuple(next_state)
 
 
 class Linear(snt.Module):
-  """The map from the last activation to the update, `[units, rows] -> [1, rows]`."""
+  """A linear map of the last activation of a coordinate, `[units, rows] -> [outputs, rows]`."""
 
-  def __init__(self, units: int, seed: tf.Tensor, dtype, name: str = "linear"):
+  def __init__(
+    self, units: int, outputs: int, seed: tf.Tensor, dtype, gain: float = 1.0, name: str = "linear"
+  ):
+    """Samples w from a normal truncated at two sigma, sigma = gain / sqrt(units); b is zero."""
     super().__init__(name)
-    init = tf.random.stateless_truncated_normal([units, 1], seed, stddev=units**-0.5, dtype=dtype)
+    sigma = gain * units**-0.5
+    init = tf.random.stateless_truncated_normal([units, outputs], seed, stddev=sigma, dtype=dtype)
     self.w = tf.Variable(init, name="w")
-    self.b = tf.Variable(tf.zeros([1], dtype), name="b")
+    self.b = tf.Variable(tf.zeros([outputs], dtype), name="b")
 
   def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-    return tf.matmul(self.w, inputs, transpose_a=True) + self.b
+    return tf.matmul(self.w, inputs, transpose_a=True) + self.b[:, tf.newaxis]
