@@ -150,7 +150,7 @@ def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:
 
   def lifted_loss(params, tasks, seeds):
     task = tf.nest.map_structure(lambda x: x[0], tasks)
-    return tf.vectorized_map(lambda p: problem.loss(p, task, seeds[0]), params)
+    return problem_lib.lift(lambda p: problem.loss(p, task, seeds[0]), params)
 
   return problem._replace(lifted_loss=lifted_loss)
 

@@ -61,7 +61,7 @@ class Options:
 def _check(field: dataclasses.Field, value: Any):
   """Raises ValueError unless `value` has the field's type and is within its bounds."""
   if not _has_type(value, field.type):
-    kind = getattr(field.type, "__name__", str(field.type))
+    kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
     raise ValueError(f"{field.name} must be of type {kind}, got {value!r}.")
   choices, minimum, maximum = (field.metadata[k] for k in ("choices", "minimum", "maximum"))
   if choices is not None and value not in choices:

@@ -1,0 +1,196 @@
+"""Tests of the command line: help, presets with flags put in, and a bad value for every flag."""
+
+import dataclasses
+import sys
+
+import pytest
+
+from l2l_tf import command_line
+from l2l_tf import experiments
+from l2l_tf.meta_training import Training
+
+KINDS = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
+
+
+def parse(*args):
+  flags = command_line.Flags("What it does.")
+  flags.add(int, "runs", 3, "a flag of this program")
+  command_line.add_experiment(flags)
+  return flags.parse(["program", *args])
+
+
+def experiment(*args):
+  return command_line.experiment(parse(*args))
+
+
+def usage_error(*args):
+  with pytest.raises(command_line.UsageError) as info:
+    experiment(*args)
+  message = str(info.value)
+  assert "\n" not in message and len(message) < 500
+  return message
+
+
+def test_no_flags_are_the_quick_preset():
+  assert experiment() == experiments.PRESETS["quick"]["mnist"]
+
+
+@pytest.mark.parametrize("preset", experiments.PRESETS)
+@pytest.mark.parametrize("problem", experiments.PROBLEMS)
+def test_presets(preset, problem):
+  expected = experiments.PRESETS[preset][problem]
+  assert experiment(f"--preset={preset}", f"--problem={problem}") == expected
+
+
+@pytest.mark.parametrize("name", experiments.OPTIMIZERS)
+def test_optimizers(name):
+  assert type(experiment(f"--optimizer={name}").optimizer) is experiments.OPTIMIZERS[name]
+
+
+def test_flags_are_put_into_the_preset():
+  changed = experiment(
+    *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=60"],
+    *["--learning_rate=0.5", "--second_derivatives", "--layer_sizes=7", "--seed=9"],
+  )
+  preset = experiments.PRESETS["quick"]["mnist"]
+  replace = dataclasses.replace
+  assert changed == experiments.Experiment(
+    replace(preset.problem, hidden=(40, 30), activation="relu", data_dir="/x"),
+    replace(preset.optimizer, layer_sizes=(7,)),
+    replace(preset.training, num_steps=60, learning_rate=0.5, second_derivatives=True, seed=9),
+  )
+
+
+def test_a_flag_that_problems_share_goes_to_the_one_chosen():
+  assert experiment("--problem=quadratic", "--init_scale=2").problem.init_scale == 2.0
+  assert experiment("--problem=mnist", "--init_scale=2").problem.init_scale == 2.0
+  assert experiment("--problem=bowl", "--dimensions=4").problem.dimensions == 4
+
+
+def test_given_names_what_the_command_line_sets():
+  assert parse("--seed=0", "--nosecond_derivatives").given() == {
+    "seed": 0,
+    "second_derivatives": False,
+  }
+  assert parse().runs == 3 and parse("--runs=5").runs == 5
+
+
+def test_help_mentions_every_field(capsys):
+  with pytest.raises(SystemExit) as info:
+    parse("--help")
+  assert info.value.code == 0
+  text = capsys.readouterr().out
+  assert text.startswith("What it does.") and "--runs=..." in text
+  for kind in KINDS:
+    for field in dataclasses.fields(kind):
+      assert f"--{field.name}" in text
+      assert field.metadata["help"] in text or kind is not Training, field.name
+  for table in (experiments.PROBLEMS, experiments.OPTIMIZERS, experiments.PRESETS):
+    assert all(name in text for name in table)
+  assert "sigmoid|relu|tanh" in text and "default 20,20" in text
+
+
+BAD_VALUES = {  # what no experiment takes, and a word of the answer
+  "problem": ("imagenet", "mnist"),
+  "optimizer": ("gru", "lstm"),
+  "preset": ("huge", "quick"),
+  "hidden": ("20,0", "at least 1"),
+  "activation": ("gelu", "sigmoid"),
+  "batch_size": ("0", "at least 1"),
+  "init_scale": ("-1", "at least 0"),
+  "data": ("web", "bundled"),
+  "dimensions": ("0", "at least 1"),
+  "layer_sizes": ("20,x", "integers separated by commas"),
+  "preprocessing": ("log", "log_and_sign"),
+  "preprocessing_constant": ("0", "at least 1e-06"),
+  "output_scale": ("nan", "finite"),
+  "num_gacs": ("-1", "at least 0"),
+  "num_read_heads": ("0", "at least 1"),
+  "num_write_heads": ("2000", "at most 1024"),
+  "history": ("0", "at least 1"),
+  "num_steps": ("30", "multiple of unroll_length"),
+  "unroll_length": ("0", "at least 1"),
+  "num_tasks": ("1.5", "1.5"),
+  "num_epochs": ("0", "at least 1"),
+  "episodes_per_epoch": ("-3", "at least 1"),
+  "learning_rate": ("-0.1", "at least 0"),
+  "final_learning_rate": ("inf", "finite"),
+  "max_gradient_norm": ("-1", "at least 0"),
+  "second_derivatives": ("maybe", "maybe"),
+  "validation_runs": ("0", "at least 1"),
+  "patience": ("-1", "at least 0"),
+  "max_bad_steps": ("0", "at least 1"),
+  "seed": ("4294967296", "at most"),
+}
+ANYTHING_GOES = {"data_dir"}
+NEEDS = {"dimensions": "--problem=quadratic", "num_gacs": "--optimizer=lstm_gac"}
+NEEDS |= {"num_read_heads": "--optimizer=ntm_bfgs", "num_write_heads": "--optimizer=ntm_bfgs"}
+NEEDS |= {"history": "--optimizer=ntm_lbfgs"}
+
+
+def test_every_flag_has_a_bad_value():
+  fields = {field.name for kind in KINDS for field in dataclasses.fields(kind)}
+  assert fields - ANYTHING_GOES == BAD_VALUES.keys() - {"problem", "optimizer", "preset"}
+
+
+@pytest.mark.parametrize("name", BAD_VALUES)
+def test_a_bad_value_is_named(name):
+  value, word = BAD_VALUES[name]
+  message = usage_error(*filter(None, [NEEDS.get(name), f"--{name}={value}"]))
+  assert name in message and value.split(",")[-1] in message and word in message, message
+
+
+@pytest.mark.parametrize(
+  "args, words",
+  [
+    (["--problem=bowl", "--hidden=3"], ["--hidden", "does not apply", "--problem=bowl"]),
+    (["--dimensions=3"], ["--dimensions", "does not apply", "--problem=mnist"]),
+    (["--problem=quadratic", "--data=bundled"], ["--data", "does not apply"]),
+    (["--epochs=3"], ["Unknown command line flag 'epochs'"]),
+    (["mnist"], ["Unexpected argument 'mnist'", "--problem=mnist"]),
+    (["--num_steps"], ["num_steps"]),
+    (["--hidden="], ["hidden", "integers separated by commas"]),
+    (["--seed=x"], ["seed", "x"]),
+  ],
+)
+def test_bad_command_lines(args, words):
+  message = usage_error(*args)
+  for word in words:
+    assert word in message, message
+
+
+class Expected(Exception):
+  """An error that a program declares."""
+
+
+@pytest.mark.parametrize(
+  "error, status, output",
+  [
+    (None, 0, ""),
+    (Expected("It broke."), 1, "program: It broke.\n"),
+    (command_line.UsageError("Bad flag."), 2, "program: Bad flag. Run with --help"),
+  ],
+)
+def test_run_turns_errors_into_one_line_and_a_status(monkeypatch, capsys, error, status, output):
+  monkeypatch.setattr(sys, "argv", ["program", "--x"])
+
+  def main(argv):
+    assert argv == ["program", "--x"]
+    if error:
+      raise error
+    return 0
+
+  with pytest.raises(SystemExit) as info:
+    command_line.run(main, (Expected,))
+  assert info.value.code == status
+  captured = capsys.readouterr()
+  assert captured.err.startswith(output) and captured.err.count("\n") == min(status, 1)
+
+
+def test_run_lets_defects_through(monkeypatch):
+  def main(argv):
+    raise KeyError("a defect")
+
+  monkeypatch.setattr(sys, "argv", ["program"])
+  with pytest.raises(KeyError):
+    command_line.run(main, (Expected,))
