@@ -1,20 +1,23 @@
 """Drawing of learning curves, as in the paper's figures: learned optimizers solid, rivals dashed.
 
-The colours are those of Okabe and Ito, which colour-blind readers tell apart; the dashes tell the
-rivals apart in black and white.
+The colours are those of Okabe and Ito, which colour-blind readers tell apart, and two greys; the
+dashes tell the rivals apart in black and white.
 """
 
 import io
+import math
 from typing import Mapping, NamedTuple, Sequence
 
 import matplotlib
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 import numpy as np
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+BLACK, BLUE, VERMILLION, PURPLE = "#000000", "#0072B2", "#D55E00", "#CC79A7"
+ORANGE, SKY, GREEN, GREY, SILVER = "#E69F00", "#56B4E9", "#009E73", "#606060", "#999999"
+DECADES_WITH_2_AND_5 = 2.2  # a loss axis that is longer has ticks at powers of ten only
 
 
 class Style(NamedTuple):
@@ -24,16 +27,16 @@ class Style(NamedTuple):
   dashes: str | tuple = "-"
 
 
-LEARNED_STYLES = tuple(Style(c) for c in (BLACK, VERMILLION, BLUE, GREEN, PURPLE))
+LEARNED_STYLES = tuple(Style(c) for c in (BLACK, VERMILLION, BLUE, PURPLE))
 RIVAL_STYLES = {
-  "adam": Style(BLUE, (0, (6, 1.5))),
-  "rmsprop": Style(ORANGE, (0, (6, 1.5, 1, 1.5))),
-  "sgd": Style(VERMILLION, (0, (3, 1.5))),
-  "adadelta": Style(GREEN, (0, (3, 1.5, 1, 1.5))),
+  "adam": Style(ORANGE, (0, (6, 1.5))),
+  "rmsprop": Style(SKY, (0, (6, 1.5, 1, 1.5))),
+  "sgd": Style(GREEN, (0, (3, 1.5))),
+  "adadelta": Style(GREY, (0, (3, 1.5, 1, 1.5))),
   "adagrad": Style(PURPLE, (0, (1, 1.2))),
-  "rprop": Style(SKY, (0, (6, 1.5, 1, 1.5, 1, 1.5))),
+  "rprop": Style(SILVER, (0, (6, 1.5, 1, 1.5, 1, 1.5))),
 }
-OTHER_STYLE = Style(PURPLE, (0, (2, 1)))
+OTHER_STYLE = Style(ORANGE, (0, (2, 1)))
 RIVAL_LABELS = {
   "adam": "Adam",
   "rmsprop": "RMSprop",
@@ -106,7 +109,12 @@ def _set_limits(axes: Axes, curves: Mapping[str, np.ndarray], first_step: int):
   starts = [curve[0] for curve in curves.values() if np.isfinite(curve[0])]
   top = shown.max() if first_step else min(shown.max(), 1.5 * max(starts))
   steps = max(len(curve) for curve in curves.values()) - 1
-  axes.set(xlim=(first_step, steps), ylim=(shown.min() * 0.85, top * 1.15))
+  bottom, top = shown.min() * 0.85, top * 1.15
+  axes.set(xlim=(first_step, steps), ylim=(bottom, top))
+  if math.log10(top / bottom) < DECADES_WITH_2_AND_5:
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+  axes.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def learning_curves(

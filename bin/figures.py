@@ -1,0 +1,148 @@
+"""Draws the paper's figures from results files alone: python bin/figures.py
+
+Figure 4: the quadratics, MNIST, and MNIST run on to step 200. Figure 5: MNIST with another network
+than the one trained on. Learned optimizers are solid, hand-designed rivals dashed, 95 % intervals
+shaded. Each figure becomes a PNG and an SVG. It only draws: every number comes from a file that
+bin/evaluate.py wrote.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import sys
+from typing import Any, NamedTuple, Sequence
+
+import numpy as np
+
+from l2l_tf import checkpoint
+from l2l_tf import command_line
+from l2l_tf import plots
+from l2l_tf import results as results_lib
+
+PANEL_INCHES = (3.4, 3.0)
+INTERVAL = 1.96  # half of a 95 % interval, in standard errors
+
+
+class Panel(NamedTuple):
+  """One panel of a figure and what the results it shows must be of."""
+
+  file: str  # under the results directory
+  title: str
+  problem: dict[str, Any]  # options that the results must have
+  num_steps: int
+  first_step: int = 0
+
+
+def _mnist(file: str, title: str, num_steps: int, first_step: int = 0, **options: Any) -> Panel:
+  network = {"name": "mnist", "hidden": [20], "activation": "sigmoid"} | options
+  return Panel(file, title, network, num_steps, first_step)
+
+
+FIGURES = {
+  "figure_4": (
+    Panel("quadratic.json", "Quadratics", {"name": "quadratic", "dimensions": 10}, 100),
+    _mnist("mnist_100.json", "MNIST", 100),
+    _mnist("mnist_200.json", "MNIST, 200 steps", 200, first_step=100),
+  ),
+  "figure_5": (
+    _mnist("mnist_40.json", "MNIST, 40 units", 100, hidden=[40]),
+    _mnist("mnist_2x20.json", "MNIST, 2 layers", 100, hidden=[20, 20]),
+    _mnist("mnist_relu.json", "MNIST, ReLU", 100, activation="relu"),
+  ),
+}
+"""The figures and their panels, left to right."""
+
+NAMES = {"ntm_lbfgs": "NTM-L-BFGS", "ntm_bfgs": "NTM-BFGS", "lstm_gac": "LSTM+GAC", "lstm": "LSTM"}
+"""How learned optimizers are called in the paper, by the end of their names."""
+
+
+def make_flags() -> command_line.Flags:
+  """The flags of this program."""
+  flags = command_line.Flags(__doc__)
+  flags.add(str, "results", "results", "directory of results files")
+  flags.add(str, "out", os.path.join("docs", "figures"), "directory of the pictures")
+  return flags
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status: 1 if a panel could not be drawn."""
+  flags = make_flags().parse(argv)
+  os.makedirs(flags.out, exist_ok=True)
+  status = 0
+  for name, panels in FIGURES.items():
+    drawable = []
+    for panel in panels:
+      try:
+        drawable.append((panel, _read(os.path.join(flags.results, panel.file), panel)))
+      except results_lib.ResultsError as error:
+        print(f"{argv[0]}: {name} lacks the panel {panel.title!r}: {error}", file=sys.stderr)
+        status = 1
+    if not drawable:
+      continue
+    figure = draw(drawable)
+    for kind, content in (("png", plots.png(figure, dpi=200)), ("svg", plots.svg(figure))):
+      path = os.path.join(flags.out, f"{name}.{kind}")
+      checkpoint.write_aside(path, content)
+      print(path)
+  return status
+
+
+def draw(panels: Sequence[tuple[Panel, dict[str, Any]]]) -> plots.Figure:
+  """Draws panels with their results side by side, with one legend for all."""
+  width, height = PANEL_INCHES
+  figure = plots.new_figure(width * len(panels), height + 0.5)
+  handles = {}
+  all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+  for axes, (panel, results) in zip(all_axes, panels):
+    curves, halves, learned = _curves(results)
+    plots.draw_curves(axes, curves, learned, halves, panel.first_step, panel.title)
+    for handle, label in zip(*axes.get_legend_handles_labels()):
+      handles.setdefault(label, handle)
+  figure.legend(
+    handles.values(),
+    handles.keys(),
+    loc="outside lower center",
+    ncols=min(len(handles), 2 * len(panels)),
+    frameon=False,
+    fontsize="small",
+    handlelength=3.2,
+  )
+  return figure
+
+
+def _curves(results: dict[str, Any]) -> tuple[dict, dict, list[str]]:
+  """Mean losses and half widths of their intervals by label, and the learned ones' labels.
+
+  Peers are left out, as in the paper: the table shows them.
+  """
+  curves, halves, learned = {}, {}, []
+  for name, entry in results["optimizers"].items():
+    if entry["kind"] == "peer":
+      continue
+    label = _label(name) if entry["kind"] == "learned" else name
+    label = name if label in curves else label
+    curves[label] = np.array(entry["mean"], np.float64)  # null becomes NaN
+    halves[label] = INTERVAL * np.array(entry["standard_error"], np.float64)
+    if entry["kind"] == "learned":
+      learned.append(label)
+  return curves, halves, learned
+
+
+def _label(name: str) -> str:
+  return next((label for end, label in NAMES.items() if name.endswith(end)), name)
+
+
+def _read(path: str, panel: Panel) -> dict[str, Any]:
+  """Reads the results of a panel; raises ResultsError if they are of something else."""
+  results = results_lib.read(path)
+  expected = panel.problem | {"num_steps": panel.num_steps}
+  received = results["problem"] | {"num_steps": results["num_steps"]}
+  received = {key: received.get(key) for key in expected}
+  if received != expected:
+    raise results_lib.ResultsError(f"{path} must hold results of {expected}, got {received}.")
+  return results
+
+
+if __name__ == "__main__":
+  command_line.run(main, (OSError,))

@@ -1,0 +1,52 @@
+"""Small valid results, made of curves that are known beforehand."""
+
+from typing import Any
+
+import numpy as np
+
+from l2l_tf import evaluation
+from l2l_tf import optimizers
+from l2l_tf import results
+
+MNIST = {"name": "mnist", "hidden": [20], "activation": "sigmoid"}
+
+
+def curves(rate: float, num_runs: int = 6, num_steps: int = 20, seed: int = 0) -> np.ndarray:
+  """Losses `[R, T+1]` that decay from 2.3 at `rate` a step, with some noise."""
+  noise = np.random.default_rng(seed).normal(0, 0.05, (num_runs, num_steps + 1))
+  return 2.3 * np.exp(-rate * np.arange(num_steps + 1) + noise)
+
+
+def make(
+  problem: dict[str, Any] = MNIST,
+  num_steps: int = 20,
+  learned: tuple[str, ...] = ("mnist_lstm",),
+  **losses: np.ndarray,
+) -> dict[str, Any]:
+  """Results of `learned` and all rivals; `losses`, `[6, T+1]`, replace curves of their name."""
+  rates = {name: 0.025 - 0.002 * i for i, name in enumerate([*learned, *optimizers.HAND_DESIGNED])}
+  everybody = {name: curves(rate, 6, num_steps) for name, rate in rates.items()} | losses
+  entries = {}
+  for name, values in everybody.items():
+    if name in learned:
+      about = {"kind": "learned", "source": f"runs/{name}/best", "sha256": "0" * 64}
+    else:
+      grid = [1.0] * len(evaluation.LEARNING_RATES)
+      about = {"kind": "rival", "learning_rate": 0.1, "tuning_final_losses": grid}
+    entries[name] = about | results.summary(values)
+  return {
+    "schema": results.SCHEMA,
+    "command": "python bin/evaluate.py",
+    "versions": {"commit": None},
+    "data": "made up",
+    "problem": problem,
+    "num_steps": num_steps,
+    "num_runs": 6,
+    "tuning_runs": 2,
+    "seed": 0,
+    "streams": {"tuning": 2, "test": 3},
+    "final_steps": evaluation.FINAL_STEPS,
+    "learning_rates": list(evaluation.LEARNING_RATES),
+    "optimizers": entries,
+    **results.ratios(learned, tuple(optimizers.HAND_DESIGNED), everybody),
+  }
