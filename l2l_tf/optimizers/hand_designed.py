@@ -7,11 +7,13 @@ guards against divergence: an infinite loss is a result.
 
 from typing import NamedTuple
 
+import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf.optimizers import base
 
 
+@snt.allow_empty_variables
 class HandDesigned(base.Optimizer):
   """Flattens gradients, applies `update`, and restores the structure."""
 
