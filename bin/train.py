@@ -19,6 +19,7 @@ from l2l_tf import evaluation
 from l2l_tf import meta_training
 from l2l_tf import optimizers
 from l2l_tf import plots
+from l2l_tf import search
 from l2l_tf import training_run
 from problems import DataError
 from problems.base import make_seeds
@@ -31,6 +32,13 @@ def make_flags() -> command_line.Flags:
   flags.add(str, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
   flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
   flags.add(int, "test_runs", 20, "fresh instances for the table at the end")
+  flags.add(
+    int,
+    "search",
+    None,
+    "random search of --learning_rate with so many trials; several processes may share a --run_dir,"
+    " and a search that was stopped goes on with the same command",
+  )
   command_line.add_experiment(flags)
   return flags
 
@@ -40,6 +48,8 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if flags.test_runs < 2:
     raise command_line.UsageError(f"--test_runs must be at least 2, got {flags.test_runs}.")
+  if flags.search is not None:
+    return _search(flags)
   run = _open_run(flags)
   training = run.experiment.training
   print(f"Data: {run.data}")
@@ -77,6 +87,24 @@ def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."
     )
   return training_run.TrainingRun.resume(flags.run_dir)
+
+
+def _search(flags: command_line.Flags) -> int:
+  """Searches the meta learning rate, and prints what it found."""
+  if flags.search < 1:
+    raise command_line.UsageError(f"--search must be at least 1 trial, got {flags.search}.")
+  for name in ("resume", "learning_rate"):
+    if name in flags.given():
+      raise command_line.UsageError(f"--{name} cannot be given with --search.")
+  directory = flags.run_dir or os.path.join("runs", f"{flags.problem}-search")
+  try:
+    study = search.search(directory, command_line.experiment(flags), flags.search)
+  except training_run.Interrupted as stop:
+    print(f"Stopped by {stop}. Everything is saved; the same command goes on in {directory}.")
+    return 128 + stop.signum
+  print(search.table(study))
+  print(f"  TensorBoard   tensorboard --logdir {directory}   (tab HParams)")
+  return 0
 
 
 def _resume_command(run: training_run.TrainingRun) -> str:

@@ -5,7 +5,7 @@ import platform
 import signal
 import subprocess
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from absl import logging
 import numpy as np
@@ -133,8 +133,16 @@ class TrainingRun:
     curves = evaluation.curves(self.problem, optimizers.Adam(rate), seeds, training.num_steps)
     return rate, curves.mean(axis=0)
 
-  def train(self, rival_curve: np.ndarray):
+  def train(
+    self,
+    rival_curve: Optional[np.ndarray] = None,
+    on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
+  ):
     """Trains to the end, saving all state after every epoch; then sets phi to the best.
+
+    Args:
+      rival_curve: mean losses `[T+1]` of tuned Adam, to draw beside the learned optimizer's.
+      on_epoch: is given each epoch's row of the history once it is saved; may raise to stop.
 
     Raises:
       Interrupted: after SIGINT or SIGTERM, with everything saved.
@@ -169,7 +177,11 @@ class TrainingRun:
         if row["improved"]:
           self._save_best()
         self._save()
-        events.epoch(row, {"learned": row["validation_curve"], "tuned Adam": rival_curve})
+        curves = {"learned": row.pop("validation_curve")}
+        if rival_curve is not None:
+          curves["tuned Adam"] = rival_curve
+        events.epoch(row, curves)
+        on_epoch(row)
         began = time.monotonic()
     trainer.use_best()
 

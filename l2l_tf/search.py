@@ -1,0 +1,157 @@
+"""Random search of the meta learning rate (section 3), several processes on one study.
+
+The study is an Optuna journal file. Trial i always has the same learning rate, a function of the
+experiment's seed and i, and its own run directory, so an interrupted trial is resumed there. A
+trial whose validation loss after an epoch is worse than the median of the others' is pruned.
+"""
+
+import dataclasses
+import os
+import socket
+from typing import Any
+
+import numpy as np
+import optuna
+from tensorboard.plugins.hparams import api as hparams
+import tensorflow as tf
+
+from l2l_tf.experiments import Experiment
+from l2l_tf.meta_training import Diverged
+from l2l_tf.training_run import RunError
+from l2l_tf.training_run import TrainingRun
+
+RATES = (1e-4, 1e-2)  # sampled log-uniformly
+STUDY_FILE = "study.log"
+SETTLED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+
+
+def learning_rate(seed: int, index: int) -> float:
+  """Returns the meta learning rate of trial `index`."""
+  low, high = np.log(RATES)
+  return float(np.exp(np.random.default_rng([seed, index]).uniform(low, high)))
+
+
+def search(directory: str, experiment: Experiment, num_trials: int) -> optuna.Study:
+  """Runs trials 0..num_trials-1 that are neither done nor running elsewhere.
+
+  Args:
+    directory: holds the study and a run directory a trial; may hold an earlier search.
+    experiment: what to train; its first and final learning rates are scaled alike.
+    num_trials: how many trials the study shall have, earlier ones and other processes' included.
+
+  Returns:
+    The study; its best trial has the least final validation loss.
+
+  Raises:
+    RunError: if the directory's study belongs to another experiment or cannot be read.
+    Interrupted: after SIGINT or SIGTERM; the trial can be resumed.
+  """
+  os.makedirs(directory, exist_ok=True)
+  study = _open(os.path.join(directory, STUDY_FILE), experiment)
+  _enqueue(study, experiment.training.seed, num_trials)
+  while any(t.state == optuna.trial.TrialState.WAITING for t in study.get_trials(deepcopy=False)):
+    trial = study.ask()
+    if "index" not in trial.user_attrs:  # another process took the last one just now
+      study.tell(trial, state=optuna.trial.TrialState.FAIL)
+      break
+    _run(study, trial, directory, experiment)
+  return study
+
+
+def table(study: optuna.Study) -> str:
+  """Returns the settled trials in words, best first."""
+  lines = [f"  {'trial':>5}  {'learning rate':>13}  {'best validation loss':>20}  state"]
+  settled = [t for t in study.get_trials(deepcopy=False) if t.state in SETTLED]
+  for trial in sorted(settled, key=lambda t: t.user_attrs["best_validation_loss"]):
+    index, loss = trial.user_attrs["index"], trial.user_attrs["best_validation_loss"]
+    rate = trial.params["learning_rate"]
+    lines.append(f"  {index:5}  {rate:13.3g}  {loss:20.5g}  {trial.state.name.lower()}")
+  return "\n".join(lines)
+
+
+def _open(path: str, experiment: Experiment) -> optuna.Study:
+  optuna.logging.set_verbosity(optuna.logging.WARNING)
+  try:
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
+    study = optuna.create_study(
+      storage=storage,
+      study_name="meta_learning_rate",
+      load_if_exists=True,
+      sampler=optuna.samplers.RandomSampler(),  # never asked: every trial comes with its rate
+      pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+    )
+  except (OSError, ValueError, KeyError) as error:
+    raise RunError(f"{path} is not a study that can be read: {error}.") from error
+  expected = experiment.to_dict()
+  recorded = study.user_attrs.get("experiment", expected)
+  if recorded != expected:
+    raise RunError(f"{path} searches for another experiment; name another --run_dir.")
+  study.set_user_attr("experiment", expected)
+  return study
+
+
+def _enqueue(study: optuna.Study, seed: int, num_trials: int):
+  """Makes trials for the indices that are neither settled, waiting nor running."""
+  taken = set()
+  for trial in study.get_trials(deepcopy=False):
+    if trial.state == optuna.trial.TrialState.RUNNING and _abandoned(trial):
+      study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    elif trial.state != optuna.trial.TrialState.FAIL:
+      taken.add(trial.user_attrs.get("index"))
+  for index in range(num_trials):
+    if index not in taken:
+      rate = learning_rate(seed, index)
+      study.enqueue_trial({"learning_rate": rate}, user_attrs={"index": index})
+
+
+def _abandoned(trial: optuna.trial.FrozenTrial) -> bool:
+  """Whether the process that ran `trial` on this machine is gone."""
+  host, pid = trial.user_attrs.get("process", ("", 0))
+  if host != socket.gethostname():
+    return False
+  try:
+    os.kill(pid, 0)
+  except ProcessLookupError:
+    return True
+  return pid == os.getpid()
+
+
+def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: Experiment):
+  """Trains trial's optimizer to its end, or until it is pruned, and tells the study."""
+  trial.set_user_attr("process", (socket.gethostname(), os.getpid()))
+  rate = trial.suggest_float("learning_rate", *RATES, log=True)
+  run_dir = os.path.join(directory, f"trial_{trial.user_attrs['index']:03d}")
+  training = experiment.training
+  decay = training.final_learning_rate / training.learning_rate if training.learning_rate else 1.0
+  training = dataclasses.replace(training, learning_rate=rate, final_learning_rate=decay * rate)
+  print(f"Trial {trial.user_attrs['index']}: learning rate {rate:.3g}, {run_dir}", flush=True)
+
+  def on_epoch(row: dict[str, Any]):
+    trial.report(row["validation_final_loss"], row["epoch"])
+    if trial.should_prune():
+      raise optuna.TrialPruned
+
+  try:
+    if os.path.isdir(run_dir):
+      run = TrainingRun.resume(run_dir)
+    else:
+      run = TrainingRun(run_dir, dataclasses.replace(experiment, training=training), resume=False)
+    state = optuna.trial.TrialState.COMPLETE
+    try:
+      run.train(None, on_epoch)
+    except (optuna.TrialPruned, Diverged):
+      state = optuna.trial.TrialState.PRUNED
+    loss = run.trainer.progress.best_loss
+  except BaseException:
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    raise
+  _log_hparams(run_dir, rate, loss)
+  trial.set_user_attr("best_validation_loss", loss)
+  study.tell(trial, loss if state == optuna.trial.TrialState.COMPLETE else None, state=state)
+
+
+def _log_hparams(run_dir: str, rate: float, loss: float):
+  """Writes the trial for TensorBoard's HParams tab."""
+  with tf.summary.create_file_writer(os.path.join(run_dir, "events")).as_default(step=0):
+    hparams.hparams({"learning_rate": rate}, trial_id=os.path.basename(run_dir))
+    tf.summary.scalar("search/best_validation_loss", loss)
