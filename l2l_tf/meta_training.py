@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf import sampled_backprop
 from l2l_tf import unroll
 from l2l_tf.optimizers import Adam
 from l2l_tf.optimizers import Optimizer
@@ -37,6 +38,9 @@ class Training(Options):
   learning_rate: float = option(1e-3, "of Adam on phi; found by random search in the paper", 0.0)
   final_learning_rate: float = option(1e-4, "reached along a cosine at the last epoch", 0.0)
   max_gradient_norm: float = option(1.0, "clip the meta-gradient to this norm; 0: never", 0.0)
+  backprop_coordinates: int = option(
+    0, "backpropagate through so many sampled coordinates of each parameter; 0: all (paper)", 0
+  )
   second_derivatives: bool = option(False, "keep the dashed edges of Figure 2 (slow)")
   validation_runs: int = option(10, "held-out instances that rate phi after an epoch", 1)
   patience: int = option(0, "stop after so many epochs without a better phi; 0: never", 0)
@@ -50,6 +54,8 @@ class Training(Options):
         f"num_steps must be a multiple of unroll_length, got {self.num_steps} and"
         f" {self.unroll_length}."
       )
+    if self.backprop_coordinates and self.second_derivatives:
+      raise ValueError("backprop_coordinates cannot be combined with second_derivatives.")
 
   @property
   def windows(self) -> int:
@@ -239,12 +245,17 @@ class MetaTrainer:
   def _build_meta_step(self, carry: unroll.Carry, learning_rate: tf.Tensor):
     """One window, its meta-gradient, and Adam's update of phi unless something is not finite."""
     config = self.config
-    with tf.GradientTape() as tape:
-      carry, losses = unroll.unroll(
-        self.problem, self.optimizer, carry, config.unroll_length, config.second_derivatives
+    args = (self.problem, self.optimizer, carry, config.unroll_length)
+    if config.backprop_coordinates:
+      carry, losses, gradients = sampled_backprop.losses_and_gradients(
+        *args, config.backprop_coordinates
       )
-      meta_loss = tf.reduce_mean(tf.reduce_sum(losses, axis=0))  # Eq. 3 with w_t = 1
-    gradients = tape.gradient(meta_loss, self.phi)
+      meta_loss = tf.reduce_mean(tf.reduce_sum(losses, axis=0))
+    else:
+      with tf.GradientTape() as tape:
+        carry, losses = unroll.unroll(*args, config.second_derivatives)
+        meta_loss = tf.reduce_mean(tf.reduce_sum(losses, axis=0))  # Eq. 3 with w_t = 1
+      gradients = tape.gradient(meta_loss, self.phi)
     norm = tf.linalg.global_norm(gradients)
     finite = tf.math.is_finite(meta_loss) & tf.math.is_finite(norm)
     if config.max_gradient_norm:

@@ -1,0 +1,118 @@
+"""The meta-gradient from a sample of the coordinates, for coordinatewise optimizers.
+
+With first derivatives only, the gradients that an optimizer saw are constants of backpropagation.
+Since theta_t = theta_0 + g_0 + ... + g_{t-1}, the linearised meta-loss of `unroll` is
+
+  sum_t <grad_t, theta_t> = const + sum_t <S_t, g_t>,   S_t = grad_{t+1} + ... + grad_T,
+
+and a coordinatewise optimizer turns the gradients of one coordinate into the updates of that same
+coordinate. So the meta-gradient is a sum over coordinates, and an unbiased estimate of it replays
+the recorded gradients of a few of them. On MNIST a thousand of the 15,680 first-layer weights serve
+as well as all: the noise of minibatches is far larger. The note on cost is in docs/training.md.
+
+Note: the paper backpropagates through all coordinates.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from l2l_tf import unroll
+from l2l_tf.optimizers import base
+from problems import base as problem_lib
+
+
+class _Recorded(NamedTuple):
+  state: Any  # the optimizer's
+  seen: tf.Tensor  # [T, B, n], the gradients it was given
+  t: tf.Tensor  # int32 scalar
+
+
+class _Recorder(base.Optimizer):
+  """An optimizer that keeps in its state what it was given."""
+
+  def __init__(self, optimizer: base.Optimizer):
+    super().__init__(optimizer.name)
+    self._optimizer = optimizer
+
+  def initial_state(self, params):
+    raise NotImplementedError("A recording starts in the middle of a run.")
+
+  def __call__(self, gradients, state):
+    updates, inner = self._optimizer(gradients, state.state)
+    flat = base.flatten(gradients)[tf.newaxis]
+    seen = tf.tensor_scatter_nd_update(state.seen, [[state.t]], flat)
+    return updates, _Recorded(inner, seen, state.t + 1)
+
+
+def losses_and_gradients(
+  problem: problem_lib.Problem,
+  optimizer: base.Optimizer,
+  carry: unroll.Carry,
+  num_steps: int,
+  limit: int,
+) -> tuple[unroll.Carry, tf.Tensor, list[tf.Tensor]]:
+  """Takes `num_steps` steps and estimates the meta-gradient of the window.
+
+  Args:
+    problem: what to optimize.
+    optimizer: coordinatewise; its state's leaves end in an axis of the n coordinates.
+    carry: where to start.
+    num_steps: T.
+    limit: how many coordinates of each parameter count; a smaller parameter counts whole.
+
+  Returns:
+    The carry after the window, the losses `[T, B]`, and the gradients of
+    mean over B of the sum over T of the losses with respect to the optimizer's trainable variables.
+  """
+  num_tasks, n = carry.seeds.shape[0], base.num_coordinates(carry.params)
+  dtype = next(iter(carry.params.values())).dtype
+  blank = _Recorded(carry.state, tf.zeros([num_steps, num_tasks, n], dtype), tf.constant(0))
+  end, losses = unroll.unroll(problem, _Recorder(optimizer), carry._replace(state=blank), num_steps)
+  recorded = end.state
+  following = tf.concat([recorded.seen[1:], base.flatten(end.gradients)[tf.newaxis]], axis=0)
+  to_come = tf.cumsum(following, axis=0, reverse=True)  # S_t, [T, B, n]
+
+  indices, weights = _sample(carry.params, limit, carry.seeds[0] + carry.step)
+  gather = lambda x: tf.gather(x, indices, axis=-1)  # noqa: E731
+  start = tf.nest.map_structure(gather, carry.state)
+  gradients, to_come = gather(recorded.seen), gather(to_come) * tf.cast(weights, dtype)
+  with tf.GradientTape() as tape:
+    meta_loss = _replay(optimizer, start, gradients, to_come) / num_tasks
+  meta_gradients = tape.gradient(meta_loss, optimizer.trainable_variables)
+  return end._replace(state=recorded.state), losses, meta_gradients
+
+
+def _replay(optimizer, state, gradients, to_come):
+  """Returns sum_t <S_t, g_t> over the sampled coordinates, `[T, B, m]` each, as a scalar."""
+
+  def body(t, state, total):
+    updates, state = optimizer({"sampled": gradients[t]}, state)
+    return t + 1, state, total + tf.reduce_sum(to_come[t] * updates["sampled"])
+
+  num_steps = gradients.shape[0]
+  loop = (tf.constant(0), state, tf.zeros([], gradients.dtype))
+  _, _, total = tf.while_loop(lambda t, *_: t < num_steps, body, loop, maximum_iterations=num_steps)
+  return total
+
+
+def _sample(params: base.Params, limit: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Draws coordinates, with replacement, from each parameter that has more than `limit`.
+
+  Returns:
+    Indices into the flat coordinates and weights that make sums over them unbiased, `[m]` each.
+  """
+  indices, weights, offset = [], [], 0
+  seeds = tf.random.split(seed, len(params))
+  for i, value in enumerate(params.values()):
+    size = math.prod(value.shape[1:])
+    count = min(size, limit)
+    if count < size:
+      drawn = tf.random.stateless_uniform([count], seeds[i], 0, size, dtype=tf.int32)
+    else:
+      drawn = tf.range(size)
+    indices.append(offset + drawn)
+    weights.append(tf.fill([count], size / count))
+    offset += size
+  return tf.concat(indices, axis=0), tf.concat(weights, axis=0)
