@@ -121,3 +121,37 @@ def test_the_learned_optimizer_is_left_as_it_was():
   for old, new in zip(before, optimizer.trainable_variables, strict=True):
     np.testing.assert_array_equal(old, new)
   assert tf.executing_eagerly()
+
+
+def pairs(rng, num_runs, noise=0.2):
+  """Paired positive values with the ratio of means 0.5: hard instances are hard for both."""
+  instance = rng.lognormal(0, 0.5, num_runs)
+  x, y = (instance * np.exp(rng.normal(0, noise, num_runs)) for _ in range(2))
+  return 0.5 * x, y
+
+
+def test_ratio_interval_covers_the_ratio_95_times_in_100():
+  rng = np.random.default_rng(0)
+  intervals = [evaluation.ratio_interval(*pairs(rng, 40)) for _ in range(2000)]
+  covered = np.mean([r.low <= 0.5 <= r.high for r in intervals])
+  assert abs(covered - 0.95) < 0.015
+  assert abs(np.mean([r.ratio for r in intervals]) - 0.5) < 0.005
+
+
+def test_ratio_interval_gains_from_the_pairs():
+  rng = np.random.default_rng(0)
+  x, y = pairs(rng, 200, noise=0.05)
+  paired, shuffled = (evaluation.ratio_interval(x, z) for z in (y, rng.permutation(y)))
+  np.testing.assert_allclose(paired.ratio, shuffled.ratio)
+  assert paired.high - paired.low < 0.2 * (shuffled.high - shuffled.low)
+
+
+def test_ratio_interval_by_hand():
+  result = evaluation.ratio_interval(np.array([1.0, 3.0]), np.array([4.0, 4.0]))
+  # The residuals are -1 and 1, their standard error 1, that of log r 1/2; t with 1 degree 12.706.
+  np.testing.assert_allclose(result, [0.5, 0.5 * np.exp(-6.353102), 0.5 * np.exp(6.353102)], 1e-6)
+
+
+def test_ratio_of_a_run_that_diverged_is_infinite():
+  ratio, low, high = evaluation.ratio_interval(np.array([1.0, np.inf]), np.ones(2))
+  assert ratio == np.inf and np.isnan(low) and np.isnan(high)

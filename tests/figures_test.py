@@ -1,0 +1,107 @@
+"""Tests of bin/figures.py and l2l_tf/plots.py."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from l2l_tf import plots
+from l2l_tf import results
+from tests import programs
+from tests import tiny_results
+
+figures = programs.load("figures")
+
+
+@pytest.fixture(name="directory")
+def _directory(tmp_path):
+  """A results directory with tiny results of every panel."""
+  (tmp_path / "results").mkdir()
+  for panels in figures.FIGURES.values():
+    for panel in panels:
+      made = tiny_results.make(panel.problem, panel.num_steps)
+      results.write(str(tmp_path / "results" / panel.file), made)
+  return tmp_path
+
+
+def _run(directory) -> int:
+  arguments = (f"--results={directory / 'results'}", f"--out={directory / 'figures'}")
+  return programs.run(figures.main, (OSError,), *arguments)
+
+
+def test_draws_every_figure_as_png_and_svg(directory, capsys):
+  assert _run(directory) == 0
+  names = sorted(path.name for path in (directory / "figures").iterdir())
+  assert names == ["figure_4.png", "figure_4.svg", "figure_5.png", "figure_5.svg"]
+  picture = tf.io.decode_png((directory / "figures" / "figure_4.png").read_bytes()).numpy()
+  assert picture.shape[1] > 1500 and picture.std() > 10
+  svg = (directory / "figures" / "figure_5.svg").read_bytes()
+  assert svg.startswith(b"<?xml") and b"<svg" in svg
+  assert "figure_5.svg" in capsys.readouterr().out
+  assert _run(directory) == 0
+  assert (directory / "figures" / "figure_5.svg").read_bytes() == svg
+
+
+def test_layout_is_the_papers():
+  panels = [
+    (panel, tiny_results.make(panel.problem, panel.num_steps))
+    for panel in figures.FIGURES["figure_4"]
+  ]
+  figure = figures.draw(panels)
+  left, _, right = figure.axes
+  assert [axes.get_yscale() for axes in figure.axes] == ["log"] * 3
+  assert left.get_xlim() == (0, 100) and right.get_xlim() == (100, 200)
+  lines = {line.get_label(): line for line in right.get_lines()}
+  assert list(lines) == ["LSTM", "Adam", "RMSprop", "SGD", "Adadelta", "Adagrad", "Rprop"]
+  assert lines["LSTM"].get_linestyle() == "-"
+  assert len({line.get_color() for line in lines.values()}) == 7
+  assert all(line.get_linestyle() == "--" for name, line in lines.items() if name != "LSTM")
+  np.testing.assert_array_equal(lines["Adam"].get_xdata(), np.arange(100, 201))
+  expected = panels[2][1]["optimizers"]["adam"]["mean"][100:]
+  np.testing.assert_array_equal(lines["Adam"].get_ydata(), expected)
+  assert len(right.collections) == 7  # the shaded intervals
+  assert len(figure.legends[0].get_texts()) == 7
+
+
+def test_limits_follow_the_curves_that_fall():
+  axes = plots.new_figure(3, 3).subplots()
+  down, up = np.geomspace(2, 0.2, 11), np.geomspace(2, 1e9, 11)
+  gone = np.append(down[:5], [np.nan] * 6)
+  plots.draw_curves(axes, {"learned": down, "adam": up, "sgd": gone}, ["learned"])
+  low, high = axes.get_ylim()
+  assert 0.1 < low < 0.2 and 2 < high < 4
+
+
+def test_nothing_finite_is_drawn_all_the_same():
+  axes = plots.new_figure(3, 3).subplots()
+  plots.draw_curves(axes, {"learned": np.full(5, np.nan)}, ["learned"])
+
+
+@pytest.mark.parametrize("how", ["missing", "corrupt", "mismatched"])
+def test_a_bad_file_costs_its_panel_only(directory, capsys, how):
+  path = directory / "results" / "mnist_relu.json"
+  if how == "missing":
+    path.unlink()
+  elif how == "corrupt":
+    path.write_text("{")
+  else:
+    results.write(str(path), tiny_results.make(num_steps=100))
+  assert _run(directory) == 1
+  error = capsys.readouterr().err
+  assert error.count("\n") == 1 and "figure_5 lacks the panel 'MNIST, ReLU'" in error
+  assert "mnist_relu.json" in error
+  assert len(list((directory / "figures").iterdir())) == 4
+
+
+def test_a_figure_without_any_results_is_left_as_it_was(directory):
+  assert _run(directory) == 0
+  before = (directory / "figures" / "figure_5.png").read_bytes()
+  for panel in figures.FIGURES["figure_5"]:
+    (directory / "results" / panel.file).unlink()
+  assert _run(directory) == 1
+  assert (directory / "figures" / "figure_5.png").read_bytes() == before
+
+
+def test_an_output_that_cannot_be_made_is_one_line(directory, capsys):
+  (directory / "figures").write_text("a file")
+  assert _run(directory) == 1
+  assert capsys.readouterr().err.count("\n") == 1
