@@ -1,0 +1,55 @@
+"""Time of the rivals' whole grid: python benchmarks/grid.py [--out=benchmarks/grid.json]
+
+Six rivals x 30 learning rates x 10 seeds x 100 steps of the MNIST base problem (section 3.2), as
+bin/evaluate.py runs it: tracing included, nothing from the disk. The bound is five minutes on two
+cores.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import time
+from typing import Sequence
+
+from l2l_tf import checkpoint
+from l2l_tf import command_line
+from l2l_tf import evaluation
+from l2l_tf import optimizers
+from l2l_tf import training_run
+from problems import DataError
+from problems.base import make_seeds
+from problems.base import Stream
+
+RUNS, STEPS = 10, 100
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = command_line.Flags(__doc__)
+  flags.add(str, "out", None, "JSON file to write")
+  flags.group("Problem")
+  command_line.add_problem(flags, "what the rivals are tuned on")
+  flags.parse(argv)
+  options = command_line.problem(flags)
+  problem, data = options.build()
+  print(f"{data}; {len(evaluation.LEARNING_RATES)} rates x {RUNS} seeds x {STEPS} steps")
+  seeds = make_seeds(0, Stream.TUNING, count=RUNS)
+  rows = {}
+  for name, make in optimizers.HAND_DESIGNED.items():
+    began = time.perf_counter()
+    grid = evaluation.grid_curves(problem, make, seeds, STEPS)
+    rows[name] = time.perf_counter() - began
+    print(
+      f"  {name:10}{rows[name]:7.1f} s   best rate {evaluation.best_rate(grid):.3g}", flush=True
+    )
+  total = sum(rows.values())
+  print(f"  {'all':10}{total:7.1f} s on {os.cpu_count()} cores")
+  if flags.out:
+    result = {"data": data, "seconds": rows, "total_seconds": total, "cores": os.cpu_count()}
+    checkpoint.write_json(flags.out, result | {"versions": training_run.versions()})
+  return 0
+
+
+if __name__ == "__main__":
+  command_line.run(main, (DataError, OSError))
