@@ -8,6 +8,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import dataclasses
 import resource
 import sys
 import time
@@ -19,7 +20,6 @@ from l2l_tf import command_line
 from l2l_tf.experiments import PRESETS
 from l2l_tf.meta_training import MetaTrainer
 from problems import DataError
-import dataclasses
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
   experiment = PRESETS["paper"]["mnist"]
   problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()
   trainer = MetaTrainer(problem, experiment.optimizer.build(0), experiment.training)
-  before = _peak_mib()
+  data_peak = _peak_mib()
   began = time.perf_counter()
   trainer.step()
   first = time.perf_counter() - began
@@ -48,7 +48,8 @@ def main(argv: Sequence[str]) -> int:
   print(f"{data}; {os.cpu_count()} cores")
   print(f"trace and first meta-step  {first:.2f} s")
   print(f"meta-step                  {median:.3f} s (10 % {low:.3f}, 90 % {high:.3f})")
-  print(f"peak memory                {_peak_mib():.0f} MiB, {_peak_mib() - before:.0f} over the data")
+  peak = _peak_mib()
+  print(f"peak memory                {peak:.0f} MiB, of which the data {data_peak:.0f}")
   return 0
 
 

@@ -159,7 +159,11 @@ def experiment(flags_: Flags) -> experiments.Experiment:
   groups = {"problem": preset.problem, "optimizer": preset.optimizer, "training": preset.training}
   kinds = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
   choice = f"--problem={flags_.problem} --optimizer={flags_.optimizer}"
-  return experiments.Experiment(**_put_in(flags_, groups, kinds, choice))
+  groups = _put_in(flags_, groups, kinds, choice)
+  try:
+    return experiments.Experiment(**groups)
+  except ValueError as error:
+    raise UsageError(f"--{error}") from error
 
 
 def problem(flags_: Flags) -> Options:
@@ -191,7 +195,7 @@ def _put_in(
 
 
 def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):
-  """Runs `main(sys.argv)`; an expected error becomes one line and exit status 2 or 1."""
+  """Runs `main(sys.argv)`; an expected error becomes one line and exit status 2, 1, or 130."""
   try:
     status = main(sys.argv)
   except UsageError as error:
@@ -200,4 +204,7 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
   except errors as error:
     print(f"{sys.argv[0]}: {error}", file=sys.stderr)
     status = 1
+  except KeyboardInterrupt:
+    print(f"{sys.argv[0]}: Stopped by SIGINT.", file=sys.stderr)
+    status = 130
   sys.exit(status)

@@ -130,6 +130,13 @@ class Experiment:
   optimizer: Options
   training: Training
 
+  def __post_init__(self):
+    if self.training.backprop_coordinates and type(self.optimizer) is not LSTM:
+      raise ValueError(
+        "backprop_coordinates samples coordinates that must not depend on each other; it needs"
+        f" --optimizer=lstm, got {_name_of(self.optimizer, OPTIMIZERS)}."
+      )
+
   def to_dict(self) -> dict[str, Any]:
     """Returns plain JSON types."""
     return {
@@ -159,7 +166,8 @@ def with_optimizer(experiment: Experiment, name: str) -> Experiment:
   """Puts another optimizer into an experiment.
 
   Options that both optimizers have keep their values, preprocessing and output scale among them;
-  options that only the new one has get its defaults.
+  options that only the new one has get its defaults. Backpropagation through sampled coordinates
+  is given up for optimizers whose coordinates depend on each other.
 
   Args:
     experiment: to take the rest from.
@@ -168,7 +176,10 @@ def with_optimizer(experiment: Experiment, name: str) -> Experiment:
   kind = OPTIMIZERS[name]
   old = experiment.optimizer
   shared = {f.name: getattr(old, f.name) for f in dataclasses.fields(kind) if hasattr(old, f.name)}
-  return dataclasses.replace(experiment, optimizer=kind(**shared))
+  training = experiment.training
+  if kind is not LSTM:
+    training = dataclasses.replace(training, backprop_coordinates=0)
+  return dataclasses.replace(experiment, optimizer=kind(**shared), training=training)
 
 
 def _name_of(options: Options, table: dict[str, type[Options]]) -> str:
@@ -190,7 +201,9 @@ _QUADRATIC = dataclasses.replace(_MANY, learning_rate=1e-2, final_learning_rate=
 
 PRESETS = {
   "quick": {
-    "mnist": Experiment(Mnist(), LSTM(), Training(num_epochs=15, learning_rate=3e-3)),
+    "mnist": Experiment(
+      Mnist(), LSTM(), Training(num_epochs=30, learning_rate=2e-3, backprop_coordinates=300)
+    ),
     "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=25)),
     "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=5)),
   },

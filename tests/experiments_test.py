@@ -1,6 +1,7 @@
 """Tests of the experiments: the paper's numbers, round trips, and bad values."""
 
 import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -118,3 +119,12 @@ def test_bad_experiments_are_named(values, message):
   with pytest.raises(ValueError, match=message) as info:
     Experiment.from_dict(values)
   assert "\n" not in str(info.value) and len(str(info.value)) < 1000
+
+
+def test_sampled_coordinates_need_independent_ones():
+  preset = experiments.PRESETS["quick"]["mnist"]
+  assert preset.training.backprop_coordinates > 0
+  other = experiments.with_optimizer(preset, "lstm_gac")
+  assert other.training.backprop_coordinates == 0
+  with pytest.raises(ValueError, match="needs --optimizer=lstm, got lstm_gac"):
+    dataclasses.replace(preset, optimizer=other.optimizer)
