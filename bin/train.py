@@ -31,6 +31,7 @@ def make_flags() -> command_line.Flags:
   flags = command_line.Flags(__doc__)
   flags.add(str, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
   flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
+  flags.add(str, "init_from", None, "start phi from a trained optimizer's directory")
   flags.add(int, "test_runs", 20, "fresh instances for the table at the end")
   flags.add(
     int,
@@ -78,7 +79,8 @@ def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
     directory = flags.run_dir or os.path.join(
       "runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}"
     )
-    return training_run.TrainingRun(directory, command_line.experiment(flags), resume=False)
+    experiment = command_line.experiment(flags)
+    return training_run.TrainingRun(directory, experiment, init_from=flags.init_from)
   if not flags.run_dir:
     raise command_line.UsageError("--resume needs the --run_dir to continue.")
   others = set(flags.given()) - {"resume", "run_dir", "test_runs"}
@@ -93,7 +95,7 @@ def _search(flags: command_line.Flags) -> int:
   """Searches the meta learning rate, and prints what it found."""
   if flags.search < 1:
     raise command_line.UsageError(f"--search must be at least 1 trial, got {flags.search}.")
-  for name in ("resume", "learning_rate"):
+  for name in ("resume", "learning_rate", "init_from"):
     if name in flags.given():
       raise command_line.UsageError(f"--{name} cannot be given with --search.")
   directory = flags.run_dir or os.path.join("runs", f"{flags.problem}-search")

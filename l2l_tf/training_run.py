@@ -1,5 +1,6 @@
 """A meta-training with its run directory: config, checkpoints, event files, the best optimizer."""
 
+import math
 import os
 import platform
 import signal
@@ -64,8 +65,20 @@ def _commit() -> Optional[str]:
 class TrainingRun:
   """One run directory and the training in it."""
 
-  def __init__(self, directory: str, experiment: Experiment, resume: bool):
+  def __init__(
+    self,
+    directory: str,
+    experiment: Experiment,
+    resume: bool = False,
+    init_from: Optional[str] = None,
+  ):
     """Builds the problem and the optimizer; writes `config.json`, or checks it against a resume.
+
+    Args:
+      directory: of the run.
+      experiment: what to train.
+      resume: go on from the newest checkpoint in `directory`, which holds this experiment.
+      init_from: directory of a trained optimizer of the same kind, whose phi a new run starts from.
 
     Raises:
       RunError: if the directory is in use and `resume` is false, or cannot be written, or it is
@@ -85,20 +98,24 @@ class TrainingRun:
         raise RunError(f"Cannot make the directory {directory}: {error.strerror}.") from error
     self.problem, self.data = experiment.problem.build()
     optimizer = experiment.optimizer.build(experiment.training.seed)
+    origin = _initialize(optimizer, init_from) if init_from else None
     self.trainer = MetaTrainer(self.problem, optimizer, experiment.training)
     self._checkpoint = checkpoint.TrainingCheckpoint(
       os.path.join(directory, "checkpoints"), self.trainer.trackables()
     )
     self.config = {"experiment": experiment.to_dict(), "data": self.data, "versions": versions()}
     if resume:
-      recorded = checkpoint.read_json(config_path).get("data")
+      began = checkpoint.read_json(config_path)
+      recorded, origin = began.get("data"), began.get("init_from")
       if recorded != self.data:
         raise RunError(
           f"{directory} was trained on '{recorded}', but the data found now are '{self.data}'."
           " Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
         )
       self.trainer.progress = Progress.from_json(self._checkpoint.restore())
-    else:
+    if origin:
+      self.config["init_from"] = origin
+    if not resume:
       checkpoint.write_json(config_path, self.config)
       self._save()
 
@@ -124,11 +141,18 @@ class TrainingRun:
     return os.path.join(self.directory, "best")
 
   def tune_rival(self) -> tuple[float, np.ndarray]:
-    """Returns Adam's best of the 30 learning rates and its mean curve on the validation seeds."""
+    """Returns Adam's best of the 30 learning rates and its mean curve on the validation seeds.
+
+    Raises:
+      RunError: if every one of them diverged.
+    """
     training = self.experiment.training
     seeds = make_seeds(training.seed, Stream.TUNING, count=TUNING_RUNS)
     grid = evaluation.grid_curves(self.problem, optimizers.Adam, seeds, training.num_steps)
-    rate = evaluation.best_rate(grid)
+    try:
+      rate = evaluation.best_rate(grid)
+    except ValueError as error:
+      raise RunError(f"There is no rival to compare with: Adam diverged. {error}") from error
     seeds = make_seeds(training.seed, Stream.VALIDATION, count=training.validation_runs)
     curves = evaluation.curves(self.problem, optimizers.Adam(rate), seeds, training.num_steps)
     return rate, curves.mean(axis=0)
@@ -196,9 +220,27 @@ class TrainingRun:
       **self.config,
       "epoch": trainer.progress.best_epoch,
       "validation_final_loss": trainer.progress.best_loss,
-      "history": trainer.progress.history,
+      "history": [_finite_or_none(row) for row in trainer.progress.history],
     }
     checkpoint.save_optimizer(self.best_directory, trainer.optimizer, about)
+
+
+def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:
+  """A row of the history in numbers that JSON has: an epoch may have diverged."""
+  return {name: value if math.isfinite(value) else None for name, value in row.items()}
+
+
+def _initialize(optimizer: optimizers.Optimizer, directory: str) -> dict[str, Any]:
+  """Copies phi from a trained optimizer; returns what there is to say of its training."""
+  other, about = checkpoint.load_optimizer(directory)
+  if other.config() != optimizer.config():
+    raise RunError(
+      f"--init_from={directory} is an optimizer {other.config()}, but the run's is"
+      f" {optimizer.config()}."
+    )
+  for variable, value in zip(optimizer.trainable_variables, other.trainable_variables):
+    variable.assign(value)
+  return {name: value for name, value in about.items() if name != "history"}
 
 
 class _Signals:

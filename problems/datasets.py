@@ -67,6 +67,21 @@ def load(
   return _load_bundled(name, split)
 
 
+def shrink(data: Dataset, size: int) -> Dataset:
+  """Averages blocks of pixels: images `[N, size, size, channels]`.
+
+  Raises:
+    ValueError: unless `size` divides the height and the width.
+  """
+  num_images, height, width, channels = data.images.shape
+  if size < 1 or height % size or width % size:
+    raise ValueError(f"image_size must divide {height} and {width}, got {size}.")
+  if (size, size) == (height, width):
+    return data
+  blocks = data.images.reshape(num_images, size, height // size, size, width // size, channels)
+  return data._replace(images=np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8))
+
+
 def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -> Dataset:
   """Reads a prepared TFDS copy, or downloads and prepares one first."""
   import tensorflow_datasets as tfds  # slow to import, and needed here only
