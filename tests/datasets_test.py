@@ -120,3 +120,14 @@ def test_the_bundled_digits_are_of_the_full_training_set(bundled):
   known = {image.tobytes(): label for image, label in zip(full.images, full.labels, strict=True)}
   for image, label in zip(bundled.images, bundled.labels, strict=True):
     assert known[image.tobytes()] == label
+
+
+def test_shrink_averages_blocks():
+  images = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
+  data = problems.Dataset(images, np.zeros(2, np.int64), 10, "made up")
+  small = problems.datasets.shrink(data, 2)
+  assert small.images[:, :, :, 0].tolist() == [[[2, 4], [10, 12]], [[18, 20], [26, 28]]]
+  assert small.images.dtype == np.uint8
+  assert problems.datasets.shrink(data, 4) is data
+  with pytest.raises(ValueError, match="image_size must divide 4 and 4, got 3"):
+    problems.datasets.shrink(data, 3)
