@@ -35,8 +35,8 @@ class Panel(NamedTuple):
 
 
 def _mnist(file: str, title: str, num_steps: int, first_step: int = 0, **options: Any) -> Panel:
-  network = {"name": "mnist", "hidden": [20], "activation": "sigmoid"} | options
-  return Panel(file, title, network, num_steps, first_step)
+  base = {"hidden": [20], "activation": "sigmoid", "batch_size": 128, "image_size": 28}
+  return Panel(file, title, {"name": "mnist", **base, **options}, num_steps, first_step)
 
 
 FIGURES = {
