@@ -8,6 +8,7 @@ setuptools.setup(
   description="Learning to learn by gradient descent by gradient descent, in TensorFlow 2",
   license="Apache-2.0",
   packages=setuptools.find_packages(include=["l2l_tf*", "problems*"]),
+  package_data={"l2l_tf": ["pretrained/*/*"]},
   python_requires=">=3.10",
   install_requires=[
     "absl-py>=2.0",
