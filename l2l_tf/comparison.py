@@ -26,8 +26,6 @@ import problems
 from problems.base import make_seeds
 from problems.base import Stream
 
-COORDINATES_AT_ONCE = 80_000  # of a batch: on a CPU as fast as more, and a part takes seconds
-MAX_BATCH = 1000
 MACHINE_OPTIONS = ("data", "data_dir")  # where a machine keeps its data does not decide numbers
 
 
@@ -76,9 +74,7 @@ class Comparison:
     self._progress = progress
     self._code = {learned: _code_digest(learned) for learned in (False, True)}
     self._problem, self.data = setting.options.build()
-    params, _ = self._problem.init(tf.constant([0, 0]))
-    num_coordinates = sum(int(tf.size(p)) for p in params.values())
-    self._batch = int(np.clip(COORDINATES_AT_ONCE // num_coordinates, 1, MAX_BATCH))
+    self._batch = evaluation.batch_size(self._problem)
 
   @property
   def total_runs(self) -> int:

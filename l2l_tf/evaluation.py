@@ -18,6 +18,8 @@ from problems import base as problem_lib
 
 LEARNING_RATES = tuple(1e-6 * 2.0**k for k in range(30))  # section 3
 FINAL_STEPS = 10  # the final loss of a run is the mean over its last ten steps
+COORDINATES_AT_ONCE = 80_000  # of a batch of instances: on a CPU as fast as more
+MAX_BATCH = 1000
 
 
 class Interval(NamedTuple):
@@ -89,12 +91,15 @@ def runner(
   return lambda seeds: trace(len(seeds))(tf.constant(seeds)).numpy().T
 
 
+def batch_size(problem: problem_lib.Problem) -> int:
+  """How many instances of `problem` to run side by side; bounds the memory."""
+  params, _ = problem.init(tf.constant([0, 0]))
+  num_coordinates = sum(int(tf.size(p)) for p in params.values())
+  return int(np.clip(COORDINATES_AT_ONCE // num_coordinates, 1, MAX_BATCH))
+
+
 def curves(
-  problem: problem_lib.Problem,
-  optimizer: Optimizer,
-  seeds: np.ndarray,
-  num_steps: int,
-  batch: int = 10,
+  problem: problem_lib.Problem, optimizer: Optimizer, seeds: np.ndarray, num_steps: int
 ) -> np.ndarray:
   """Runs `optimizer` from each seed: f(theta_0), ..., f(theta_T), float64 `[R, T+1]`.
 
@@ -103,9 +108,8 @@ def curves(
     optimizer: what optimizes it.
     seeds: int32 `[R, 2]`.
     num_steps: T.
-    batch: how many instances run side by side; bounds the memory.
   """
-  run = runner(problem, optimizer, num_steps)
+  run, batch = runner(problem, optimizer, num_steps), batch_size(problem)
   return np.concatenate(
     [run(seeds[i : i + batch]) for i in range(0, len(seeds), batch)], dtype=np.float64
   )

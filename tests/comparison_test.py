@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l_tf import comparison as comparison_lib
 from l2l_tf import evaluation
 from l2l_tf import experiments
 from l2l_tf import optimizers
@@ -126,7 +125,7 @@ class _Interrupt:
 
 
 def test_an_interrupted_comparison_goes_on_and_ends_with_the_same_numbers(tmp_path, monkeypatch):
-  monkeypatch.setattr(comparison_lib, "COORDINATES_AT_ONCE", 6)  # two instances a part
+  monkeypatch.setattr(evaluation, "COORDINATES_AT_ONCE", 6)  # two instances a part
   undisturbed = _compare(tmp_path / "a").run()
   num_parts = len(list((tmp_path / "a").iterdir()))
   assert num_parts == 3 + 2 + 3

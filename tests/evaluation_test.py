@@ -47,9 +47,10 @@ def test_the_grid_of_the_paper():
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_curves_equal_a_rollout_whatever_the_batch(name):
+def test_curves_equal_a_rollout_whatever_the_batch(name, monkeypatch):
+  monkeypatch.setattr(evaluation, "batch_size", lambda problem: 2)
   problem, optimizer = PROBLEMS[name](), optimizers.Adam(0.05)
-  curves = evaluation.curves(problem, optimizer, SEEDS, 6, batch=2)
+  curves = evaluation.curves(problem, optimizer, SEEDS, 6)
   assert curves.shape == (3, 7) and curves.dtype == np.float64
   expected = unroll.rollout(problem, optimizer, SEEDS, 6).numpy().T
   np.testing.assert_allclose(curves, expected, rtol=1e-5)
@@ -63,7 +64,7 @@ def test_grid_curves_equal_curves_run_one_at_a_time(name, rival):
   grid = evaluation.grid_curves(problem, make, SEEDS[:2], 6, rates)
   assert grid.shape == (3, 2, 7) and grid.dtype == np.float64
   for k, rate in enumerate(rates):
-    alone = evaluation.curves(problem, make(rate), SEEDS[:2], 6, batch=1)
+    alone = evaluation.curves(problem, make(rate), SEEDS[:2], 6)
     np.testing.assert_allclose(grid[k], alone, rtol=1e-4)
   assert len(np.unique(grid[:, :, -1])) == 6
 
