@@ -216,7 +216,9 @@ PRESETS = {
   },
   "paper": {
     "mnist": Experiment(Mnist(), LSTM(), Training(num_epochs=500)),
-    "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=100)),
+    "quadratic": Experiment(
+      Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=200, learning_rate=3e-3)
+    ),
     "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=20)),
   },
 }
