@@ -208,9 +208,7 @@ _QUADRATIC = dataclasses.replace(_MANY, learning_rate=1e-2, final_learning_rate=
 
 PRESETS = {
   "quick": {
-    "mnist": Experiment(
-      Mnist(), LSTM(), Training(num_epochs=30, learning_rate=2e-3, backprop_coordinates=300)
-    ),
+    "mnist": Experiment(Mnist(), LSTM(), Training(num_epochs=30, backprop_coordinates=300)),
     "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=25)),
     "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=5)),
   },
