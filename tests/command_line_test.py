@@ -51,13 +51,21 @@ def test_flags_are_put_into_the_preset():
   changed = experiment(
     *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=60"],
     *["--learning_rate=0.5", "--second_derivatives", "--layer_sizes=7", "--seed=9"],
+    "--backprop_coordinates=0",
   )
   preset = experiments.PRESETS["quick"]["mnist"]
   replace = dataclasses.replace
   assert changed == experiments.Experiment(
     replace(preset.problem, hidden=(40, 30), activation="relu", data_dir="/x"),
     replace(preset.optimizer, layer_sizes=(7,)),
-    replace(preset.training, num_steps=60, learning_rate=0.5, second_derivatives=True, seed=9),
+    replace(
+      preset.training,
+      num_steps=60,
+      learning_rate=0.5,
+      second_derivatives=True,
+      seed=9,
+      backprop_coordinates=0,
+    ),
   )
 
 
@@ -98,6 +106,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "activation": ("gelu", "sigmoid"),
   "batch_size": ("0", "at least 1"),
   "init_scale": ("-1", "at least 0"),
+  "image_size": ("29", "at most 28"),
   "data": ("web", "bundled"),
   "dimensions": ("0", "at least 1"),
   "layer_sizes": ("20,x", "integers separated by commas"),
@@ -116,6 +125,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "learning_rate": ("-0.1", "at least 0"),
   "final_learning_rate": ("inf", "finite"),
   "max_gradient_norm": ("-1", "at least 0"),
+  "backprop_coordinates": ("-1", "at least 0"),
   "second_derivatives": ("maybe", "maybe"),
   "validation_runs": ("0", "at least 1"),
   "patience": ("-1", "at least 0"),
@@ -168,6 +178,7 @@ class Expected(Exception):
   [
     (None, 0, ""),
     (Expected("It broke."), 1, "program: It broke.\n"),
+    (KeyboardInterrupt(), 130, "program: Stopped by SIGINT.\n"),
     (command_line.UsageError("Bad flag."), 2, "program: Bad flag. Run with --help"),
   ],
 )
@@ -184,7 +195,7 @@ def test_run_turns_errors_into_one_line_and_a_status(monkeypatch, capsys, error,
     command_line.run(main, (Expected,))
   assert info.value.code == status
   captured = capsys.readouterr()
-  assert captured.err.startswith(output) and captured.err.count("\n") == min(status, 1)
+  assert captured.err.startswith(output) and captured.err.count("\n") == (error is not None)
 
 
 def test_run_lets_defects_through(monkeypatch):

