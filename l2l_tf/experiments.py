@@ -201,7 +201,9 @@ def _named(values: Any, table: dict[str, type[Options]], what: str) -> Options:
 
 
 _PLAIN = LSTM(preprocessing="rescale", preprocessing_constant=1.0, output_scale=1.0)  # section 3.1
-_MANY = Training(num_tasks=64, episodes_per_epoch=20, validation_runs=500, learning_rate=3e-3)
+_MANY = Training(
+  num_tasks=64, episodes_per_epoch=20, validation_runs=500, learning_rate=3e-3, jit_compile=True
+)
 # Windows late in an episode have gradients a thousand times smaller than the first: clipped to one
 # norm, all of them count: in three of four pairs of short trials that ended better.
 _QUADRATIC = dataclasses.replace(_MANY, learning_rate=1e-2, final_learning_rate=6e-5)

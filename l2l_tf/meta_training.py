@@ -42,6 +42,9 @@ class Training(Options):
     0, "backpropagate through so many sampled coordinates of each parameter; 0: all (paper)", 0
   )
   second_derivatives: bool = option(False, "keep the dashed edges of Figure 2 (slow)")
+  jit_compile: bool = option(
+    False, "compile the meta-step with XLA: twice as fast on quadratics, slower on MNIST (CPU)"
+  )
   validation_runs: int = option(10, "held-out instances that rate phi after an epoch", 1)
   patience: int = option(0, "stop after so many epochs without a better phi; 0: never", 0)
   max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", minimum=1)
@@ -117,7 +120,7 @@ class MetaTrainer:
     meta_state = Adam(0.0).initial_state(_with_tasks_axis(self.phi))
     self.meta_state = tf.nest.map_structure(_variable, meta_state)
     self._start = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds)[0])
-    self._meta_step = tf.function(self._build_meta_step)
+    self._meta_step = tf.function(self._build_meta_step, jit_compile=config.jit_compile)
     self._rollout = tf.function(
       lambda seeds: unroll.rollout(problem, optimizer, seeds, config.num_steps)
     )

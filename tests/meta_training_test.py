@@ -228,3 +228,12 @@ def test_final_validation_loss_is_the_mean_of_the_last_ten_steps():
 def test_a_window_that_does_not_divide_the_episode_is_named():
   with pytest.raises(ValueError, match="multiple of unroll_length, got 10 and 4"):
     Training(num_steps=10, unroll_length=4)
+
+
+def test_compiled_by_xla_it_takes_the_same_steps():
+  """The same meta-steps but for rounding."""
+  trainers = [trainer(jit_compile=compiled) for compiled in (False, True)]
+  for _ in range(3):
+    plain, compiled = (meta.step() for meta in trainers)
+    assert compiled.loss == pytest.approx(plain.loss, rel=1e-4)
+    assert compiled.gradient_norm == pytest.approx(plain.gradient_norm, rel=1e-3)
