@@ -37,7 +37,7 @@ class Training(Options):
   episodes_per_epoch: int = option(20, "episodes between two validations", minimum=1)
   learning_rate: float = option(1e-3, "of Adam on phi; found by random search in the paper", 0.0)
   final_learning_rate: float = option(1e-4, "reached along a cosine at the last epoch", 0.0)
-  max_gradient_norm: float = option(1.0, "clip the meta-gradient to this norm; 0: never", 0.0)
+  max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0)
   backprop_coordinates: int = option(
     0, "backpropagate through so many sampled coordinates of each parameter; 0: all (paper)", 0
   )

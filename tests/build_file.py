@@ -4,7 +4,7 @@ import sys
 
 from tests import sources
 
-HEADER = '''"""One py_library a module, py_binary a program, py_test a test, with their real imports.
+HEADER = '''"""One py_library a module, py_binary a program, py_test a test, and their imports.
 
 Made by `python -m tests.build_file > BUILD`; build_test fails when it is not up to date.
 """

@@ -127,6 +127,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "max_gradient_norm": ("-1", "at least 0"),
   "backprop_coordinates": ("-1", "at least 0"),
   "second_derivatives": ("maybe", "maybe"),
+  "jit_compile": ("2", "2"),
   "validation_runs": ("0", "at least 1"),
   "patience": ("-1", "at least 0"),
   "max_bad_steps": ("0", "at least 1"),

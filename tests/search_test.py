@@ -12,6 +12,7 @@ from l2l_tf import training_run
 from l2l_tf.experiments import PRESETS
 
 TINY = {"num_tasks": 4, "num_steps": 4, "unroll_length": 2, "episodes_per_epoch": 1}
+TINY |= {"jit_compile": False}
 
 
 @pytest.fixture(name="experiment", scope="module")
