@@ -52,7 +52,9 @@ def make_seeds(*entropy: int, count: int) -> np.ndarray:
     *entropy: non-negative integers that name the stream, e.g. `(experiment_seed, stream, epoch)`.
     count: how many seeds.
   """
-  words = [np.random.SeedSequence([*entropy, i]).generate_state(2) for i in range(count)]
+  # The length first: `SeedSequence` takes [0] and [0, 0] for the same.
+  prefix = [len(entropy), *entropy]
+  words = [np.random.SeedSequence([*prefix, i]).generate_state(2) for i in range(count)]
   return np.asarray(words, np.uint32).reshape(count, 2).view(np.int32)
 
 

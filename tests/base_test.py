@@ -19,6 +19,7 @@ def test_streams_are_disjoint():
   """Also from the minibatch seeds of any of the first thousand steps of another instance."""
   streams = [base.make_seeds(seed, s, count=50) for seed in (0, 1) for s in base.Stream]
   streams += [base.make_seeds(0, base.Stream.META_TRAINING, epoch, 1, count=50) for epoch in (0, 1)]
+  streams += [base.make_seeds(count=50), base.make_seeds(0, count=50)]
   everything = {tuple(seed) for seeds in streams for seed in seeds}
   assert len(everything) == 50 * len(streams)
   assert len({first for first, _ in everything}) == len(everything)  # at_step keeps the first word
