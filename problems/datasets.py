@@ -67,18 +67,32 @@ def load(
   return _load_bundled(name, split)
 
 
-def shrink(data: Dataset, size: int) -> Dataset:
-  """Averages blocks of pixels: images `[N, size, size, channels]`.
+def crop(data: Dataset, margin: int) -> Dataset:
+  """Cuts `margin` pixels from every edge.
 
   Raises:
-    ValueError: unless `size` divides the height and the width.
+    ValueError: if nothing would be left.
+  """
+  height, width = data.images.shape[1:3]
+  if not 0 <= 2 * margin < min(height, width):
+    raise ValueError(f"margin must leave something of {height} x {width} pixels, got {margin}.")
+  images = data.images[:, margin : height - margin, margin : width - margin]
+  return data._replace(images=np.ascontiguousarray(images))
+
+
+def pool(data: Dataset, block: int) -> Dataset:
+  """Averages blocks of `block` x `block` pixels.
+
+  Raises:
+    ValueError: unless `block` divides the height and the width.
   """
   num_images, height, width, channels = data.images.shape
-  if size < 1 or height % size or width % size:
-    raise ValueError(f"image_size must divide {height} and {width}, got {size}.")
-  if (size, size) == (height, width):
+  if block < 1 or height % block or width % block:
+    raise ValueError(f"pooling must divide {height} and {width} pixels, got {block}.")
+  if block == 1:
     return data
-  blocks = data.images.reshape(num_images, size, height // size, size, width // size, channels)
+  shape = (num_images, height // block, block, width // block, block, channels)
+  blocks = data.images.reshape(shape)
   return data._replace(images=np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8))
 
 

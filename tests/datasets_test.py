@@ -122,12 +122,17 @@ def test_the_bundled_digits_are_of_the_full_training_set(bundled):
     assert known[image.tobytes()] == label
 
 
-def test_shrink_averages_blocks():
+def test_crop_and_pool():
   images = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
   data = problems.Dataset(images, np.zeros(2, np.int64), 10, "made up")
-  small = problems.datasets.shrink(data, 2)
+  small = problems.datasets.pool(data, 2)
   assert small.images[:, :, :, 0].tolist() == [[[2, 4], [10, 12]], [[18, 20], [26, 28]]]
   assert small.images.dtype == np.uint8
-  assert problems.datasets.shrink(data, 4) is data
-  with pytest.raises(ValueError, match="image_size must divide 4 and 4, got 3"):
-    problems.datasets.shrink(data, 3)
+  assert problems.datasets.pool(data, 1) is data
+  with pytest.raises(ValueError, match="pooling must divide 4 and 4 pixels, got 3"):
+    problems.datasets.pool(data, 3)
+  inner = problems.datasets.crop(data, 1)
+  assert inner.images[:, :, :, 0].tolist() == [[[5, 6], [9, 10]], [[21, 22], [25, 26]]]
+  assert np.array_equal(problems.datasets.crop(data, 0).images, images)
+  with pytest.raises(ValueError, match="margin must leave something of 4 x 4 pixels, got 2"):
+    problems.datasets.crop(data, 2)
