@@ -19,6 +19,7 @@ from l2l_tf import evaluation
 from l2l_tf import meta_training
 from l2l_tf import optimizers
 from l2l_tf import plots
+from l2l_tf import run_directory
 from l2l_tf import search
 from l2l_tf import training_run
 from problems import DataError
@@ -76,11 +77,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
   if not flags.resume:
-    directory = flags.run_dir or os.path.join(
-      "runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    )
-    experiment = command_line.experiment(flags)
-    return training_run.TrainingRun(directory, experiment, init_from=flags.init_from)
+    return _new_run(flags)
   if not flags.run_dir:
     raise command_line.UsageError("--resume needs the --run_dir to continue.")
   others = set(flags.given()) - {"resume", "run_dir", "test_runs"}
@@ -89,6 +86,18 @@ def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."
     )
   return training_run.TrainingRun.resume(flags.run_dir)
+
+
+def _new_run(flags: command_line.Flags) -> training_run.TrainingRun:
+  experiment, init_from = command_line.experiment(flags), flags.init_from
+  if flags.run_dir:
+    return training_run.TrainingRun(flags.run_dir, experiment, init_from=init_from)
+  first = os.path.join("runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}")
+  for directory in run_directory.names(first):  # another run may have begun in this second
+    try:
+      return training_run.TrainingRun(directory, experiment, init_from=init_from)
+    except run_directory.DirectoryTaken:
+      continue
 
 
 def _search(flags: command_line.Flags) -> int:

@@ -4,6 +4,7 @@ A trained optimizer is a directory with `config.json` and `optimizer.safetensors
 Files are written aside and then renamed, so a reader never sees half of one.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -32,11 +33,16 @@ class CheckpointError(RuntimeError):
 def write_aside(path: str, content: bytes):
   """Writes a file so that `path` holds the old content or the new one, never a part."""
   aside = f"{path}.tmp"
-  with open(aside, "wb") as file:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(aside, path)
+  try:
+    with open(aside, "wb") as file:
+      file.write(content)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(aside, path)
+  except BaseException:
+    with contextlib.suppress(OSError):
+      os.remove(aside)
+    raise
 
 
 def write_json(path: str, value: Any):
@@ -156,9 +162,20 @@ class TrainingCheckpoint:
   """The checkpoints of a running meta-training: any trackables and one JSON text."""
 
   def __init__(self, directory: str, trackables: dict[str, Any], max_to_keep: int = 2):
+    """Finds what is in `directory`.
+
+    Raises:
+      CheckpointError: if its list of checkpoints is damaged.
+    """
     self._text = tf.Variable("", dtype=tf.string, trainable=False)
     self._checkpoint = tf.train.Checkpoint(text=self._text, **trackables)
-    self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep)
+    try:
+      self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep)
+    except (ValueError, OSError, tf.errors.OpError) as error:
+      raise CheckpointError(
+        f"{os.path.join(directory, 'checkpoint')} is damaged. Put the single line"
+        ' model_checkpoint_path: "ckpt-N" into it, with the largest N of the files beside it.'
+      ) from error
 
   def save(self, text: str, number: int):
     """Saves everything under `number`, which must grow from save to save."""

@@ -101,7 +101,22 @@ class Progress:
 
   @classmethod
   def from_json(cls, text: str) -> "Progress":
-    return cls(**json.loads(text))
+    """The inverse of `to_json`.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    values, fresh = json.loads(text), dataclasses.asdict(cls())
+    if not isinstance(values, dict):
+      raise ValueError(f"Progress must be an object, got {values!r:.200}.")
+    if values.keys() != fresh.keys():
+      odd = ", ".join(sorted(values.keys() ^ fresh.keys()))
+      raise ValueError(f"Progress has the keys {', '.join(fresh)}; unknown or missing: {odd}.")
+    for name, value in values.items():
+      if type(value) is not type(fresh[name]):
+        kind = type(fresh[name]).__name__
+        raise ValueError(f"Progress: {name} must be of type {kind}, got {value!r:.200}.")
+    return cls(**values)
 
   def to_json(self) -> str:
     return json.dumps(dataclasses.asdict(self))

@@ -17,20 +17,18 @@ import tqdm
 from l2l_tf import checkpoint
 from l2l_tf import evaluation
 from l2l_tf import optimizers
+from l2l_tf import run_directory
 from l2l_tf import summaries
 from l2l_tf.experiments import Experiment
 from l2l_tf.meta_training import Diverged
 from l2l_tf.meta_training import MetaTrainer
 from l2l_tf.meta_training import Progress
+from l2l_tf.run_directory import CONFIG_FILE
+from l2l_tf.run_directory import RunError
 from problems.base import make_seeds
 from problems.base import Stream
 
-CONFIG_FILE = "config.json"
 TUNING_RUNS = 5  # instances for each learning rate of the rival
-
-
-class RunError(RuntimeError):
-  """A run directory cannot be used; the message says why and what to do."""
 
 
 class Interrupted(Exception):
@@ -86,38 +84,53 @@ class TrainingRun:
     """
     self.directory = directory
     self.experiment = experiment
-    config_path = os.path.join(directory, CONFIG_FILE)
-    if not resume:
-      if os.path.isdir(directory) and os.listdir(directory):
-        raise RunError(
-          f"{directory} is not empty. Name another --run_dir, or continue that run with --resume."
-        )
-      try:
-        os.makedirs(directory, exist_ok=True)
-      except OSError as error:
-        raise RunError(f"Cannot make the directory {directory}: {error.strerror}.") from error
-    self.problem, self.data = experiment.problem.build()
-    optimizer = experiment.optimizer.build(experiment.training.seed)
-    origin = _initialize(optimizer, init_from) if init_from else None
-    self.trainer = MetaTrainer(self.problem, optimizer, experiment.training)
-    self._checkpoint = checkpoint.TrainingCheckpoint(
-      os.path.join(directory, "checkpoints"), self.trainer.trackables()
-    )
-    self.config = {"experiment": experiment.to_dict(), "data": self.data, "versions": versions()}
     if resume:
-      began = checkpoint.read_json(config_path)
-      recorded, origin = began.get("data"), began.get("init_from")
-      if recorded != self.data:
-        raise RunError(
-          f"{directory} was trained on '{recorded}', but the data found now are '{self.data}'."
-          " Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
-        )
-      self.trainer.progress = Progress.from_json(self._checkpoint.restore())
-    if origin:
-      self.config["init_from"] = origin
-    if not resume:
-      checkpoint.write_json(config_path, self.config)
-      self._save()
+      self._build()
+      self._go_on()
+    else:
+      with run_directory.claimed(directory):
+        self._build()
+        self._begin(init_from)
+
+  def _build(self):
+    """Builds the problem, the optimizer and its trainer."""
+    self.problem, self.data = self.experiment.problem.build()
+    training = self.experiment.training
+    self.trainer = MetaTrainer(
+      self.problem, self.experiment.optimizer.build(training.seed), training
+    )
+    self._checkpoint = checkpoint.TrainingCheckpoint(
+      os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
+    )
+    experiment = self.experiment.to_dict()
+    self.config = {"experiment": experiment, "data": self.data, "versions": versions()}
+
+  def _begin(self, init_from: Optional[str]):
+    """Sets the first phi, saves it, and then the config."""
+    if init_from:
+      self.config["init_from"] = _initialize(self.trainer.optimizer, init_from)
+    self._save()
+    with run_directory.writing(self.directory):
+      checkpoint.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
+
+  def _go_on(self):
+    """Restores the newest checkpoint of the same experiment on the same data."""
+    began = checkpoint.read_json(os.path.join(self.directory, CONFIG_FILE))
+    recorded = began.get("data")
+    if recorded != self.data:
+      raise RunError(
+        f"{self.directory} was trained on '{recorded}', but the data found now are '{self.data}'."
+        " Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
+      )
+    if "init_from" in began:
+      self.config["init_from"] = began["init_from"]
+    text = self._checkpoint.restore()
+    try:
+      self.trainer.progress = Progress.from_json(text)
+    except ValueError as error:
+      raise checkpoint.CheckpointError(
+        f"The checkpoint in {self.directory} does not fit this training: {error}"
+      ) from error
 
   @classmethod
   def resume(cls, directory: str) -> "TrainingRun":
@@ -212,7 +225,8 @@ class TrainingRun:
   def _save(self):
     progress = self.trainer.progress
     number = self.trainer.meta_steps
-    self._checkpoint.save(progress.to_json(), number)
+    with run_directory.writing(self.directory):
+      self._checkpoint.save(progress.to_json(), number)
 
   def _save_best(self):
     trainer = self.trainer
@@ -222,7 +236,8 @@ class TrainingRun:
       "validation_final_loss": trainer.progress.best_loss,
       "history": [_finite_or_none(row) for row in trainer.progress.history],
     }
-    checkpoint.save_optimizer(self.best_directory, trainer.optimizer, about)
+    with run_directory.writing(self.best_directory):
+      checkpoint.save_optimizer(self.best_directory, trainer.optimizer, about)
 
 
 def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:

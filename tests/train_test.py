@@ -20,6 +20,7 @@ from l2l_tf import checkpoint
 from l2l_tf import summaries
 from l2l_tf import training_run
 from l2l_tf.meta_training import MetaTrainer
+from l2l_tf.meta_training import Progress
 from problems import DataError
 from problems import datasets
 from tests import programs
@@ -163,6 +164,12 @@ def edit(*path, value):
   return lambda d: edit_config(d, change)
 
 
+def save_progress(text):
+  """Returns a change of a run directory: a newer checkpoint with other counters."""
+  return lambda d: training_run.TrainingRun.resume(d)._checkpoint.save(text, 99)
+
+
+PROGRESS = json.loads(Progress().to_json())
 DAMAGED_RUNS = {
   "empty config": (write("config.json", b""), ["config.json is not valid JSON"]),
   "truncated config": (write("config.json", b'{"exper'), ["config.json is not valid JSON"]),
@@ -179,6 +186,21 @@ DAMAGED_RUNS = {
   ),
   "no checkpoints": (lambda d: shutil.rmtree(f"{d}/checkpoints"), ["no checkpoint in"]),
   "truncated checkpoint": (truncate_checkpoint, ["is damaged or does not fit"]),
+  "binary list of checkpoints": (
+    write("checkpoints/checkpoint", b"\x80\xff\x00"),
+    ["checkpoints/checkpoint is damaged", "model_checkpoint_path"],
+  ),
+  "unknown counter": (
+    save_progress(json.dumps(PROGRESS | {"episodes": 1})),
+    ["does not fit this training", "episodes"],
+  ),
+  "missing counter": (save_progress('{"epoch": 1}'), ["does not fit this training", "best_loss"]),
+  "odd counter": (
+    save_progress(json.dumps(PROGRESS | {"epoch": "1"})),
+    ["does not fit this training", "epoch", "'1'"],
+  ),
+  "list of counters": (save_progress("[1]"), ["does not fit this training", "[1]"]),
+  "no counters": (save_progress("{"), ["does not fit this training"]),
 }
 
 
