@@ -26,6 +26,8 @@ from problems import DataError
 from problems.base import make_seeds
 from problems.base import Stream
 
+ERRORS = (training_run.RunError, checkpoint.CheckpointError, DataError, OSError)
+
 
 def make_flags() -> command_line.Flags:
   """The flags of this program."""
@@ -149,4 +151,4 @@ def _report(run: training_run.TrainingRun, rate: float, test_runs: int):
 
 
 if __name__ == "__main__":
-  command_line.run(main, (training_run.RunError, checkpoint.CheckpointError, DataError))
+  command_line.run(main, ERRORS)

@@ -20,6 +20,20 @@ class DirectoryTaken(RunError):
   """The directory holds a run, or anything else."""
 
 
+def make(directory: str):
+  """Makes `directory` unless it is there.
+
+  Raises:
+    RunError: if it cannot be made.
+  """
+  try:
+    os.makedirs(directory, exist_ok=True)
+  except OSError as error:
+    raise RunError(
+      f"Cannot make the directory {directory}: {error.strerror}. Name another --run_dir."
+    ) from error
+
+
 @contextlib.contextmanager
 def claimed(directory: str) -> Iterator[None]:
   """Takes a new or an empty directory for a run; leaves it as it was if the block fails.
@@ -29,21 +43,17 @@ def claimed(directory: str) -> Iterator[None]:
     RunError: if it cannot be made.
   """
   existed, checkpoints = os.path.isdir(directory), os.path.join(directory, CHECKPOINTS)
+  make(directory)
   try:
-    os.makedirs(directory, exist_ok=True)
-    taken = bool(os.listdir(directory))
-    if not taken:
-      os.mkdir(checkpoints)  # of two processes only one succeeds
-  except OSError as error:
-    taken = isinstance(error, FileExistsError) and os.path.isdir(directory)
-    if not taken:
-      raise RunError(
-        f"Cannot make the directory {directory}: {error.strerror}. Name another --run_dir."
-      ) from error
-  if taken:
+    if os.listdir(directory):
+      raise FileExistsError
+    os.mkdir(checkpoints)  # of two processes only one succeeds
+  except FileExistsError as error:
     raise DirectoryTaken(
       f"{directory} is not empty. Name another --run_dir, or continue that run with --resume."
-    )
+    ) from error
+  except OSError as error:
+    raise RunError(f"Cannot use {directory}: {error.strerror}. Name another --run_dir.") from error
   try:
     yield
   except BaseException:
@@ -69,6 +79,6 @@ def writing(directory: str) -> Iterator[None]:
   except (OSError, tf.errors.OpError) as error:
     reason = str(error).strip().splitlines() or [type(error).__name__]
     raise RunError(
-      f"Cannot write to {directory}: {reason[0]:.300}. Free some space or mend its permissions; what"
-      " was saved before is whole, and --resume goes on from there."
+      f"Cannot write to {directory}: {reason[0]:.300}. Free some space or mend its permissions;"
+      " what was saved before is whole, and --resume goes on from there."
     ) from error

@@ -15,6 +15,7 @@ import optuna
 from tensorboard.plugins.hparams import api as hparams
 import tensorflow as tf
 
+from l2l_tf import run_directory
 from l2l_tf.experiments import Experiment
 from l2l_tf.meta_training import Diverged
 from l2l_tf.training_run import RunError
@@ -46,7 +47,7 @@ def search(directory: str, experiment: Experiment, num_trials: int) -> optuna.St
     RunError: if the directory's study belongs to another experiment or cannot be read.
     Interrupted: after SIGINT or SIGTERM; the trial can be resumed.
   """
-  os.makedirs(directory, exist_ok=True)
+  run_directory.make(directory)
   study = _open(os.path.join(directory, STUDY_FILE), experiment)
   _enqueue(study, experiment.training.seed, num_trials)
   while any(t.state == optuna.trial.TrialState.WAITING for t in study.get_trials(deepcopy=False)):

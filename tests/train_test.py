@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,12 +22,10 @@ from l2l_tf import summaries
 from l2l_tf import training_run
 from l2l_tf.meta_training import MetaTrainer
 from l2l_tf.meta_training import Progress
-from problems import DataError
 from problems import datasets
 from tests import programs
 
 train = programs.load("train")
-ERRORS = (training_run.RunError, checkpoint.CheckpointError, DataError)
 TINY = ["--episodes_per_epoch=1", "--num_steps=4", "--unroll_length=2", "--validation_runs=2"]
 TINY += ["--num_epochs=2", "--layer_sizes=3", "--test_runs=2"]
 MNIST = ["--problem=mnist", "--data=bundled", "--hidden=4", "--batch_size=8", *TINY]
@@ -47,7 +46,7 @@ def run(*args):
   """Runs the program: exit status, stdout and stderr without the progress bar."""
   out, err = io.StringIO(), io.StringIO()
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    status = programs.run(train.main, ERRORS, *args)
+    status = programs.run(train.main, train.ERRORS, *args)
   return status, out.getvalue(), err.getvalue()
 
 
@@ -117,6 +116,51 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(tmp_path, monkeypatch):
   monkeypatch.setattr(MetaTrainer, "step", step)
   status, out, _ = run("--resume", f"--run_dir={directory}", "--test_runs=2")
   assert status == 0 and "Data: generated" in out and "  learned  " in out
+
+
+def test_two_runs_of_the_same_second_have_two_directories(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(train.time, "strftime", lambda form: "now")
+  flags = train.make_flags().parse(["train.py", *BOWL])
+  runs = [train._open_run(flags) for _ in range(3)]
+  assert [r.directory for r in runs] == [f"runs/bowl-now{end}" for end in ("", "-2", "-3")]
+
+
+def test_a_run_without_data_leaves_no_directory(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  status, _, err = run("--data=tfds", f"--data_dir={tmp_path}", "--run_dir=a")
+  assert_one_line(status, err, "no prepared TFDS copy")
+  (tmp_path / "b").mkdir()
+  status, _, err = run("--data=tfds", f"--data_dir={tmp_path}", "--run_dir=b")
+  assert os.listdir(tmp_path) == ["b"] and os.listdir(tmp_path / "b") == []
+
+
+@pytest.mark.parametrize("name", ["events", "best"])
+def test_an_error_of_the_disk_is_one_line(begun, tmp_path, name):
+  """Here: a file where the run needs a directory."""
+  directory = str(tmp_path / "bowl")
+  shutil.copytree(begun, directory)
+  write(name, b"mine")(directory)
+  status, _, err = run("--resume", f"--run_dir={directory}")
+  assert status == 1 and f"\nprogram: Cannot write to {directory}" in f"\n{err}", err
+  assert "Traceback" not in err
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_from_what_was_saved(begun, tmp_path):
+  """Files of the run can have no more than 100 bytes: TensorFlow's errors, and Python's."""
+  directory = str(tmp_path / "bowl")
+  shutil.copytree(begun, directory)
+  signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+  try:
+    status, _, err = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert status == 1 and "Cannot write to" in err and "--resume goes on" in err, err
+  assert not glob.glob(f"{directory}/**/*.tmp", recursive=True)
+  status, out, _ = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  assert status == 0 and "  learned  " in out
 
 
 def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
@@ -247,7 +291,8 @@ BAD_ARGUMENTS = [
   (["--resume", "--run_dir={}"], ["no run to resume in {}"]),
   (["--resume", "--run_dir={}/x", "--seed=3"], ["--seed cannot be given with --resume"]),
   (["--problem=bowl", "--run_dir={}"], ["{} is not empty", "--resume"]),
-  (["--problem=bowl", "--run_dir={}/file"], ["{}/file"]),
+  (["--problem=bowl", "--run_dir={}/file"], ["Cannot make the directory {}/file"]),
+  (["--problem=bowl", "--search=2", "--run_dir={}/file"], ["Cannot make the directory {}/file"]),
   (["--problem=bowl", "--run_dir={}/file/x"], ["Cannot make the directory {}/file/x"]),
 ]
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -131,6 +132,105 @@ def test_best_is_the_best_of_training(directory):
   assert about["validation_final_loss"] == run.trainer.progress.best_loss
   assert about["experiment"] == experiment("bowl").to_dict() and about["data"] == "generated"
   assert about["versions"].keys() == {"python", "tensorflow", "sonnet", "numpy", "commit"}
+
+
+def lose(directory):
+  shutil.rmtree(directory)
+
+
+def mix(directory):
+  """As if the process died after it had replaced the first of the two files."""
+  with open(os.path.join(directory, "optimizer.safetensors"), "ab") as file:
+    file.write(b"other")
+
+
+def go_back(directory):
+  """As if the process died after it had saved the checkpoint."""
+  optimizer, about = checkpoint.load_optimizer(directory)
+  optimizer.linear.b.assign_add([1.0])
+  checkpoint.save_optimizer(directory, optimizer, {**about, "epoch": about["epoch"] - 1})
+
+
+@pytest.mark.parametrize("damage", [lose, mix, go_back])
+def test_resuming_mends_best(tmp_path, directory, damage):
+  undisturbed("bowl", directory)
+  run_dir = str(tmp_path / "bowl")
+  shutil.copytree(os.path.join(directory, "bowl"), run_dir)
+  best = os.path.join(run_dir, "best")
+  optimizer, about = checkpoint.load_optimizer(best)
+  damage(best)
+  TrainingRun.resume(run_dir)
+  mended, mended_about = checkpoint.load_optimizer(best)
+  assert mended_about == about
+  for a, b in zip(mended.trainable_variables, optimizer.trainable_variables, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_run_that_died_while_it_wrote_best_resumes(tmp_path, monkeypatch, directory, number):
+  """It died at this renaming of a file in best/."""
+  expected = undisturbed("bowl", directory)
+  replace, calls = os.replace, []
+
+  def die(source, target):
+    calls.append(target)
+    if len(calls) == number:
+      raise KeyboardInterrupt
+    replace(source, target)
+
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  monkeypatch.setattr(os, "replace", die)
+  with pytest.raises(KeyboardInterrupt):
+    run.train()
+  monkeypatch.undo()
+  with pytest.raises(checkpoint.CheckpointError):
+    checkpoint.load_optimizer(run.best_directory)
+  run = TrainingRun.resume(str(tmp_path))
+  _, about = checkpoint.load_optimizer(run.best_directory)
+  assert about["epoch"] == 1
+  run.train()
+  assert state(run)[1:] == expected[1:]
+
+
+@pytest.mark.parametrize("validation", [1, 2])
+def test_a_signal_during_a_validation_stops_too(tmp_path, monkeypatch, directory, validation):
+  """The last one included."""
+  expected = undisturbed("bowl", directory)
+  validate, calls = MetaTrainer.validate, []
+
+  def stopped(self):
+    calls.append(self)
+    if len(calls) == validation:
+      os.kill(os.getpid(), signal.SIGINT)
+    return validate(self)
+
+  monkeypatch.setattr(MetaTrainer, "validate", stopped)
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  with pytest.raises(training_run.Interrupted, match="SIGINT"):
+    run.train()
+  assert run.trainer.progress.epoch == validation
+  run = TrainingRun.resume(str(tmp_path))
+  run.train()
+  assert state(run)[1:] == expected[1:] and len(calls) == 2
+
+
+def test_seconds_are_those_of_meta_steps_and_the_bar_knows_what_is_done(tmp_path, monkeypatch):
+  """On a clock where a meta-step takes 2 seconds and a validation 100."""
+  now, rows, bars = [0.0], [], []
+  step, validate, bar = MetaTrainer.step, MetaTrainer.validate, training_run.tqdm.tqdm
+  later = lambda seconds, result: now.__setitem__(0, now[0] + seconds) or result  # noqa: E731
+  monkeypatch.setattr(training_run.time, "monotonic", lambda: now[0])
+  monkeypatch.setattr(MetaTrainer, "validate", lambda self: later(100, validate(self)))
+  monkeypatch.setattr(training_run.tqdm, "tqdm", lambda **kw: bars.append(kw) or bar(**kw))
+  monkeypatch.setattr(MetaTrainer, "step", lambda self: later(2, step(self)))
+  with monkeypatch.context() as context:
+    stop_after(context, 3)
+    run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+    with pytest.raises(training_run.Interrupted):
+      run.train(on_epoch=rows.append)
+  TrainingRun.resume(str(tmp_path)).train(on_epoch=rows.append)
+  assert [row["seconds_per_meta_step"] for row in rows] == [2.0, 2.0]
+  assert [(b["initial"], b["total"]) for b in bars] == [(0, 8), (3, 8)]
 
 
 def test_an_epoch_that_diverged_does_not_keep_the_next_from_being_saved(tmp_path, monkeypatch):
