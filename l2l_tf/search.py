@@ -7,6 +7,7 @@ trial whose validation loss after an epoch is worse than the median of the other
 
 import dataclasses
 import os
+import shutil
 import socket
 from typing import Any
 
@@ -133,9 +134,10 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
       raise optuna.TrialPruned
 
   try:
-    if os.path.isdir(run_dir):
+    if os.path.isfile(os.path.join(run_dir, run_directory.CONFIG_FILE)):
       run = TrainingRun.resume(run_dir)
     else:
+      shutil.rmtree(run_dir, ignore_errors=True)  # of a process that died before the trial began
       run = TrainingRun(run_dir, dataclasses.replace(experiment, training=training), resume=False)
     state = optuna.trial.TrialState.COMPLETE
     try:

@@ -9,12 +9,14 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
+import tensorboard.version
 import tensorflow as tf
 
 from l2l_tf import checkpoint
@@ -68,7 +70,10 @@ def test_the_output_names_the_data_and_shows_the_table(finished):
   assert [name.split(",")[0] for name, *_ in rows] == ["learned", "Adam"]
   for _, mean, final in rows:
     assert 1.0 < float(mean.split()[0]) < 4.0 and 1.0 < float(final.split()[0]) < 4.0  # near log 10
-  assert f"tensorboard --logdir {directory}" in out and f"{directory}/best" in out
+  assert out.count(f"tensorboard.main --logdir={directory}\n") == 2 and f"{directory}/best" in out
+  assert re.search(
+    r"^Trained 2 of at most 2 epochs, the best was [12]; 0 meta-steps were", out, re.M
+  )
 
 
 def test_the_run_directory(finished):
@@ -102,8 +107,8 @@ def test_event_files(finished):
   assert steps == {"config": [0], **{t: [1, 2] for t in [*tags, "validation/learning_curves"]}}
 
 
-def test_ctrl_c_stops_cleanly_and_resume_goes_on(tmp_path, monkeypatch):
-  directory, step = str(tmp_path / "bowl"), MetaTrainer.step
+def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypatch):
+  directory, step = str(tmp_path / "a 'bowl'"), MetaTrainer.step
 
   def stopped(self):
     os.kill(os.getpid(), signal.SIGINT)
@@ -112,9 +117,12 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(tmp_path, monkeypatch):
   monkeypatch.setattr(MetaTrainer, "step", stopped)
   status, out, err = run(*BOWL, f"--run_dir={directory}")
   assert status == 128 + signal.SIGINT and "Traceback" not in err
-  assert "Stopped by SIGINT" in out and f"--resume --run_dir={directory}" in out
+  assert "Stopped by SIGINT" in out
+  python, program, *args = shlex.split(out.splitlines()[-1])
+  assert python == sys.executable and os.path.samefile(program, train.__file__)
+  assert args == ["--resume", f"--run_dir={directory}"]
   monkeypatch.setattr(MetaTrainer, "step", step)
-  status, out, _ = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  status, out, _ = run(*args, "--test_runs=2")
   assert status == 0 and "Data: generated" in out and "  learned  " in out
 
 
@@ -161,6 +169,15 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_from_what_was_saved(begun, 
   assert not glob.glob(f"{directory}/**/*.tmp", recursive=True)
   status, out, _ = run("--resume", f"--run_dir={directory}", "--test_runs=2")
   assert status == 0 and "  learned  " in out
+
+
+def test_the_printed_tensorboard_needs_no_activated_environment(tmp_path):
+  command = shlex.split(train._watch_command("a b"))
+  assert command[-1] == "--logdir=a b"
+  done = subprocess.run(
+    [*command[:-1], "--version"], cwd=tmp_path, capture_output=True, text=True, env={}, check=True
+  )
+  assert done.stdout.strip() == tensorboard.version.VERSION
 
 
 def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
@@ -285,7 +302,10 @@ BAD_ARGUMENTS = [
   (["--learning_rate=x"], ["learning_rate", "x"]),
   (["--data=web"], ["web", "auto", "bundled"]),
   (["--data=tfds", "--data_dir={}"], ["no prepared TFDS copy", "{}", "--data=bundled"]),
-  (["--test_runs=1"], ["--test_runs must be at least 2, got 1"]),
+  (["--test_runs=1"], ["--test_runs must be an integer of 2..", "got 1"]),
+  ([f"--test_runs={10**12}"], ["--test_runs must be", f"got {10**12}"]),
+  (["--search=0"], ["--search must be 1..", "got 0"]),
+  ([f"--search={10**12}"], ["--search must be 1..", f"got {10**12}"]),
   (["--epochs=3"], ["Unknown command line flag 'epochs'"]),
   (["--resume"], ["--resume needs the --run_dir"]),
   (["--resume", "--run_dir={}"], ["no run to resume in {}"]),
