@@ -1,5 +1,6 @@
 """Tests of a run directory: resuming is never having stopped, bit for bit; best/ is the best."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -24,9 +25,15 @@ TRAINING = Training(
   num_steps=4, unroll_length=2, num_epochs=2, episodes_per_epoch=2, validation_runs=2, seed=5
 )
 STEPS = 8  # meta-steps, all together
-PROBLEMS = {
-  "bowl": experiments.Bowl(dimensions=3),
-  "mnist": experiments.Mnist(hidden=(3,), batch_size=8, data="bundled"),
+QUADRATIC = experiments.Quadratic(dimensions=5)
+SMALL_LSTM = experiments.LSTM(layer_sizes=(3,))
+EXPERIMENTS = {
+  "bowl": (experiments.Bowl(dimensions=3), SMALL_LSTM, {}),
+  "mnist": (experiments.Mnist(hidden=(3,), batch_size=8, data="bundled"), SMALL_LSTM, {}),
+  "sampled": (QUADRATIC, SMALL_LSTM, {"backprop_coordinates": 2}),
+  "compiled": (QUADRATIC, SMALL_LSTM, {"jit_compile": True}),
+  "averaging": (QUADRATIC, experiments.LSTMGAC(layer_sizes=(3,), num_gacs=1), {"num_tasks": 2}),
+  "bad step": (QUADRATIC, SMALL_LSTM, {"max_gradient_norm": 1.0}),  # the second one
 }
 
 
@@ -39,8 +46,9 @@ def _digits_once(monkeypatch):
 digits = functools.cache(datasets._bundled_mnist)
 
 
-def experiment(problem):
-  return experiments.Experiment(PROBLEMS[problem], experiments.LSTM(layer_sizes=(3,)), TRAINING)
+def experiment(name):
+  problem, optimizer, training = EXPERIMENTS[name]
+  return experiments.Experiment(problem, optimizer, dataclasses.replace(TRAINING, **training))
 
 
 def state(run):
@@ -53,8 +61,8 @@ def state(run):
 
 
 @functools.cache
-def undisturbed(problem, directory):
-  run = TrainingRun(os.path.join(directory, problem), experiment(problem), resume=False)
+def undisturbed(name, directory):
+  run = TrainingRun(os.path.join(directory, name), experiment(name), resume=False)
   run.train()
   return state(run)
 
@@ -79,18 +87,37 @@ def stop_after(monkeypatch, *counts, signum=signal.SIGINT):
   return calls
 
 
+def poison(monkeypatch):
+  """Makes the second meta-step of each training, within its first episode, start from NaN."""
+  step = MetaTrainer.step
+
+  def poisoned(self):
+    if self.meta_steps == 1:
+      self._carry.params["theta"].assign(self._carry.params["theta"] * math.nan)
+    return step(self)
+
+  monkeypatch.setattr(MetaTrainer, "step", poisoned)
+
+
 @pytest.mark.parametrize(
-  "problem, counts",
+  "name, counts",
   [
     ("bowl", [3]),  # in the middle of an episode
     ("bowl", [4, 8]),  # at the end of an epoch, and of all
     ("mnist", [5]),
+    ("sampled", [3]),
+    ("compiled", [3]),
+    ("averaging", [3]),
+    ("bad step", [2, 5]),  # right after it, and later
   ],
 )
-def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, problem, counts):
-  expected_variables, expected_progress, expected_digest = undisturbed(problem, directory)
+def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, name, counts):
+  if name == "bad step":
+    poison(monkeypatch)
+  expected_variables, expected_progress, expected_digest = undisturbed(name, directory)
+  assert json.loads(expected_progress)["bad_steps"] == (name == "bad step")
   calls = stop_after(monkeypatch, *counts)
-  run = TrainingRun(str(tmp_path), experiment(problem), resume=False)
+  run = TrainingRun(str(tmp_path), experiment(name), resume=False)
   for count in counts:
     with pytest.raises(training_run.Interrupted, match="SIGINT"):
       run.train()
