@@ -134,9 +134,14 @@ class TrainingRun:
       RunError: if the directory holds no run.
       CheckpointError: if its files are damaged.
     """
-    if not os.path.isfile(os.path.join(directory, CONFIG_FILE)):
-      raise RunError(f"There is no run to resume in {directory}: it has no {CONFIG_FILE}.")
-    config = checkpoint.read_json(os.path.join(directory, CONFIG_FILE))
+    path = os.path.join(directory, CONFIG_FILE)
+    try:
+      os.stat(path)
+    except OSError as error:
+      raise RunError(
+        f"There is no run to resume in {directory}: no {CONFIG_FILE} there ({error.strerror})."
+      ) from error
+    config = checkpoint.read_json(path)
     try:
       experiment = Experiment.from_dict(config.get("experiment"))
     except (AttributeError, ValueError) as error:

@@ -237,7 +237,10 @@ DAMAGED_RUNS = {
   "binary config": (write("config.json", b"\x80\x81"), ["config.json is not valid JSON"]),
   "foreign config": (write("config.json", b'{"name": "x"}'), ["not the config of a run", "parts"]),
   "list": (write("config.json", b"[]"), ["is not the config of a run"]),
-  "no config": (lambda d: os.remove(f"{d}/config.json"), ["no run to resume", "no config.json"]),
+  "no config": (
+    lambda d: os.remove(f"{d}/config.json"),
+    ["no run to resume", "no config.json", "No such file"],
+  ),
   "unknown problem": (edit("experiment", "problem", "name", value="x"), ["Unknown problem 'x'"]),
   "bad value": (edit("experiment", "training", "num_steps", value=-4), ["num_steps", "-4"]),
   "other data": (edit("data", value="tfds mnist"), ["trained on 'tfds mnist'", "generated"]),
