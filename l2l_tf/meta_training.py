@@ -23,32 +23,37 @@ from problems.base import make_seeds
 from problems.base import Problem
 from problems.base import Stream
 
-FINAL_STEPS = 10  # the final loss of a trajectory is the mean of its last ten
-
 
 @dataclasses.dataclass(frozen=True)
 class Training(Options):
   """How phi is trained."""
 
-  num_steps: int = option(100, "optimization steps an episode (section 3: 100)", minimum=1)
-  unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", minimum=1)
-  num_tasks: int = option(1, "instances optimized side by side, averaged in the meta-loss", 1)
-  num_epochs: int = option(100, "epochs at most", minimum=1)
-  episodes_per_epoch: int = option(20, "episodes between two validations", minimum=1)
-  learning_rate: float = option(1e-3, "of Adam on phi; found by random search in the paper", 0.0)
-  final_learning_rate: float = option(1e-4, "reached along a cosine at the last epoch", 0.0)
-  max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0)
-  backprop_coordinates: int = option(
-    0, "backpropagate through so many sampled coordinates of each parameter; 0: all (paper)", 0
+  num_steps: int = option(100, "optimization steps an episode (section 3: 100)", 1, 10**6)
+  unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", 1, 10**5)
+  num_tasks: int = option(1, "instances side by side, averaged in the meta-loss", 1, 10**5)
+  num_epochs: int = option(100, "epochs at most", 1, 10**6)
+  episodes_per_epoch: int = option(20, "episodes between two validations", 1, 10**6)
+  learning_rate: float = option(1e-3, "of Adam on phi; by random search in the paper", 0.0, 100.0)
+  final_learning_rate: float = option(
+    1e-4, "reached along a cosine at the last epoch; at most the first", 0.0, 100.0
   )
-  second_derivatives: bool = option(False, "keep the dashed edges of Figure 2 (slow)")
+  max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0, 1e30)
+  backprop_coordinates: int = option(
+    0,
+    "backpropagate through a sample of so many coordinates a parameter; 0: all (paper)",
+    0,
+    10**6,
+  )
+  second_derivatives: bool = option(
+    False, "keep the dashed edges of Figure 2 (slow); switches sampled coordinates off"
+  )
   jit_compile: bool = option(
     False, "compile the meta-step with XLA: twice as fast on quadratics, slower on MNIST (CPU)"
   )
-  validation_runs: int = option(10, "held-out instances that rate phi after an epoch", 1)
-  patience: int = option(0, "stop after so many epochs without a better phi; 0: never", 0)
-  max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", minimum=1)
-  seed: int = option(0, "of phi and of all instances", minimum=0, maximum=2**31 - 1)
+  validation_runs: int = option(10, "held-out instances that rate phi after an epoch", 1, 10**5)
+  patience: int = option(0, "stop after so many epochs without a better phi; 0: never", 0, 10**6)
+  max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", 1, 10**6)
+  seed: int = option(0, "of phi and of all instances", 0, 2**31 - 1)
 
   def __post_init__(self):
     super().__post_init__()
@@ -58,7 +63,15 @@ class Training(Options):
         f" {self.unroll_length}."
       )
     if self.backprop_coordinates and self.second_derivatives:
-      raise ValueError("backprop_coordinates cannot be combined with second_derivatives.")
+      raise ValueError(
+        "backprop_coordinates cannot be combined with second_derivatives: leave one of them out, or"
+        " set backprop_coordinates to 0."
+      )
+    if self.final_learning_rate > self.learning_rate:
+      raise ValueError(
+        f"final_learning_rate must be at most learning_rate, got {self.final_learning_rate:g} and"
+        f" {self.learning_rate:g}; give both, as a preset has its own."
+      )
 
   @property
   def windows(self) -> int:
@@ -101,7 +114,22 @@ class Progress:
 
   @classmethod
   def from_json(cls, text: str) -> "Progress":
-    return cls(**json.loads(text))
+    """The inverse of `to_json`.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    values, fresh = json.loads(text), dataclasses.asdict(cls())
+    if not isinstance(values, dict):
+      raise ValueError(f"Progress must be an object, got {values!r:.200}.")
+    if values.keys() != fresh.keys():
+      odd = ", ".join(sorted(values.keys() ^ fresh.keys()))
+      raise ValueError(f"Progress has the keys {', '.join(fresh)}; unknown or missing: {odd}.")
+    for name, value in values.items():
+      if type(value) is not type(fresh[name]):
+        kind = type(fresh[name]).__name__
+        raise ValueError(f"Progress: {name} must be of type {kind}, got {value!r:.200}.")
+    return cls(**values)
 
   def to_json(self) -> str:
     return json.dumps(dataclasses.asdict(self))
@@ -229,7 +257,7 @@ class MetaTrainer:
     """
     seeds = make_seeds(self.config.seed, Stream.VALIDATION, count=self.config.validation_runs)
     curve = np.mean(self._rollout(tf.constant(seeds)).numpy(), axis=1, dtype=np.float64)
-    final = float(np.mean(curve[-FINAL_STEPS:]))
+    final = float(np.mean(curve[-unroll.FINAL_STEPS :]))
     return curve, final if math.isfinite(final) else math.inf
 
   def use_best(self):

@@ -23,6 +23,9 @@ from l2l_tf.optimizers import base
 from problems import base as problem_lib
 
 
+_SALT = 20160614  # any constant, for `_seed`
+
+
 class _Recorded(NamedTuple):
   state: Any  # the optimizer's
   seen: tf.Tensor  # [T, B, n], the gradients it was given
@@ -74,7 +77,7 @@ def losses_and_gradients(
   following = tf.concat([recorded.seen[1:], base.flatten(end.gradients)[tf.newaxis]], axis=0)
   to_come = tf.cumsum(following, axis=0, reverse=True)  # S_t, [T, B, n]
 
-  indices, weights = _sample(carry.params, limit, carry.seeds[0] + carry.step)
+  indices, weights = _sample(carry.params, limit, _seed(carry))
   gather = lambda x: tf.gather(x, indices, axis=-1)  # noqa: E731
   start = tf.nest.map_structure(gather, carry.state)
   gradients, to_come = gather(recorded.seen), gather(to_come) * tf.cast(weights, dtype)
@@ -95,6 +98,11 @@ def _replay(optimizer, state, gradients, to_come):
   loop = (tf.constant(0), state, tf.zeros([], gradients.dtype))
   _, _, total = tf.while_loop(lambda t, *_: t < num_steps, body, loop, maximum_iterations=num_steps)
   return total
+
+
+def _seed(carry: unroll.Carry) -> tf.Tensor:
+  """A seed for every window; folded, as instances and minibatches have those of `at_step`."""
+  return tf.random.fold_in(problem_lib.at_step(carry.seeds[0], carry.step), _SALT)
 
 
 def _sample(params: base.Params, limit: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -8,24 +8,26 @@ import io
 import json
 import os
 import re
+import resource
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
+import tensorboard.version
 import tensorflow as tf
 
 from l2l_tf import checkpoint
 from l2l_tf import summaries
 from l2l_tf import training_run
 from l2l_tf.meta_training import MetaTrainer
-from problems import DataError
+from l2l_tf.meta_training import Progress
 from problems import datasets
 from tests import programs
 
 train = programs.load("train")
-ERRORS = (training_run.RunError, checkpoint.CheckpointError, DataError)
 TINY = ["--episodes_per_epoch=1", "--num_steps=4", "--unroll_length=2", "--validation_runs=2"]
 TINY += ["--num_epochs=2", "--layer_sizes=3", "--test_runs=2"]
 MNIST = ["--problem=mnist", "--data=bundled", "--hidden=4", "--batch_size=8", *TINY]
@@ -46,7 +48,7 @@ def run(*args):
   """Runs the program: exit status, stdout and stderr without the progress bar."""
   out, err = io.StringIO(), io.StringIO()
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    status = programs.run(train.main, ERRORS, *args)
+    status = programs.run(train.main, train.ERRORS, *args)
   return status, out.getvalue(), err.getvalue()
 
 
@@ -68,7 +70,10 @@ def test_the_output_names_the_data_and_shows_the_table(finished):
   assert [name.split(",")[0] for name, *_ in rows] == ["learned", "Adam"]
   for _, mean, final in rows:
     assert 1.0 < float(mean.split()[0]) < 4.0 and 1.0 < float(final.split()[0]) < 4.0  # near log 10
-  assert f"tensorboard --logdir {directory}" in out and f"{directory}/best" in out
+  assert out.count(f"tensorboard.main --logdir={directory}\n") == 2 and f"{directory}/best" in out
+  assert re.search(
+    r"^Trained 2 of at most 2 epochs, the best was [12]; 0 meta-steps were", out, re.M
+  )
 
 
 def test_the_run_directory(finished):
@@ -102,8 +107,8 @@ def test_event_files(finished):
   assert steps == {"config": [0], **{t: [1, 2] for t in [*tags, "validation/learning_curves"]}}
 
 
-def test_ctrl_c_stops_cleanly_and_resume_goes_on(tmp_path, monkeypatch):
-  directory, step = str(tmp_path / "bowl"), MetaTrainer.step
+def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypatch):
+  directory, step = str(tmp_path / "a 'bowl'"), MetaTrainer.step
 
   def stopped(self):
     os.kill(os.getpid(), signal.SIGINT)
@@ -112,10 +117,67 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(tmp_path, monkeypatch):
   monkeypatch.setattr(MetaTrainer, "step", stopped)
   status, out, err = run(*BOWL, f"--run_dir={directory}")
   assert status == 128 + signal.SIGINT and "Traceback" not in err
-  assert "Stopped by SIGINT" in out and f"--resume --run_dir={directory}" in out
+  assert "Stopped by SIGINT" in out
+  python, program, *args = shlex.split(out.splitlines()[-1])
+  assert python == sys.executable and os.path.samefile(program, train.__file__)
+  assert args == ["--resume", f"--run_dir={directory}"]
   monkeypatch.setattr(MetaTrainer, "step", step)
-  status, out, _ = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  status, out, _ = run(*args, "--test_runs=2")
   assert status == 0 and "Data: generated" in out and "  learned  " in out
+
+
+def test_two_runs_of_the_same_second_have_two_directories(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(train.time, "strftime", lambda form: "now")
+  flags = train.make_flags().parse(["train.py", *BOWL])
+  runs = [train._open_run(flags) for _ in range(3)]
+  assert [r.directory for r in runs] == [f"runs/bowl-now{end}" for end in ("", "-2", "-3")]
+
+
+def test_a_run_without_data_leaves_no_directory(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  status, _, err = run("--data=tfds", f"--data_dir={tmp_path}", "--run_dir=a")
+  assert_one_line(status, err, "no prepared TFDS copy")
+  (tmp_path / "b").mkdir()
+  status, _, err = run("--data=tfds", f"--data_dir={tmp_path}", "--run_dir=b")
+  assert os.listdir(tmp_path) == ["b"] and os.listdir(tmp_path / "b") == []
+
+
+@pytest.mark.parametrize("name", ["events", "best"])
+def test_an_error_of_the_disk_is_one_line(begun, tmp_path, name):
+  """Here: a file where the run needs a directory."""
+  directory = str(tmp_path / "bowl")
+  shutil.copytree(begun, directory)
+  write(name, b"mine")(directory)
+  status, _, err = run("--resume", f"--run_dir={directory}")
+  assert status == 1 and f"\nprogram: Cannot write to {directory}" in f"\n{err}", err
+  assert "Traceback" not in err
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_from_what_was_saved(begun, tmp_path):
+  """Files of the run can have no more than 100 bytes: TensorFlow's errors, and Python's."""
+  directory = str(tmp_path / "bowl")
+  shutil.copytree(begun, directory)
+  signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+  try:
+    status, _, err = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert status == 1 and "Cannot write to" in err and "--resume goes on" in err, err
+  assert not glob.glob(f"{directory}/**/*.tmp", recursive=True)
+  status, out, _ = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  assert status == 0 and "  learned  " in out
+
+
+def test_the_printed_tensorboard_needs_no_activated_environment(tmp_path):
+  command = shlex.split(train._watch_command("a b"))
+  assert command[-1] == "--logdir=a b"
+  done = subprocess.run(
+    [*command[:-1], "--version"], cwd=tmp_path, capture_output=True, text=True, env={}, check=True
+  )
+  assert done.stdout.strip() == tensorboard.version.VERSION
 
 
 def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
@@ -163,13 +225,22 @@ def edit(*path, value):
   return lambda d: edit_config(d, change)
 
 
+def save_progress(text):
+  """Returns a change of a run directory: a newer checkpoint with other counters."""
+  return lambda d: training_run.TrainingRun.resume(d)._checkpoint.save(text, 99)
+
+
+PROGRESS = json.loads(Progress().to_json())
 DAMAGED_RUNS = {
   "empty config": (write("config.json", b""), ["config.json is not valid JSON"]),
   "truncated config": (write("config.json", b'{"exper'), ["config.json is not valid JSON"]),
   "binary config": (write("config.json", b"\x80\x81"), ["config.json is not valid JSON"]),
   "foreign config": (write("config.json", b'{"name": "x"}'), ["not the config of a run", "parts"]),
   "list": (write("config.json", b"[]"), ["is not the config of a run"]),
-  "no config": (lambda d: os.remove(f"{d}/config.json"), ["no run to resume", "no config.json"]),
+  "no config": (
+    lambda d: os.remove(f"{d}/config.json"),
+    ["no run to resume", "no config.json", "No such file"],
+  ),
   "unknown problem": (edit("experiment", "problem", "name", value="x"), ["Unknown problem 'x'"]),
   "bad value": (edit("experiment", "training", "num_steps", value=-4), ["num_steps", "-4"]),
   "other data": (edit("data", value="tfds mnist"), ["trained on 'tfds mnist'", "generated"]),
@@ -179,6 +250,21 @@ DAMAGED_RUNS = {
   ),
   "no checkpoints": (lambda d: shutil.rmtree(f"{d}/checkpoints"), ["no checkpoint in"]),
   "truncated checkpoint": (truncate_checkpoint, ["is damaged or does not fit"]),
+  "binary list of checkpoints": (
+    write("checkpoints/checkpoint", b"\x80\xff\x00"),
+    ["checkpoints/checkpoint is damaged", "model_checkpoint_path"],
+  ),
+  "unknown counter": (
+    save_progress(json.dumps(PROGRESS | {"episodes": 1})),
+    ["does not fit this training", "episodes"],
+  ),
+  "missing counter": (save_progress('{"epoch": 1}'), ["does not fit this training", "best_loss"]),
+  "odd counter": (
+    save_progress(json.dumps(PROGRESS | {"epoch": "1"})),
+    ["does not fit this training", "epoch", "'1'"],
+  ),
+  "list of counters": (save_progress("[1]"), ["does not fit this training", "[1]"]),
+  "no counters": (save_progress("{"), ["does not fit this training"]),
 }
 
 
@@ -219,13 +305,17 @@ BAD_ARGUMENTS = [
   (["--learning_rate=x"], ["learning_rate", "x"]),
   (["--data=web"], ["web", "auto", "bundled"]),
   (["--data=tfds", "--data_dir={}"], ["no prepared TFDS copy", "{}", "--data=bundled"]),
-  (["--test_runs=1"], ["--test_runs must be at least 2, got 1"]),
+  (["--test_runs=1"], ["--test_runs must be an integer of 2..", "got 1"]),
+  ([f"--test_runs={10**12}"], ["--test_runs must be", f"got {10**12}"]),
+  (["--search=0"], ["--search must be 1..", "got 0"]),
+  ([f"--search={10**12}"], ["--search must be 1..", f"got {10**12}"]),
   (["--epochs=3"], ["Unknown command line flag 'epochs'"]),
   (["--resume"], ["--resume needs the --run_dir"]),
   (["--resume", "--run_dir={}"], ["no run to resume in {}"]),
   (["--resume", "--run_dir={}/x", "--seed=3"], ["--seed cannot be given with --resume"]),
   (["--problem=bowl", "--run_dir={}"], ["{} is not empty", "--resume"]),
-  (["--problem=bowl", "--run_dir={}/file"], ["{}/file"]),
+  (["--problem=bowl", "--run_dir={}/file"], ["Cannot make the directory {}/file"]),
+  (["--problem=bowl", "--search=2", "--run_dir={}/file"], ["Cannot make the directory {}/file"]),
   (["--problem=bowl", "--run_dir={}/file/x"], ["Cannot make the directory {}/file/x"]),
 ]
 
