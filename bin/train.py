@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Sequence
 
+from l2l_tf import blocks
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import evaluation
@@ -59,6 +60,7 @@ def main(argv: Sequence[str]) -> int:
     raise command_line.UsageError(
       f"--test_runs must be an integer of 2..{MAX_TEST_RUNS}, got {flags.test_runs}."
     )
+  blocks.use_a_thread_a_block()
   if flags.search is not None:
     return _search(flags)
   run = _open_run(flags)

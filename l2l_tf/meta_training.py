@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf import blocks
 from l2l_tf import sampled_backprop
 from l2l_tf import unroll
 from l2l_tf.optimizers import Adam
@@ -147,10 +148,11 @@ class MetaTrainer:
     self.best = [tf.Variable(v, trainable=False) for v in self.phi]
     meta_state = Adam(0.0).initial_state(_with_tasks_axis(self.phi))
     self.meta_state = tf.nest.map_structure(_variable, meta_state)
-    self._start = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds)[0])
+    self._runner = optimizer if config.jit_compile else blocks.split(optimizer)
+    self._start = tf.function(lambda seeds: unroll.start(problem, self._runner, seeds)[0])
     self._meta_step = tf.function(self._build_meta_step, jit_compile=config.jit_compile)
     self._rollout = tf.function(
-      lambda seeds: unroll.rollout(problem, optimizer, seeds, config.num_steps)
+      lambda seeds: unroll.rollout(problem, self._runner, seeds, config.num_steps)
     )
     # A checkpoint restores into variables, so the carry has some before there is a first episode.
     self._carry = tf.nest.map_structure(_variable, self._start(self._episode_seeds()))
@@ -276,7 +278,7 @@ class MetaTrainer:
   def _build_meta_step(self, carry: unroll.Carry, learning_rate: tf.Tensor):
     """One window, its meta-gradient, and Adam's update of phi unless something is not finite."""
     config = self.config
-    args = (self.problem, self.optimizer, carry, config.unroll_length)
+    args = (self.problem, self._runner, carry, config.unroll_length)
     if config.backprop_coordinates:
       carry, losses, gradients = sampled_backprop.losses_and_gradients(
         *args, config.backprop_coordinates

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from l2l_tf import blocks
 from l2l_tf import unroll
 from l2l_tf.optimizers import base
 from problems import base as problem_lib
@@ -60,7 +61,8 @@ def losses_and_gradients(
 
   Args:
     problem: what to optimize.
-    optimizer: coordinatewise; its state's leaves end in an axis of the n coordinates.
+    optimizer: coordinatewise; its state's leaves end in an axis of the n coordinates. May be
+      in `Blocks`.
     carry: where to start.
     num_steps: T.
     limit: how many coordinates of each parameter count; a smaller parameter counts whole.
@@ -79,10 +81,11 @@ def losses_and_gradients(
 
   indices, weights = _sample(carry.params, limit, _seed(carry))
   gather = lambda x: tf.gather(x, indices, axis=-1)  # noqa: E731
-  start = tf.nest.map_structure(gather, carry.state)
+  whole, state = blocks.merge(optimizer, carry.state)
+  start = tf.nest.map_structure(gather, state)
   gradients, to_come = gather(recorded.seen), gather(to_come) * tf.cast(weights, dtype)
   with tf.GradientTape() as tape:
-    meta_loss = _replay(optimizer, start, gradients, to_come) / num_tasks
+    meta_loss = _replay(whole, start, gradients, to_come) / num_tasks
   meta_gradients = tape.gradient(meta_loss, optimizer.trainable_variables)
   return end._replace(state=recorded.state), losses, meta_gradients
 
