@@ -3,6 +3,7 @@
 import base64
 import binascii
 import math
+import numbers
 import os
 from typing import Any, Optional
 import warnings
@@ -61,6 +62,10 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       CheckpointError: if the directory holds no optimizer, or a damaged one.
       RuntimeError: if Keras runs on another backend than TensorFlow.
     """
+    if keras.config.backend() != "tensorflow":
+      raise RuntimeError(
+        f"LearnedOptimizer needs Keras on TensorFlow; KERAS_BACKEND is {keras.config.backend()}."
+      )
     _check(kwargs)
     super().__init__(_scale(update_scale), **kwargs)
     if isinstance(optimizer, (str, os.PathLike)):
@@ -124,13 +129,13 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     self._iterations.assign(0)
     if not self.built:
       return
-    for variable, value in zip(tf.nest.flatten(self._state), tf.nest.flatten(self._initial_state())):
+    initial = tf.nest.flatten(self._initial_state())
+    for variable, value in zip(tf.nest.flatten(self._state), initial):
       variable.assign(value)
-    kept = [*getattr(self, "_accumulated_gradients", [])]
-    kept += getattr(self, "_model_variables_moving_average", [])
-    for variable in kept:
-      if variable is not None:
-        variable.assign(tf.zeros(variable.shape, variable.dtype))
+    for name in ("_accumulated_gradients", "_model_variables_moving_average"):
+      for variable in getattr(self, name, []):
+        if variable is not None:  # Keras has none for variables that gradients overwrite
+          variable.assign(tf.zeros(variable.shape, variable.dtype))
 
   def apply(self, grads, trainable_variables=None):
     """Takes one step: as in Keras, `apply(gradients, variables)` also for Sonnet modules.
@@ -185,15 +190,17 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     Raises:
       ValueError: if that was for other variables; Keras's own optimizers warn and keep theirs.
     """
-    received = [tuple(store[str(i)].shape) for i in range(len(store.keys()))]
-    expected = [tuple(v.shape) for v in self.variables]
-    if received not in (expected, expected[: self._num_unbuilt]):
+    names = store.keys()
+    received = {key: tuple(store[key].shape) for key in names}
+    expected = {str(i): tuple(v.shape) for i, v in enumerate(self.variables)}
+    unbuilt = {str(i): expected[str(i)] for i in range(self._num_unbuilt)}
+    if received not in (expected, unbuilt):
       raise ValueError(
         f"The state of the optimizer {self.name!r} does not fit: its variables are of shapes"
         f" {expected}, those saved of {received}."
       )
-    for i, variable in enumerate(self.variables[: len(received)]):
-      variable.assign(store[str(i)])
+    for key in received:
+      self.variables[int(key)].assign(store[key])
 
   def _initial_state(self):
     """The state of the learned optimizer before the first step, B = 1."""
@@ -261,7 +268,7 @@ def _scale(value):
   """Returns a number as a float, and schedules and other callables as they are."""
   if callable(value):
     return value
-  if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+  if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
     raise ValueError(f"update_scale must be a finite number or a schedule, got {value!r}.")
   return float(value)
 

@@ -37,9 +37,9 @@ def model(seed: int = 1) -> keras.Model:
 
 
 def compiled(optimizer, **options) -> keras.Model:
-  """`model`, ready for `fit`."""
+  """`model`, ready for `fit`, eagerly unless told otherwise: a few steps need no graph."""
   result = model()
-  result.compile(optimizer, "mse", **{"jit_compile": False, **options})
+  result.compile(optimizer, "mse", **(options or {"run_eagerly": True}))
   return result
 
 

@@ -11,7 +11,9 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 def list() -> list[str]:
   """Returns the names of all there are, sorted."""
-  return sorted(n for n in os.listdir(_HERE) if os.path.isfile(os.path.join(_HERE, n, "config.json")))
+  return sorted(
+    n for n in os.listdir(_HERE) if os.path.isfile(os.path.join(_HERE, n, "config.json"))
+  )
 
 
 def directory(name: str) -> str:
