@@ -17,7 +17,7 @@ from l2l_tf import pretrained
 from l2l_tf.checkpoint import CheckpointError
 from l2l_tf.optimizers import subset
 
-FAR = 10  # times the horizon; in the paper 100 steps of meta-training serve up to 1,000 (Figure 7)
+FAR = 5  # times the horizon; the paper shows two (Figure 4, right) and not where it ends
 
 
 @keras.saving.register_keras_serializable(package="l2l_tf")
@@ -50,8 +50,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       optimizer: a directory (runs/NAME/best), one of `l2l_tf.pretrained.list()`, or one of
         `l2l_tf.optimizers.LEARNED`, already built. A directory comes before a name.
       update_scale: constant on the updates, or a `keras.optimizers.schedules.LearningRateSchedule`.
-      horizon: how many steps it was trained for; None takes what its files say. Ten times more
-        steps than that give a warning, once.
+      horizon: how many steps it was trained for; None takes what its files say. More than five
+        times as many give a warning, once.
       **kwargs: those of `keras.optimizers.Optimizer`: name, weight_decay, clipnorm, clipvalue,
         global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor,
         gradient_accumulation_steps; all mean what they mean there.

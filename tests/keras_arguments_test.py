@@ -129,3 +129,27 @@ def test_constraints(make):
   theta.constraint = keras.constraints.NonNeg()
   make().apply([tf.constant([1.0, 1.0])], [theta])
   assert float(theta[1]) == 0.0 and np.all(theta.numpy() >= 0)
+
+
+@both
+def test_variables_that_gradients_overwrite(make):
+  """As the scales of float8 training: no update, no state."""
+  optimizer, theta, others = make(), models.variables(), models.variables()[::2]
+  theta[1].overwrite_with_gradient = True
+  models.run(optimizer, theta, range(2))
+  models.assert_equal([theta[1]], [models.gradients(1)[1]])
+  expected = models.run(make(), others, range(2), change=lambda g: g[::2])
+  models.assert_equal(theta[::2], expected, atol=1e-7)
+
+
+def test_missing_and_sparse_gradients_under_xla():
+  slices = tf.IndexedSlices(tf.constant([[1.0, 2.0], [0.5, -1.0]]), [3, 3], tf.constant([4, 2]))
+
+  def step(compile_it):
+    optimizer, theta = models.learned("ntm_lbfgs"), models.variables()
+    optimizer.build(theta)
+    gradients = [slices, None, models.gradients(0)[2]]
+    tf.function(lambda: optimizer.apply(gradients, theta), jit_compile=compile_it)()
+    return models.values(theta) + models.states(optimizer)
+
+  models.assert_equal(step(False), step(True), atol=1e-6)

@@ -88,13 +88,13 @@ def test_a_warning_once_far_beyond_the_horizon():
   optimizer = models.learned(horizon=1)
   with warnings.catch_warnings():
     warnings.simplefilter("error")
-    models.run(optimizer, theta, range(10))
-  with pytest.warns(UserWarning, match="trained to make 1 steps and has made 11") as caught:
+    models.run(optimizer, theta, range(5))
+  with pytest.warns(UserWarning, match="trained to make 1 steps and has made 6") as caught:
     models.run(optimizer, theta, range(2))
   assert len(caught) == 1
   with warnings.catch_warnings():
     warnings.simplefilter("error")
-    models.run(models.learned(), models.variables(), range(12))  # no horizon is known
+    models.run(models.learned(), models.variables(), range(6))  # no horizon is known
 
 
 def test_a_warning_at_the_end_of_fit_in_a_graph():
