@@ -16,6 +16,7 @@ from typing import Sequence
 
 import numpy as np
 
+from l2l_tf import blocks
 from l2l_tf import command_line
 from l2l_tf.experiments import PRESETS
 from l2l_tf.meta_training import MetaTrainer
@@ -30,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
   flags.parse(argv)
   if flags.repeats < 1:
     raise command_line.UsageError(f"--repeats must be at least 1, got {flags.repeats}.")
+  blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
   problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()
   trainer = MetaTrainer(problem, experiment.optimizer.build(0), experiment.training)

@@ -10,20 +10,29 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import shlex
+import sys
 import time
 from typing import Sequence
 
+from l2l_tf import blocks
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import evaluation
 from l2l_tf import meta_training
 from l2l_tf import optimizers
 from l2l_tf import plots
+from l2l_tf import run_directory
 from l2l_tf import search
 from l2l_tf import training_run
+from l2l_tf import unroll
 from problems import DataError
 from problems.base import make_seeds
 from problems.base import Stream
+
+MAX_TEST_RUNS = 10**5
+MAX_TRIALS = 10**4
+ERRORS = (training_run.RunError, checkpoint.CheckpointError, DataError, OSError)
 
 
 def make_flags() -> command_line.Flags:
@@ -47,14 +56,16 @@ def make_flags() -> command_line.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  if flags.test_runs < 2:
-    raise command_line.UsageError(f"--test_runs must be at least 2, got {flags.test_runs}.")
+  if not 2 <= flags.test_runs <= MAX_TEST_RUNS:
+    raise command_line.UsageError(
+      f"--test_runs must be an integer of 2..{MAX_TEST_RUNS}, got {flags.test_runs}."
+    )
+  blocks.use_a_thread_a_block()
   if flags.search is not None:
     return _search(flags)
   run = _open_run(flags)
-  training = run.experiment.training
   print(f"Data: {run.data}")
-  print(f"Run directory: {run.directory}   watch it: tensorboard --logdir {run.directory}")
+  print(f"Run directory: {run.directory}; watch it with\n  {_watch_command(run.directory)}")
   rate, rival_curve = run.tune_rival()
   print(f"Adam's best of {len(evaluation.LEARNING_RATES)} learning rates: {rate:.3g}", flush=True)
   try:
@@ -68,19 +79,19 @@ def main(argv: Sequence[str]) -> int:
   if not _has_best(run):
     raise training_run.RunError("No epoch had a finite validation loss; nothing was kept.")
   _report(run, rate, flags.test_runs)
-  print(f"Trained {training.num_epochs} epochs at most; best {run.trainer.progress.best_epoch}.")
+  progress, at_most = run.trainer.progress, run.experiment.training.num_epochs
   print(f"  optimizer     {run.best_directory}")
-  print(f"  TensorBoard   tensorboard --logdir {run.directory}")
+  print(f"  TensorBoard   {_watch_command(run.directory)}")
+  print(
+    f"Trained {progress.epoch} of at most {at_most} epochs, the best was {progress.best_epoch};"
+    f" {progress.bad_steps} meta-steps were not finite and skipped."
+  )
   return 0
 
 
 def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
   if not flags.resume:
-    directory = flags.run_dir or os.path.join(
-      "runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    )
-    experiment = command_line.experiment(flags)
-    return training_run.TrainingRun(directory, experiment, init_from=flags.init_from)
+    return _new_run(flags)
   if not flags.run_dir:
     raise command_line.UsageError("--resume needs the --run_dir to continue.")
   others = set(flags.given()) - {"resume", "run_dir", "test_runs"}
@@ -91,10 +102,22 @@ def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
   return training_run.TrainingRun.resume(flags.run_dir)
 
 
+def _new_run(flags: command_line.Flags) -> training_run.TrainingRun:
+  experiment, init_from = command_line.experiment(flags), flags.init_from
+  if flags.run_dir:
+    return training_run.TrainingRun(flags.run_dir, experiment, init_from=init_from)
+  first = os.path.join("runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}")
+  for directory in run_directory.names(first):  # another run may have begun in this second
+    try:
+      return training_run.TrainingRun(directory, experiment, init_from=init_from)
+    except run_directory.DirectoryTaken:
+      continue
+
+
 def _search(flags: command_line.Flags) -> int:
   """Searches the meta learning rate, and prints what it found."""
-  if flags.search < 1:
-    raise command_line.UsageError(f"--search must be at least 1 trial, got {flags.search}.")
+  if not 1 <= flags.search <= MAX_TRIALS:
+    raise command_line.UsageError(f"--search must be 1..{MAX_TRIALS} trials, got {flags.search}.")
   for name in ("resume", "learning_rate", "init_from"):
     if name in flags.given():
       raise command_line.UsageError(f"--{name} cannot be given with --search.")
@@ -105,12 +128,21 @@ def _search(flags: command_line.Flags) -> int:
     print(f"Stopped by {stop}. Everything is saved; the same command goes on in {directory}.")
     return 128 + stop.signum
   print(search.table(study))
-  print(f"  TensorBoard   tensorboard --logdir {directory}   (tab HParams)")
+  print(f"  TensorBoard   {_watch_command(directory)}   (tab HParams)")
   return 0
 
 
 def _resume_command(run: training_run.TrainingRun) -> str:
-  return f"python bin/train.py --resume --run_dir={run.directory}"
+  return _python(os.path.relpath(__file__), "--resume", f"--run_dir={run.directory}")
+
+
+def _watch_command(directory: str) -> str:
+  return _python("-m", "tensorboard.main", f"--logdir={directory}")
+
+
+def _python(*words: str) -> str:
+  """A command line for this very interpreter, whether or not its environment is activated."""
+  return shlex.join([sys.executable or "python3", *words])
 
 
 def _has_best(run: training_run.TrainingRun) -> bool:
@@ -132,7 +164,7 @@ def _report(run: training_run.TrainingRun, rate: float, test_runs: int):
     mean = evaluation.interval(losses[:, 1:].mean(axis=1))
     final = evaluation.interval(evaluation.final_losses(losses))
     print(f"  {name:32}{mean!s:>20}{final!s:>20}")
-  print(f"mean loss: of steps 1-{steps}; final loss: of the last {evaluation.FINAL_STEPS}\n")
+  print(f"mean loss: of steps 1-{steps}; final loss: of the last {unroll.FINAL_STEPS}\n")
   figure = plots.learning_curves({n: c.mean(axis=0) for n, c in curves.items()})
   path = os.path.join(run.directory, "learning_curves.png")
   checkpoint.write_aside(path, plots.png(figure))
@@ -140,4 +172,4 @@ def _report(run: training_run.TrainingRun, rate: float, test_runs: int):
 
 
 if __name__ == "__main__":
-  command_line.run(main, (training_run.RunError, checkpoint.CheckpointError, DataError))
+  command_line.run(main, ERRORS)

@@ -4,6 +4,7 @@ A trained optimizer is a directory with `config.json` and `optimizer.safetensors
 Files are written aside and then renamed, so a reader never sees half of one.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -31,17 +32,34 @@ class CheckpointError(RuntimeError):
 
 def write_aside(path: str, content: bytes):
   """Writes a file so that `path` holds the old content or the new one, never a part."""
-  aside = f"{path}.tmp"
-  with open(aside, "wb") as file:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(aside, path)
+  write_all_aside({path: content})
+
+
+def write_all_aside(contents: dict[str, bytes]):
+  """Writes files so that all are on the disk under other names before the first is renamed."""
+  asides = {path: f"{path}.tmp" for path in contents}
+  try:
+    for path, content in contents.items():
+      with open(asides[path], "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    for path, aside in asides.items():
+      os.replace(aside, path)
+  except BaseException:
+    for aside in asides.values():
+      with contextlib.suppress(OSError):
+        os.remove(aside)
+    raise
 
 
 def write_json(path: str, value: Any):
   """Writes `value` as indented JSON; numbers that JSON lacks (NaN, inf) are an error."""
-  write_aside(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+  write_aside(path, _json(value))
+
+
+def _json(value: Any) -> bytes:
+  return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: str) -> Any:
@@ -77,8 +95,8 @@ def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
     "sha256": hashlib.sha256(weights).hexdigest(),
     "about": about,
   }
-  write_aside(os.path.join(directory, WEIGHTS_FILE), weights)
-  write_json(os.path.join(directory, CONFIG_FILE), config)
+  weights_path, config_path = (os.path.join(directory, f) for f in (WEIGHTS_FILE, CONFIG_FILE))
+  write_all_aside({weights_path: weights, config_path: _json(config)})
 
 
 def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
@@ -104,7 +122,10 @@ def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
   except OSError as error:
     raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
   if hashlib.sha256(content).hexdigest() != config.get("sha256"):
-    raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}.")
+    raise CheckpointError(
+      f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"
+      " bin/train.py --resume writes it anew."
+    )
   about = config.get("about")
   return from_bytes(config.get("optimizer"), content, path), about if type(about) is dict else {}
 
@@ -176,9 +197,20 @@ class TrainingCheckpoint:
   """The checkpoints of a running meta-training: any trackables and one JSON text."""
 
   def __init__(self, directory: str, trackables: dict[str, Any], max_to_keep: int = 2):
+    """Finds what is in `directory`.
+
+    Raises:
+      CheckpointError: if its list of checkpoints is damaged.
+    """
     self._text = tf.Variable("", dtype=tf.string, trainable=False)
     self._checkpoint = tf.train.Checkpoint(text=self._text, **trackables)
-    self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep)
+    try:
+      self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep)
+    except (ValueError, OSError, tf.errors.OpError) as error:
+      raise CheckpointError(
+        f"{os.path.join(directory, 'checkpoint')} is damaged. Put the single line"
+        ' model_checkpoint_path: "ckpt-N" into it, with the largest N of the files beside it.'
+      ) from error
 
   def save(self, text: str, number: int):
     """Saves everything under `number`, which must grow from save to save."""

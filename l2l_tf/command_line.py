@@ -1,6 +1,7 @@
 """Command lines made from option groups: every field becomes a flag, checked in one place."""
 
 import dataclasses
+import functools
 from typing import Any, Callable, Iterable, Optional, Sequence
 import sys
 
@@ -44,9 +45,9 @@ class Flags:
   def __init__(self, description: str):
     self._description = description
     self._values = flags.FlagValues()
-    self._groups: list[tuple[str, list[str]]] = []
+    self._groups: list[tuple[str, list[tuple[str, Callable[[], str]]]]] = []
     self.group("General")
-    self.add(bool, "help", False, "show this help")
+    self.add(bool, "help", False, "show this help; its defaults go with the choices beside it")
 
   def group(self, title: str):
     """Starts a group of flags in the help."""
@@ -70,15 +71,24 @@ class Flags:
       flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
     else:
       flags.DEFINE_string(name, default, text, flag_values=values)
-    self._groups[-1][1].append(name)
+    self._groups[-1][1].append((name, lambda: _with_default(text, default)))
 
-  def add_options(self, kind: type[Options], default_text: str = ""):
-    """Adds a flag for each field that has none yet. Not given, it is None."""
+  def add_options(self, kind: type[Options], defaults: Callable[["Flags"], Options]):
+    """Adds a flag for each field that has none yet. Not given, it is None.
+
+    Args:
+      kind: whose fields they are.
+      defaults: returns the values that the help shows, which may depend on other flags.
+    """
+    rows = self._groups[-1][1]
     for field in dataclasses.fields(kind):
       if field.name not in self._values:
-        default = default_text or f"default {_text(field.default)}"
-        choices = field.metadata["choices"]
-        self.add(field.type, field.name, None, f"{field.metadata['help']}; {default}", choices)
+        self.add(field.type, field.name, None, "", field.metadata["choices"])
+        rows.pop()
+      rows.append((field.name, functools.partial(self._option_text, field, defaults)))
+
+  def _option_text(self, field: dataclasses.Field, defaults: Callable[["Flags"], Options]) -> str:
+    return _with_default(field.metadata["help"], getattr(defaults(self), field.name))
 
   def parse(self, argv: Sequence[str]) -> "Flags":
     """Parses `argv`, program name first.
@@ -106,46 +116,55 @@ class Flags:
     return self._values[name].value
 
   def help_text(self) -> str:
-    lines = [self._description.strip()]
-    for title, names in self._groups:
-      lines += ["", f"{title}:"] if names else []
-      for name in names:
-        flag = self._values[name]
-        choices = getattr(flag.parser, "enum_values", None)
-        form = (
-          f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
-        )
-        lines.append(f"  {form}\n      {flag.help}")
+    """The flags by groups, with the defaults that go with the other flags that are given."""
+    lines, shown = [self._description.strip()], set()
+    for title, rows in self._groups:
+      lines += ["", f"{title}:"] if rows else []
+      rows = [(name, text()) for name, text in rows]
+      lines += [f"  {self._form(row[0])}\n      {row[1]}" for row in rows if row not in shown]
+      again = ", ".join(f"--{name}" for name, text in rows if (name, text) in shown)
+      lines += [f"  and as above: {again}"] if again else []
+      shown.update(rows)
     return "\n".join(lines)
 
+  def _form(self, name: str) -> str:
+    flag = self._values[name]
+    choices = getattr(flag.parser, "enum_values", None)
+    return f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
 
-def _text(value: Any) -> str:
-  return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+def _with_default(text: str, default: Any) -> str:
+  if default is None or default is False:
+    return text
+  if default is True:
+    return f"{text}; default on"
+  return f"{text}; default {','.join(map(str, default)) if isinstance(default, tuple) else default}"
 
 
 def add_experiment(flags_: Flags):
   """Adds the flags that make an `Experiment`."""
-  flags_.group("Experiment (paper sections in parentheses)")
+  flags_.group("Experiment (paper sections and values in parentheses)")
   flags_.add(str, "optimizer", "lstm", "what is trained", experiments.OPTIMIZERS)
   flags_.add(
     str, "preset", "quick", "quick: minutes on two cores; paper: hours", experiments.PRESETS
   )
-  add_problem(flags_, "what the optimizer learns to optimize")
-  _add_groups(flags_, "optimizer", experiments.OPTIMIZERS)
+  flags_.add(str, "problem", "mnist", "what the optimizer learns to optimize", experiments.PROBLEMS)
+  for name, kind in experiments.PROBLEMS.items():
+    flags_.group(f"With --problem={name}")
+    flags_.add_options(kind, lambda f, name=name: _preset(f, name, f.optimizer).problem)
+  for name, kind in experiments.OPTIMIZERS.items():
+    flags_.group(f"With --optimizer={name}")
+    flags_.add_options(kind, lambda f, name=name: _preset(f, f.problem, name).optimizer)
   flags_.group("Meta-training")
-  flags_.add_options(Training, "default: the preset's")
+  flags_.add_options(Training, lambda f: _preset(f, f.problem, f.optimizer).training)
 
 
 def add_problem(flags_: Flags, text: str):
   """Adds the flag --problem and those that make each problem."""
   flags_.add(str, "problem", "mnist", text, experiments.PROBLEMS)
-  _add_groups(flags_, "problem", experiments.PROBLEMS)
-
-
-def _add_groups(flags_: Flags, what: str, table: dict[str, type[Options]]):
-  for name, kind in table.items():
-    flags_.group(f"With --{what}={name}")
-    flags_.add_options(kind)
+  for name, kind in experiments.PROBLEMS.items():
+    flags_.group(f"With --problem={name}")
+    flags_.add_options(kind, lambda f, kind=kind: kind())
 
 
 def experiment(flags_: Flags) -> experiments.Experiment:
@@ -154,8 +173,7 @@ def experiment(flags_: Flags) -> experiments.Experiment:
   Raises:
     UsageError: for a value out of bounds, or a flag that does not apply.
   """
-  preset = experiments.PRESETS[flags_.preset][flags_.problem]
-  preset = experiments.with_optimizer(preset, flags_.optimizer)
+  preset = _preset(flags_, flags_.problem, flags_.optimizer)
   groups = {"problem": preset.problem, "optimizer": preset.optimizer, "training": preset.training}
   kinds = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
   choice = f"--problem={flags_.problem} --optimizer={flags_.optimizer}"
@@ -164,6 +182,15 @@ def experiment(flags_: Flags) -> experiments.Experiment:
     return experiments.Experiment(**groups)
   except ValueError as error:
     raise UsageError(f"--{error}") from error
+
+
+def _preset(flags_: Flags, problem_name: str, optimizer_name: str) -> experiments.Experiment:
+  """Returns the experiment that the other flags are put into."""
+  preset = experiments.PRESETS[flags_.preset][problem_name]
+  if flags_.second_derivatives:  # which sampled coordinates cannot have
+    training = dataclasses.replace(preset.training, backprop_coordinates=0)
+    preset = dataclasses.replace(preset, training=training)
+  return experiments.with_optimizer(preset, optimizer_name)
 
 
 def problem(flags_: Flags) -> Options:

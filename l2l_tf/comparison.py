@@ -17,6 +17,7 @@ import tensorflow as tf
 from l2l_tf import evaluation
 from l2l_tf import optimizers
 from l2l_tf import results
+from l2l_tf import unroll
 from l2l_tf.contenders import Contender
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.options import Options
@@ -109,7 +110,7 @@ class Comparison:
       "tuning_runs": setting.tuning_runs,
       "seed": setting.seed,
       "streams": {"tuning": int(Stream.TUNING), "test": int(Stream.TEST)},
-      "final_steps": evaluation.FINAL_STEPS,
+      "final_steps": unroll.FINAL_STEPS,
       "learning_rates": list(evaluation.LEARNING_RATES),
       "optimizers": entries,
       **results.ratios(learned, self._rivals, losses),

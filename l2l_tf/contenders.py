@@ -105,4 +105,4 @@ def relative(path: str) -> str:
 
 def _file_digest(path: str) -> str:
   with open(path, "rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(file.read()).hexdigest()

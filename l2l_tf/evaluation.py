@@ -17,7 +17,6 @@ from l2l_tf.optimizers import Optimizer
 from problems import base as problem_lib
 
 LEARNING_RATES = tuple(1e-6 * 2.0**k for k in range(30))  # section 3
-FINAL_STEPS = 10  # the final loss of a run is the mean over its last ten steps
 COORDINATES_AT_ONCE = 80_000  # of a batch of instances: on a CPU as fast as more
 MAX_BATCH = 1000
 
@@ -161,7 +160,7 @@ def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:
 
 def final_losses(losses: np.ndarray) -> np.ndarray:
   """The final loss of curves `[..., T+1]`: the mean of the last ten points; not finite is inf."""
-  final = np.mean(losses[..., -FINAL_STEPS:], axis=-1)
+  final = np.mean(losses[..., -unroll.FINAL_STEPS :], axis=-1)
   return np.where(np.isfinite(final), final, np.inf)
 
 

@@ -17,12 +17,12 @@ import problems
 class Mnist(Options):
   """Training a small MLP on MNIST (section 3.2)."""
 
-  hidden: tuple[int, ...] = option((20,), "units of each hidden layer (section 3.2: 20)", 1)
+  hidden: tuple[int, ...] = option((20,), "units of each hidden layer (section 3.2: 20)", 1, 10**5)
   activation: str = option(
     "sigmoid", "of the hidden units (sigmoid)", choices=("sigmoid", "relu", "tanh")
   )
-  batch_size: int = option(128, "examples a minibatch (128)", minimum=1)
-  init_scale: float = option(0.01, "standard deviation of theta_0 (not given)", minimum=0.0)
+  batch_size: int = option(128, "examples a minibatch (128)", 1, 10**6)
+  init_scale: float = option(0.01, "standard deviation of theta_0 (not given)", 0.0, 1e30)
   margin: int = option(0, "pixels cut from every edge (0); 4 loses little ink: cheaper", 0, 13)
   pooling: int = option(1, "average blocks of so many pixels a side (1): cheaper", 1, 28)
   data: str = option("auto", "where MNIST comes from", choices=problems.datasets.SOURCES)
@@ -46,8 +46,8 @@ class Mnist(Options):
 class Quadratic(Options):
   """Random quadratic functions (section 3.1)."""
 
-  dimensions: int = option(10, "of theta (section 3.1: 10)", minimum=1)
-  init_scale: float = option(1.0, "standard deviation of theta_0 (not given)", minimum=0.0)
+  dimensions: int = option(10, "of theta (section 3.1: 10)", 1, 10**4)
+  init_scale: float = option(1.0, "standard deviation of theta_0 (not given)", 0.0, 1e30)
 
   def build(self) -> tuple[problems.Problem, str]:
     return problems.quadratic(self.dimensions, self.init_scale), "generated"
@@ -57,7 +57,7 @@ class Quadratic(Options):
 class Bowl(Options):
   """A convex toy that every working optimizer learns in seconds (not in the paper)."""
 
-  dimensions: int = option(10, "of theta", minimum=1)
+  dimensions: int = option(10, "of theta", 1, 10**7)
 
   def build(self) -> tuple[problems.Problem, str]:
     return problems.bowl(self.dimensions), "generated"
@@ -76,9 +76,18 @@ class LSTM(Options):
     choices=("log_and_sign", "rescale"),
   )
   preprocessing_constant: float = option(
-    10.0, "p of log_and_sign (10), or the factor", minimum=1e-6
+    10.0, "p of log_and_sign, at most 80 (10), or the factor", 1e-6, preprocessing_lib.MAX_FACTOR
   )
-  output_scale: float = option(0.1, "constant on the updates (section 3.2: 0.1)", minimum=1e-9)
+  output_scale: float = option(0.1, "constant on the updates (section 3.2: 0.1)", 1e-9, 1e9)
+
+  def __post_init__(self):
+    super().__post_init__()
+    p = self.preprocessing_constant
+    if self.preprocessing == "log_and_sign" and p > preprocessing_lib.MAX_P:
+      raise ValueError(
+        f"preprocessing_constant must be at most {preprocessing_lib.MAX_P:g} for log_and_sign,"
+        f" got {p:g}."
+      )
 
   def build(self, seed: int) -> Optimizer:
     """Returns the optimizer with a fresh phi."""
@@ -96,7 +105,7 @@ class LSTM(Options):
 class LSTMGAC(LSTM):
   """The LSTM with global averaging cells (section 2.2)."""
 
-  num_gacs: int = option(5, "units of each layer that are averaged (section 3.1: 5)", minimum=0)
+  num_gacs: int = option(5, "units of each layer that are averaged (section 3.1: 5)", 0, 1024)
 
   def __post_init__(self):
     super().__post_init__()
@@ -121,7 +130,7 @@ class NTMBFGS(LSTMGAC):
 class NTMLBFGS(NTMBFGS):
   """NTM-BFGS with a memory of the last writes only (appendix B)."""
 
-  history: int = option(10, "steps whose writes are kept (not given)", minimum=1)
+  history: int = option(10, "steps whose writes are kept (not given)", 1, 10**4)
 
   def build(self, seed: int) -> Optimizer:
     return optimizers.NTMLBFGS(**self._arguments(seed))

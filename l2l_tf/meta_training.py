@@ -6,49 +6,55 @@ which phi is frozen and validated on held-out instances, and kept if it is the b
 """
 
 import dataclasses
-import json
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf import blocks
 from l2l_tf import sampled_backprop
 from l2l_tf import unroll
 from l2l_tf.optimizers import Adam
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.options import Options
 from l2l_tf.options import option
+from l2l_tf.progress import Progress
 from problems.base import make_seeds
 from problems.base import Problem
 from problems.base import Stream
-
-FINAL_STEPS = 10  # the final loss of a trajectory is the mean of its last ten
 
 
 @dataclasses.dataclass(frozen=True)
 class Training(Options):
   """How phi is trained."""
 
-  num_steps: int = option(100, "optimization steps an episode (section 3: 100)", minimum=1)
-  unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", minimum=1)
-  num_tasks: int = option(1, "instances optimized side by side, averaged in the meta-loss", 1)
-  num_epochs: int = option(100, "epochs at most", minimum=1)
-  episodes_per_epoch: int = option(20, "episodes between two validations", minimum=1)
-  learning_rate: float = option(1e-3, "of Adam on phi; found by random search in the paper", 0.0)
-  final_learning_rate: float = option(1e-4, "reached along a cosine at the last epoch", 0.0)
-  max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0)
-  backprop_coordinates: int = option(
-    0, "backpropagate through so many sampled coordinates of each parameter; 0: all (paper)", 0
+  num_steps: int = option(100, "optimization steps an episode (section 3: 100)", 1, 10**6)
+  unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", 1, 10**5)
+  num_tasks: int = option(1, "instances side by side, averaged in the meta-loss", 1, 10**5)
+  num_epochs: int = option(100, "epochs at most", 1, 10**6)
+  episodes_per_epoch: int = option(20, "episodes between two validations", 1, 10**6)
+  learning_rate: float = option(1e-3, "of Adam on phi; by random search in the paper", 0.0, 100.0)
+  final_learning_rate: float = option(
+    1e-4, "reached along a cosine at the last epoch; at most the first", 0.0, 100.0
   )
-  second_derivatives: bool = option(False, "keep the dashed edges of Figure 2 (slow)")
+  max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0, 1e30)
+  backprop_coordinates: int = option(
+    0,
+    "backpropagate through a sample of so many coordinates a parameter; 0: all (paper)",
+    0,
+    10**6,
+  )
+  second_derivatives: bool = option(
+    False, "keep the dashed edges of Figure 2 (slow); switches sampled coordinates off"
+  )
   jit_compile: bool = option(
     False, "compile the meta-step with XLA: twice as fast on quadratics, slower on MNIST (CPU)"
   )
-  validation_runs: int = option(10, "held-out instances that rate phi after an epoch", 1)
-  patience: int = option(0, "stop after so many epochs without a better phi; 0: never", 0)
-  max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", minimum=1)
-  seed: int = option(0, "of phi and of all instances", minimum=0, maximum=2**31 - 1)
+  validation_runs: int = option(10, "held-out instances that rate phi after an epoch", 1, 10**5)
+  patience: int = option(0, "stop after so many epochs without a better phi; 0: never", 0, 10**6)
+  max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", 1, 10**6)
+  seed: int = option(0, "of phi and of all instances", 0, 2**31 - 1)
 
   def __post_init__(self):
     super().__post_init__()
@@ -58,7 +64,15 @@ class Training(Options):
         f" {self.unroll_length}."
       )
     if self.backprop_coordinates and self.second_derivatives:
-      raise ValueError("backprop_coordinates cannot be combined with second_derivatives.")
+      raise ValueError(
+        "backprop_coordinates cannot be combined with second_derivatives: leave one of them out, or"
+        " set backprop_coordinates to 0."
+      )
+    if self.final_learning_rate > self.learning_rate:
+      raise ValueError(
+        f"final_learning_rate must be at most learning_rate, got {self.final_learning_rate:g} and"
+        f" {self.learning_rate:g}; give both, as a preset has its own."
+      )
 
   @property
   def windows(self) -> int:
@@ -83,30 +97,6 @@ class StepReport(NamedTuple):
   finite: bool  # whether phi was updated
 
 
-@dataclasses.dataclass
-class Progress:
-  """Where training stands; plain JSON types, saved with every checkpoint."""
-
-  epoch: int = 0  # epochs completed
-  episode: int = 0  # episodes begun in this epoch
-  window: int = 0  # windows done in the episode
-  bad_steps: int = 0  # skipped meta-steps, all together
-  bad_in_a_row: int = 0
-  sum_loss: float = 0.0  # over this epoch's finite meta-steps
-  sum_norm: float = 0.0
-  finite_steps: int = 0
-  best_loss: float = math.inf  # the best final validation loss
-  best_epoch: int = 0
-  history: list = dataclasses.field(default_factory=list)  # a row an epoch
-
-  @classmethod
-  def from_json(cls, text: str) -> "Progress":
-    return cls(**json.loads(text))
-
-  def to_json(self) -> str:
-    return json.dumps(dataclasses.asdict(self))
-
-
 class MetaTrainer:
   """Trains the variables phi of `optimizer` on `problem`."""
 
@@ -119,10 +109,11 @@ class MetaTrainer:
     self.best = [tf.Variable(v, trainable=False) for v in self.phi]
     meta_state = Adam(0.0).initial_state(_with_tasks_axis(self.phi))
     self.meta_state = tf.nest.map_structure(_variable, meta_state)
-    self._start = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds)[0])
+    self._runner = optimizer if config.jit_compile else blocks.split(optimizer)
+    self._start = tf.function(lambda seeds: unroll.start(problem, self._runner, seeds)[0])
     self._meta_step = tf.function(self._build_meta_step, jit_compile=config.jit_compile)
     self._rollout = tf.function(
-      lambda seeds: unroll.rollout(problem, optimizer, seeds, config.num_steps)
+      lambda seeds: unroll.rollout(problem, self._runner, seeds, config.num_steps)
     )
     # A checkpoint restores into variables, so the carry has some before there is a first episode.
     self._carry = tf.nest.map_structure(_variable, self._start(self._episode_seeds()))
@@ -229,7 +220,7 @@ class MetaTrainer:
     """
     seeds = make_seeds(self.config.seed, Stream.VALIDATION, count=self.config.validation_runs)
     curve = np.mean(self._rollout(tf.constant(seeds)).numpy(), axis=1, dtype=np.float64)
-    final = float(np.mean(curve[-FINAL_STEPS:]))
+    final = float(np.mean(curve[-unroll.FINAL_STEPS :]))
     return curve, final if math.isfinite(final) else math.inf
 
   def use_best(self):
@@ -248,7 +239,7 @@ class MetaTrainer:
   def _build_meta_step(self, carry: unroll.Carry, learning_rate: tf.Tensor):
     """One window, its meta-gradient, and Adam's update of phi unless something is not finite."""
     config = self.config
-    args = (self.problem, self.optimizer, carry, config.unroll_length)
+    args = (self.problem, self._runner, carry, config.unroll_length)
     if config.backprop_coordinates:
       carry, losses, gradients = sampled_backprop.losses_and_gradients(
         *args, config.backprop_coordinates

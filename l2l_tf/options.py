@@ -73,9 +73,13 @@ def _check(field: dataclasses.Field, value: Any):
     if isinstance(number, float) and not math.isfinite(number):
       raise ValueError(f"{field.name} must be finite, got {value!r}.")
     if minimum is not None and number < minimum:
-      raise ValueError(f"{field.name} must be at least {minimum:g}, got {value!r}.")
+      raise ValueError(f"{field.name} must be at least {_text(minimum)}, got {value!r}.")
     if maximum is not None and number > maximum:
-      raise ValueError(f"{field.name} must be at most {maximum:g}, got {value!r}.")
+      raise ValueError(f"{field.name} must be at most {_text(maximum)}, got {value!r}.")
+
+
+def _text(bound: float) -> str:
+  return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _has_type(value: Any, kind: Any) -> bool:

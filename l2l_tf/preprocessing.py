@@ -3,8 +3,8 @@
 Each function maps gradients of any shape `[...]` to features `[k, ...]`.
 """
 
+import dataclasses
 import math
-from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -16,7 +16,7 @@ def log_and_sign(gradients: tf.Tensor, p: float = 10.0) -> tf.Tensor:
 
   Args:
     gradients: float `[...]`.
-    p: how small a gradient still counts; 10 in the paper.
+    p: how small a gradient still counts, at most 80; 10 in the paper.
 
   Returns:
     Features `[2, ...]`.
@@ -34,24 +34,41 @@ def rescale(gradients: tf.Tensor, factor: float = 1.0) -> tf.Tensor:
   return factor * gradients[tf.newaxis]
 
 
-class LogAndSign(NamedTuple):
-  """`log_and_sign` with its constant."""
+MAX_P = 80.0  # e^p and e^-p are normal numbers of float32
+MAX_FACTOR = 1e30
+
+
+@dataclasses.dataclass(frozen=True)
+class LogAndSign:
+  """`log_and_sign` with its constant, 0 < p <= 80."""
 
   p: float = 10.0
   num_features = 2
+
+  def __post_init__(self):
+    _check("p of log_and_sign", self.p, MAX_P)
 
   def __call__(self, gradients: tf.Tensor) -> tf.Tensor:
     return log_and_sign(gradients, self.p)
 
 
-class Rescale(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Rescale:
   """`rescale` with its constant; factor 1 is no preprocessing."""
 
   factor: float = 1.0
   num_features = 1
 
+  def __post_init__(self):
+    _check("factor of rescale", self.factor, MAX_FACTOR)
+
   def __call__(self, gradients: tf.Tensor) -> tf.Tensor:
     return rescale(gradients, self.factor)
+
+
+def _check(what: str, value: float, maximum: float):
+  if type(value) not in (int, float) or not 0 < value <= maximum:
+    raise ValueError(f"The {what} must be a positive number of at most {maximum:g}, got {value!r}.")
 
 
 BY_NAME = {"log_and_sign": LogAndSign, "rescale": Rescale}
@@ -61,21 +78,18 @@ BY_NAME = {"log_and_sign": LogAndSign, "rescale": Rescale}
 def to_config(preprocessing: LogAndSign | Rescale) -> dict:
   """Returns `{"name": ..., constant: value}`."""
   (name,) = (name for name, kind in BY_NAME.items() if isinstance(preprocessing, kind))
-  return {"name": name, **preprocessing._asdict()}
+  return {"name": name, **dataclasses.asdict(preprocessing)}
 
 
 def from_config(config: dict) -> LogAndSign | Rescale:
   """The inverse of `to_config`.
 
   Raises:
-    ValueError: for an unknown name or a constant that is not a positive number.
+    ValueError: for an unknown name or a constant that is not allowed.
   """
   if not isinstance(config, dict) or config.get("name") not in list(BY_NAME):
     raise ValueError(f"preprocessing must be one of {', '.join(BY_NAME)}, got {config!r}.")
   constants = {key: value for key, value in config.items() if key != "name"}
-  for value in constants.values():
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-      raise ValueError(f"The constants of preprocessing must be positive numbers, got {config!r}.")
   try:
     return BY_NAME[config["name"]](**constants)
   except TypeError as error:

@@ -18,9 +18,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from l2l_tf import blocks
 from l2l_tf import unroll
 from l2l_tf.optimizers import base
 from problems import base as problem_lib
+
+
+_SALT = 20160614  # any constant, for `_seed`
 
 
 class _Recorded(NamedTuple):
@@ -57,7 +61,8 @@ def losses_and_gradients(
 
   Args:
     problem: what to optimize.
-    optimizer: coordinatewise; its state's leaves end in an axis of the n coordinates.
+    optimizer: coordinatewise; its state's leaves end in an axis of the n coordinates. May be
+      in `Blocks`.
     carry: where to start.
     num_steps: T.
     limit: how many coordinates of each parameter count; a smaller parameter counts whole.
@@ -74,12 +79,13 @@ def losses_and_gradients(
   following = tf.concat([recorded.seen[1:], base.flatten(end.gradients)[tf.newaxis]], axis=0)
   to_come = tf.cumsum(following, axis=0, reverse=True)  # S_t, [T, B, n]
 
-  indices, weights = _sample(carry.params, limit, carry.seeds[0] + carry.step)
+  indices, weights = _sample(carry.params, limit, _seed(carry))
   gather = lambda x: tf.gather(x, indices, axis=-1)  # noqa: E731
-  start = tf.nest.map_structure(gather, carry.state)
+  whole, state = blocks.merge(optimizer, carry.state)
+  start = tf.nest.map_structure(gather, state)
   gradients, to_come = gather(recorded.seen), gather(to_come) * tf.cast(weights, dtype)
   with tf.GradientTape() as tape:
-    meta_loss = _replay(optimizer, start, gradients, to_come) / num_tasks
+    meta_loss = _replay(whole, start, gradients, to_come) / num_tasks
   meta_gradients = tape.gradient(meta_loss, optimizer.trainable_variables)
   return end._replace(state=recorded.state), losses, meta_gradients
 
@@ -95,6 +101,11 @@ def _replay(optimizer, state, gradients, to_come):
   loop = (tf.constant(0), state, tf.zeros([], gradients.dtype))
   _, _, total = tf.while_loop(lambda t, *_: t < num_steps, body, loop, maximum_iterations=num_steps)
   return total
+
+
+def _seed(carry: unroll.Carry) -> tf.Tensor:
+  """A seed for every window; folded, as instances and minibatches have those of `at_step`."""
+  return tf.random.fold_in(problem_lib.at_step(carry.seeds[0], carry.step), _SALT)
 
 
 def _sample(params: base.Params, limit: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

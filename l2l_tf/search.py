@@ -7,6 +7,7 @@ trial whose validation loss after an epoch is worse than the median of the other
 
 import dataclasses
 import os
+import shutil
 import socket
 from typing import Any
 
@@ -15,6 +16,7 @@ import optuna
 from tensorboard.plugins.hparams import api as hparams
 import tensorflow as tf
 
+from l2l_tf import run_directory
 from l2l_tf.experiments import Experiment
 from l2l_tf.meta_training import Diverged
 from l2l_tf.training_run import RunError
@@ -46,7 +48,7 @@ def search(directory: str, experiment: Experiment, num_trials: int) -> optuna.St
     RunError: if the directory's study belongs to another experiment or cannot be read.
     Interrupted: after SIGINT or SIGTERM; the trial can be resumed.
   """
-  os.makedirs(directory, exist_ok=True)
+  run_directory.make(directory)
   study = _open(os.path.join(directory, STUDY_FILE), experiment)
   _enqueue(study, experiment.training.seed, num_trials)
   while any(t.state == optuna.trial.TrialState.WAITING for t in study.get_trials(deepcopy=False)):
@@ -132,9 +134,10 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
       raise optuna.TrialPruned
 
   try:
-    if os.path.isdir(run_dir):
+    if os.path.isfile(os.path.join(run_dir, run_directory.CONFIG_FILE)):
       run = TrainingRun.resume(run_dir)
     else:
+      shutil.rmtree(run_dir, ignore_errors=True)  # of a process that died before the trial began
       run = TrainingRun(run_dir, dataclasses.replace(experiment, training=training), resume=False)
     state = optuna.trial.TrialState.COMPLETE
     try:

@@ -3,7 +3,6 @@
 import math
 import os
 import platform
-import signal
 import subprocess
 import time
 from typing import Any, Callable, Optional
@@ -17,28 +16,20 @@ import tqdm
 from l2l_tf import checkpoint
 from l2l_tf import evaluation
 from l2l_tf import optimizers
+from l2l_tf import run_directory
 from l2l_tf import summaries
 from l2l_tf.experiments import Experiment
 from l2l_tf.meta_training import Diverged
 from l2l_tf.meta_training import MetaTrainer
 from l2l_tf.meta_training import Progress
+from l2l_tf.run_directory import CONFIG_FILE
+from l2l_tf.run_directory import RunError
+from l2l_tf.stopping import Interrupted
+from l2l_tf.stopping import Signals
 from problems.base import make_seeds
 from problems.base import Stream
 
-CONFIG_FILE = "config.json"
 TUNING_RUNS = 5  # instances for each learning rate of the rival
-
-
-class RunError(RuntimeError):
-  """A run directory cannot be used; the message says why and what to do."""
-
-
-class Interrupted(Exception):
-  """SIGINT or SIGTERM stopped the training, after everything was saved."""
-
-  def __init__(self, signum: int):
-    super().__init__(signal.Signals(signum).name)
-    self.signum = signum
 
 
 def versions() -> dict[str, Optional[str]]:
@@ -86,38 +77,54 @@ class TrainingRun:
     """
     self.directory = directory
     self.experiment = experiment
-    config_path = os.path.join(directory, CONFIG_FILE)
-    if not resume:
-      if os.path.isdir(directory) and os.listdir(directory):
-        raise RunError(
-          f"{directory} is not empty. Name another --run_dir, or continue that run with --resume."
-        )
-      try:
-        os.makedirs(directory, exist_ok=True)
-      except OSError as error:
-        raise RunError(f"Cannot make the directory {directory}: {error.strerror}.") from error
-    self.problem, self.data = experiment.problem.build()
-    optimizer = experiment.optimizer.build(experiment.training.seed)
-    origin = _initialize(optimizer, init_from) if init_from else None
-    self.trainer = MetaTrainer(self.problem, optimizer, experiment.training)
-    self._checkpoint = checkpoint.TrainingCheckpoint(
-      os.path.join(directory, "checkpoints"), self.trainer.trackables()
-    )
-    self.config = {"experiment": experiment.to_dict(), "data": self.data, "versions": versions()}
     if resume:
-      began = checkpoint.read_json(config_path)
-      recorded, origin = began.get("data"), began.get("init_from")
-      if recorded != self.data:
-        raise RunError(
-          f"{directory} was trained on '{recorded}', but the data found now are '{self.data}'."
-          " Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
-        )
-      self.trainer.progress = Progress.from_json(self._checkpoint.restore())
-    if origin:
-      self.config["init_from"] = origin
-    if not resume:
-      checkpoint.write_json(config_path, self.config)
-      self._save()
+      self._build()
+      self._go_on()
+    else:
+      with run_directory.claimed(directory):
+        self._build()
+        self._begin(init_from)
+
+  def _build(self):
+    """Builds the problem, the optimizer and its trainer."""
+    self.problem, self.data = self.experiment.problem.build()
+    training = self.experiment.training
+    self.trainer = MetaTrainer(
+      self.problem, self.experiment.optimizer.build(training.seed), training
+    )
+    self._checkpoint = checkpoint.TrainingCheckpoint(
+      os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
+    )
+    experiment = self.experiment.to_dict()
+    self.config = {"experiment": experiment, "data": self.data, "versions": versions()}
+
+  def _begin(self, init_from: Optional[str]):
+    """Sets the first phi, saves it, and then the config."""
+    if init_from:
+      self.config["init_from"] = _initialize(self.trainer.optimizer, init_from)
+    self._save()
+    with run_directory.writing(self.directory):
+      checkpoint.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
+
+  def _go_on(self):
+    """Restores the newest checkpoint of the same experiment on the same data."""
+    began = checkpoint.read_json(os.path.join(self.directory, CONFIG_FILE))
+    recorded = began.get("data")
+    if recorded != self.data:
+      raise RunError(
+        f"{self.directory} was trained on '{recorded}', but the data found now are '{self.data}'."
+        " Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
+      )
+    if "init_from" in began:
+      self.config["init_from"] = began["init_from"]
+    text = self._checkpoint.restore()
+    try:
+      self.trainer.progress = Progress.from_json(text)
+    except ValueError as error:
+      raise checkpoint.CheckpointError(
+        f"The checkpoint in {self.directory} does not fit this training: {error}"
+      ) from error
+    self._mend_best()
 
   @classmethod
   def resume(cls, directory: str) -> "TrainingRun":
@@ -127,9 +134,14 @@ class TrainingRun:
       RunError: if the directory holds no run.
       CheckpointError: if its files are damaged.
     """
-    if not os.path.isfile(os.path.join(directory, CONFIG_FILE)):
-      raise RunError(f"There is no run to resume in {directory}: it has no {CONFIG_FILE}.")
-    config = checkpoint.read_json(os.path.join(directory, CONFIG_FILE))
+    path = os.path.join(directory, CONFIG_FILE)
+    try:
+      os.stat(path)
+    except OSError as error:
+      raise RunError(
+        f"There is no run to resume in {directory}: no {CONFIG_FILE} there ({error.strerror})."
+      ) from error
+    config = checkpoint.read_json(path)
     try:
       experiment = Experiment.from_dict(config.get("experiment"))
     except (AttributeError, ValueError) as error:
@@ -173,56 +185,84 @@ class TrainingRun:
       Diverged: if too many meta-steps in a row were not finite; the best so far is kept.
     """
     trainer, training = self.trainer, self.experiment.training
-    events = summaries.Summaries(os.path.join(self.directory, "events"))
-    events.config(self.config)
-    total = training.num_epochs * training.steps_per_epoch
-    with _Signals() as signals, tqdm.tqdm(total=total, unit="step", dynamic_ncols=True) as bar:
-      began = time.monotonic()
+    with run_directory.writing(self.directory):
+      events = summaries.Summaries(os.path.join(self.directory, "events"))
+      events.config(self.config)
+    total, done = training.num_epochs * training.steps_per_epoch, trainer.meta_steps
+    bar = tqdm.tqdm(initial=done, total=total, unit="step", dynamic_ncols=True)
+    with Signals() as signals, bar:
       while not trainer.done:
-        bar.n = trainer.meta_steps
-        bar.refresh()
-        while not trainer.epoch_complete:
-          try:
-            report = trainer.step()
-          except Diverged:
-            self._save()
-            raise
-          if not report.finite:
-            logging.warning("Skipped a meta-step: loss %g, gradient norm %g.", *report[:2])
-          best = trainer.progress.best_loss
-          bar.set_postfix_str(f"loss {report.loss:.4g}, best validation {best:.4g}", refresh=False)
-          bar.update(trainer.meta_steps - bar.n)
-          if signals.received:
-            self._save()
-            raise Interrupted(signals.received)
+        seconds = self._meta_steps(bar, signals)
         row = trainer.end_epoch()
-        seconds = (time.monotonic() - began) / training.steps_per_epoch
         row |= {"learning_rate": trainer.learning_rate(), "seconds_per_meta_step": seconds}
+        self._save()
         if row["improved"]:
           self._save_best()
-        self._save()
         curves = {"learned": row.pop("validation_curve")}
         if rival_curve is not None:
           curves["tuned Adam"] = rival_curve
-        events.epoch(row, curves)
+        with run_directory.writing(self.directory):
+          events.epoch(row, curves)
+        if signals.received:
+          raise Interrupted(signals.received)
         on_epoch(row)
-        began = time.monotonic()
     trainer.use_best()
+
+  def _meta_steps(self, bar: tqdm.tqdm, signals: Signals) -> float:
+    """Takes the meta-steps that the epoch still needs; returns the mean seconds of one."""
+    trainer, seconds, count = self.trainer, 0.0, 0
+    while not trainer.epoch_complete:
+      began = time.monotonic()
+      try:
+        report = trainer.step()
+      except Diverged:
+        self._save()
+        raise
+      seconds, count = seconds + time.monotonic() - began, count + 1
+      if not report.finite:
+        logging.warning("Skipped a meta-step: loss %g, gradient norm %g.", *report[:2])
+      best = trainer.progress.best_loss
+      bar.set_postfix_str(f"loss {report.loss:.4g}, best validation {best:.4g}", refresh=False)
+      bar.update(trainer.meta_steps - bar.n)
+      if signals.received:
+        self._save()
+        raise Interrupted(signals.received)
+    return seconds / count if count else math.nan
 
   def _save(self):
     progress = self.trainer.progress
     number = self.trainer.meta_steps
-    self._checkpoint.save(progress.to_json(), number)
+    with run_directory.writing(self.directory):
+      self._checkpoint.save(progress.to_json(), number)
 
   def _save_best(self):
-    trainer = self.trainer
+    """Writes best/ from the best phi of the trainer, which a checkpoint holds too."""
+    experiment, progress = self.experiment, self.trainer.progress
+    optimizer = experiment.optimizer.build(experiment.training.seed)
+    for variable, value in zip(optimizer.trainable_variables, self.trainer.best):
+      variable.assign(value)
     about = {
       **self.config,
-      "epoch": trainer.progress.best_epoch,
-      "validation_final_loss": trainer.progress.best_loss,
-      "history": [_finite_or_none(row) for row in trainer.progress.history],
+      "epoch": progress.best_epoch,
+      "validation_final_loss": progress.best_loss,
+      "history": [_finite_or_none(row) for row in progress.history[: progress.best_epoch]],
     }
-    checkpoint.save_optimizer(self.best_directory, trainer.optimizer, about)
+    with run_directory.writing(self.best_directory):
+      checkpoint.save_optimizer(self.best_directory, optimizer, about)
+
+  def _mend_best(self):
+    """Writes best/ again unless it is what the checkpoint says: a kill may have come between."""
+    best_epoch = self.trainer.progress.best_epoch
+    if not best_epoch:
+      return
+    try:
+      _, about = checkpoint.load_optimizer(self.best_directory)
+      whole = about.get("epoch") == best_epoch
+    except checkpoint.CheckpointError as error:
+      logging.warning("%s It is written anew from the checkpoint.", error)
+      whole = False
+    if not whole:
+      self._save_best()
 
 
 def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:
@@ -241,20 +281,3 @@ def _initialize(optimizer: optimizers.Optimizer, directory: str) -> dict[str, An
   for variable, value in zip(optimizer.trainable_variables, other.trainable_variables):
     variable.assign(value)
   return {name: value for name, value in about.items() if name != "history"}
-
-
-class _Signals:
-  """Remembers SIGINT and SIGTERM instead of dying in the middle of a write."""
-
-  def __enter__(self) -> "_Signals":
-    self.received = 0
-    self._before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
-    return self
-
-  def __exit__(self, *exc_info: Any):
-    for signum, handler in self._before.items():
-      signal.signal(signum, handler)
-
-  def _receive(self, signum: int, frame: Any):
-    del frame
-    self.received = signum

@@ -7,6 +7,8 @@ import tensorflow as tf
 from l2l_tf.optimizers.base import Optimizer
 from problems import base as problem_lib
 
+FINAL_STEPS = 10  # the final loss of a run is the mean over its last ten steps
+
 
 class Carry(NamedTuple):
   """What one window of an unroll hands to the next; leaves have a leading axis of B instances.

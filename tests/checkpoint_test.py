@@ -1,9 +1,8 @@
-"""Tests of files: a round trip, a reader without TensorFlow, and every way to be damaged."""
+"""Tests of files: a round trip, and every way to be damaged."""
 
 import hashlib
 import json
 import os
-import struct
 
 import numpy as np
 import pytest
@@ -66,60 +65,6 @@ def test_saving_replaces_what_was_there(saved):
   checkpoint.save_optimizer(saved, other, {})
   loaded, about = checkpoint.load_optimizer(saved)
   assert loaded.config() == other.config() and about == {}
-
-
-def read_without_tensorflow(directory):
-  """Reads `directory` as docs/format.md says: the optimizer's config and its tensors by name."""
-  with open(os.path.join(directory, "config.json"), encoding="utf-8") as file:
-    config = json.load(file)
-  with open(os.path.join(directory, "optimizer.safetensors"), "rb") as file:
-    content = file.read()
-  assert config["format"] == 1 and config["sha256"] == hashlib.sha256(content).hexdigest()
-  (length,) = struct.unpack("<Q", content[:8])
-  header, numbers = json.loads(content[8 : 8 + length]), content[8 + length :]
-  header.pop("__metadata__", None)
-  tensors = {}
-  for name, entry in header.items():
-    assert entry["dtype"] == "F32"
-    begin, end = entry["data_offsets"]
-    tensors[name] = np.frombuffer(numbers[begin:end], "<f4").reshape(entry["shape"])
-  return config["optimizer"], tensors
-
-
-def updates_without_tensorflow(config, tensors, gradients):
-  """Runs a trained optimizer over gradients `[T, n]`, as docs/format.md says: updates `[T, n]`."""
-
-  def sigmoid(z):
-    return 1 / (1 + np.exp(-z))
-
-  assert config["kind"] == "lstm" and config["preprocessing"]["name"] == "log_and_sign"
-  p = config["preprocessing"]["p"]
-  states = [[np.zeros((gradients.shape[1], units))] * 2 for units in config["layer_sizes"]]
-  results = []
-  for g in gradients:
-    large = np.abs(g) >= np.exp(-p)
-    log = np.log(np.where(large, np.abs(g), 1.0)) / p
-    x = np.stack([np.where(large, log, -1), np.where(large, np.sign(g), np.exp(p) * g)], axis=1)
-    for k, (h, c) in enumerate(states):
-      w, b = (tensors[f"lstm_{k + 1}/{name}"] for name in ("w_gates", "b_gates"))
-      i, f, candidate, o = np.split(np.concatenate([x, h], axis=1) @ w + b, 4, axis=1)
-      c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(candidate)
-      x = sigmoid(o) * np.tanh(c)
-      states[k] = [x, c]
-    update = config["output_scale"] * (x @ tensors["linear/w"] + tensors["linear/b"])
-    results.append(update[:, 0])
-  return np.stack(results)
-
-
-def test_a_program_without_tensorflow_can_run_it(saved):
-  config, tensors = read_without_tensorflow(saved)
-  assert sorted(tensors) == [
-    *["linear/b", "linear/w", "lstm_1/b_gates", "lstm_1/w_gates", "lstm_2/b_gates"],
-    "lstm_2/w_gates",
-  ]
-  expected = updates_without_tensorflow(config, tensors, gradient_sequence().astype(np.float64))
-  np.testing.assert_allclose(tensorflow_updates(make()), expected, rtol=0, atol=1e-5)
-  assert np.abs(expected).max() > 1e-2
 
 
 def assert_error(directory, *words):

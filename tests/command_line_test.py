@@ -1,6 +1,8 @@
 """Tests of the command line: help, presets with flags put in, and a bad value for every flag."""
 
+import contextlib
 import dataclasses
+import io
 import sys
 
 import pytest
@@ -51,7 +53,6 @@ def test_flags_are_put_into_the_preset():
   changed = experiment(
     *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=60"],
     *["--learning_rate=0.5", "--second_derivatives", "--layer_sizes=7", "--seed=9"],
-    "--backprop_coordinates=0",
   )
   preset = experiments.PRESETS["quick"]["mnist"]
   replace = dataclasses.replace
@@ -73,6 +74,17 @@ def test_a_flag_that_problems_share_goes_to_the_one_chosen():
   assert experiment("--problem=quadratic", "--init_scale=2").problem.init_scale == 2.0
   assert experiment("--problem=mnist", "--init_scale=2").problem.init_scale == 2.0
   assert experiment("--problem=bowl", "--dimensions=4").problem.dimensions == 4
+
+
+def test_second_derivatives_switch_the_sampling_of_the_preset_off():
+  assert experiments.PRESETS["quick"]["mnist"].training.backprop_coordinates > 0
+  training = experiment("--second_derivatives").training
+  assert training.second_derivatives and training.backprop_coordinates == 0
+
+
+def test_a_constant_above_80_is_a_factor():
+  flags = ["--preprocessing=rescale", "--preprocessing_constant=1000"]
+  assert experiment(*flags).optimizer.preprocessing_constant == 1000.0
 
 
 def test_given_names_what_the_command_line_sets():
@@ -98,6 +110,47 @@ def test_help_mentions_every_field(capsys):
   assert "sigmoid|relu|tanh" in text and "default 20,20" in text
 
 
+def help_of(*args):
+  """The help as {group: {flag: text}}; "and as above" lines under None."""
+  groups, group = {}, None
+  with contextlib.redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit):
+    parse(*args, "--help")
+  lines = out.getvalue().splitlines()
+  for line, following in zip(lines, [*lines[1:], ""]):
+    if line.endswith(":") and not line.startswith(" "):
+      group = groups.setdefault(line[:-1], {})
+    elif line.startswith("  --"):
+      group[line.strip()[2:].split("=")[0]] = following.strip()
+    elif line.startswith("  and as above"):
+      group[None] = line
+  return groups
+
+
+def test_help_shows_the_values_of_the_choice_made():
+  plain, chosen = help_of(), help_of("--problem=quadratic", "--preset=paper")
+  for shown, args in ((plain, []), (chosen, ["--problem=quadratic", "--preset=paper"])):
+    values = experiment(*args)
+    for title, options in (("Meta-training", values.training), (LSTM_GROUP, values.optimizer)):
+      for name, value in options.to_dict().items():
+        if not isinstance(value, (bool, list)):
+          assert shown[title][name].endswith(f"; default {value}"), name
+  assert "default rescale" in chosen[LSTM_GROUP]["preprocessing"]
+  assert "default log_and_sign" in plain[LSTM_GROUP]["preprocessing"]
+  assert chosen["Meta-training"]["jit_compile"].endswith("; default on")
+  assert "default" not in plain["Meta-training"]["jit_compile"]
+  assert plain["Experiment (paper sections and values in parentheses)"]["problem"].endswith("mnist")
+
+
+def test_help_shows_the_values_of_the_other_problems_too():
+  shown = help_of()
+  assert shown["With --problem=mnist"]["init_scale"].endswith("default 0.01")
+  assert shown["With --problem=quadratic"]["init_scale"].endswith("default 1.0")
+  assert shown["With --problem=bowl"]["dimensions"] == "of theta; default 10"
+  assert "--layer_sizes" in shown["With --optimizer=lstm_gac"][None]
+  assert shown["With --optimizer=ntm_lbfgs"]["history"].endswith("default 10")
+
+
+LSTM_GROUP = "With --optimizer=lstm"
 BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "problem": ("imagenet", "mnist"),
   "optimizer": ("gru", "lstm"),
@@ -140,6 +193,22 @@ NEEDS |= {"num_read_heads": "--optimizer=ntm_bfgs", "num_write_heads": "--optimi
 NEEDS |= {"history": "--optimizer=ntm_lbfgs"}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_number_has_bounds(kind):
+  """So that a typo is one line, not a machine without memory."""
+  for field in dataclasses.fields(kind):
+    if field.type in (int, float, tuple[int, ...]):
+      assert None not in (field.metadata["minimum"], field.metadata["maximum"]), field.name
+
+
+@pytest.mark.parametrize(
+  "name", ["hidden", "batch_size", "num_steps", "num_tasks", "num_epochs", "validation_runs"]
+)
+def test_a_typo_is_one_line(name):
+  message = usage_error(f"--{name}={10**12}")
+  assert message.startswith(f"--{name} must be at most 1000") and "1000000000000" in message
+
+
 def test_every_flag_has_a_bad_value():
   fields = {field.name for kind in KINDS for field in dataclasses.fields(kind)}
   assert fields - ANYTHING_GOES == BAD_VALUES.keys() - {"problem", "optimizer", "preset"}
@@ -163,6 +232,15 @@ def test_a_bad_value_is_named(name):
     (["--num_steps"], ["num_steps"]),
     (["--hidden="], ["hidden", "integers separated by commas"]),
     (["--seed=x"], ["seed", "x"]),
+    (["--preprocessing_constant=89"], ["--preprocessing_constant", "at most 80", "89"]),
+    (
+      ["--learning_rate=1e-5"],
+      ["--final_learning_rate must be at most learning_rate", "0.0001 and 1e-05", "give both"],
+    ),
+    (
+      ["--second_derivatives", "--backprop_coordinates=100"],
+      ["--backprop_coordinates cannot be combined", "set backprop_coordinates to 0"],
+    ),
   ],
 )
 def test_bad_command_lines(args, words):

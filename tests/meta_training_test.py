@@ -230,6 +230,12 @@ def test_a_window_that_does_not_divide_the_episode_is_named():
     Training(num_steps=10, unroll_length=4)
 
 
+def test_a_rate_that_rises_is_named():
+  with pytest.raises(ValueError, match="at most learning_rate, got 0.01 and 0.001; give both"):
+    Training(learning_rate=1e-3, final_learning_rate=1e-2)
+  assert Training(learning_rate=0.0, final_learning_rate=0.0).learning_rate == 0.0
+
+
 def test_compiled_by_xla_it_takes_the_same_steps():
   """The same meta-steps but for rounding."""
   trainers = [trainer(jit_compile=compiled) for compiled in (False, True)]

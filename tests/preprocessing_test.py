@@ -51,6 +51,17 @@ def test_log_and_sign_of_extreme_gradients():
   np.testing.assert_allclose(slopes, expected, rtol=1e-5)
 
 
+def test_log_and_sign_is_finite_at_the_largest_p():
+  """In float32, derivatives included; e^89 is no number there."""
+  g = tf.constant([0.0, 1e-37, -1e-30, 1e-10, -1e10, 3e38])
+  with tf.GradientTape() as tape:
+    tape.watch(g)
+    features = preprocessing.LogAndSign(preprocessing.MAX_P)(g)
+  assert np.isfinite(features).all() and np.isfinite(tape.gradient(features, g)).all()
+  np.testing.assert_allclose(features[0, 0], -1.0, rtol=1e-6)
+  np.testing.assert_allclose(features[1], [0, math.exp(80) * 1e-37, -1, 1, -1, 1], rtol=1e-5)
+
+
 def test_rescale_multiplies():
   g = tf.constant([[1.0, -2.0], [0.0, 1e10]])
   features = preprocessing.Rescale(0.5)(g)
@@ -79,11 +90,13 @@ def test_config_round_trip(name):
     ({}, "one of log_and_sign, rescale, got {}"),
     ({"name": "log"}, "one of log_and_sign, rescale, got .*'log'"),
     ({"name": ["rescale"]}, "one of log_and_sign, rescale, got .*rescale"),
-    ({"name": "rescale", "factor": "2"}, "positive numbers, got .*'2'"),
-    ({"name": "rescale", "factor": True}, "positive numbers, got .*True"),
-    ({"name": "rescale", "factor": 0}, "positive numbers, got .*0"),
-    ({"name": "rescale", "factor": float("nan")}, "positive numbers, got .*nan"),
-    ({"name": "log_and_sign", "p": float("inf")}, "positive numbers, got .*inf"),
+    ({"name": "rescale", "factor": "2"}, "positive number .*, got '2'"),
+    ({"name": "rescale", "factor": True}, "positive number .*, got True"),
+    ({"name": "rescale", "factor": 0}, "positive number .*, got 0"),
+    ({"name": "rescale", "factor": float("nan")}, "positive number .*, got nan"),
+    ({"name": "log_and_sign", "p": float("inf")}, "positive number .*, got inf"),
+    ({"name": "log_and_sign", "p": 80.5}, "at most 80, got 80.5"),
+    ({"name": "rescale", "factor": 10**40}, "at most 1e\\+30, got 10000"),
     ({"name": "log_and_sign", "factor": 2.0}, "Bad constants .*factor"),
   ],
 )

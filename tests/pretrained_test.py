@@ -5,7 +5,7 @@ import pytest
 import l2l_tf
 from l2l_tf import pretrained
 
-SECTIONS = ["## Trained on", "## Steps", "## Works on", "## Does not work on", "## Figures"]
+SAID = ["- **Trained** for ", "python bin/train.py ", "- **Works** ", "- **Does not work** "]
 
 
 @pytest.fixture
@@ -45,5 +45,6 @@ def test_unknown_names_are_told_the_known(shipped, name):
 def test_each_has_a_card_and_a_horizon(name):
   card = pretrained.card(name)
   assert card.startswith(f"# {name}\n")
-  assert [line for line in card.splitlines() if line.startswith("## ")] == SECTIONS
-  assert l2l_tf.LearnedOptimizer(name).horizon >= 1
+  assert all(words in card for words in SAID)
+  optimizer = l2l_tf.LearnedOptimizer(name)
+  assert f"**Trained** for {optimizer.horizon} steps" in card

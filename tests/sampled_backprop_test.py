@@ -63,6 +63,19 @@ def test_a_sample_leaves_the_trajectory_alone_and_is_unbiased():
   assert error < 3 * spread
 
 
+def test_the_sample_has_seeds_of_its_own():
+  """Neither those of theta_0 and the task, nor those of the minibatches around."""
+  carry, _ = unroll.start(_problem(), CoordinatewiseLSTM((2,)), make_seeds(1, count=1))
+  start = carry.seeds[0].numpy()
+  others = {tuple(start + [0, step]) for step in range(-5, 50)}
+  seeds = [
+    tuple(sampled_backprop._seed(carry._replace(step=tf.constant(step))).numpy())
+    for step in range(0, 40, 5)
+  ]
+  assert len(set(seeds)) == len(seeds) and not others & set(seeds)
+  assert not {first for first, _ in seeds} & {start[0]}
+
+
 def test_sampled_coordinates_are_weighted_by_what_they_stand_for():
   params = {"w": tf.zeros([2, 3, 4]), "b": tf.zeros([2, 2])}
   indices, weights = sampled_backprop._sample(params, 4, tf.constant([1, 2]))

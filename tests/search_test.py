@@ -86,6 +86,12 @@ def test_a_trial_whose_process_died_is_taken_up(tmp_path, experiment, monkeypatc
   assert [t.state.name for t in study.get_trials()] == ["FAIL", "COMPLETE"]
 
 
+def test_a_trial_that_died_before_it_began_is_started_again(tmp_path, experiment):
+  (tmp_path / "trial_000" / "checkpoints").mkdir(parents=True)
+  (tmp_path / "trial_000" / "config.json.tmp").write_text("{")
+  assert _states(search.search(str(tmp_path), experiment, 1)) == {0: "COMPLETE"}
+
+
 def _claim(trial):
   pid = 2**22 + 1  # above the largest that Linux gives
   trial.set_user_attr("process", (search.socket.gethostname(), pid))

@@ -7,6 +7,7 @@ import numpy as np
 from l2l_tf import evaluation
 from l2l_tf import optimizers
 from l2l_tf import results
+from l2l_tf import unroll
 
 MNIST = {"name": "mnist", "hidden": [20], "activation": "sigmoid"}
 
@@ -45,7 +46,7 @@ def make(
     "tuning_runs": 2,
     "seed": 0,
     "streams": {"tuning": 2, "test": 3},
-    "final_steps": evaluation.FINAL_STEPS,
+    "final_steps": unroll.FINAL_STEPS,
     "learning_rates": list(evaluation.LEARNING_RATES),
     "optimizers": entries,
     **results.ratios(learned, tuple(optimizers.HAND_DESIGNED), everybody),

@@ -1,53 +1,25 @@
-"""Tests of bin/train.py: its main on real digits, and one clear line for every bad input."""
+"""Tests of bin/train.py: its main on real digits, what it leaves and prints, and Ctrl-C."""
 
-import contextlib
-import functools
 import glob
-import hashlib
-import io
 import json
 import os
 import re
-import shutil
+import shlex
 import signal
 import subprocess
 import sys
 
 import pytest
+import tensorboard.version
 import tensorflow as tf
 
 from l2l_tf import checkpoint
 from l2l_tf import summaries
-from l2l_tf import training_run
 from l2l_tf.meta_training import MetaTrainer
-from problems import DataError
-from problems import datasets
-from tests import programs
-
-train = programs.load("train")
-ERRORS = (training_run.RunError, checkpoint.CheckpointError, DataError)
-TINY = ["--episodes_per_epoch=1", "--num_steps=4", "--unroll_length=2", "--validation_runs=2"]
-TINY += ["--num_epochs=2", "--layer_sizes=3", "--test_runs=2"]
-MNIST = ["--problem=mnist", "--data=bundled", "--hidden=4", "--batch_size=8", *TINY]
-BOWL = ["--problem=bowl", "--dimensions=3", "--num_tasks=1", *TINY]
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-  """The real bundled digits parsed once; one run for each learning rate of the rival."""
-  monkeypatch.setitem(datasets._BUNDLED, "mnist", digits)
-  monkeypatch.setattr(training_run, "TUNING_RUNS", 1)
-
-
-digits = functools.cache(datasets._bundled_mnist)
-
-
-def run(*args):
-  """Runs the program: exit status, stdout and stderr without the progress bar."""
-  out, err = io.StringIO(), io.StringIO()
-  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    status = programs.run(train.main, ERRORS, *args)
-  return status, out.getvalue(), err.getvalue()
+from tests.tiny_training import BOWL
+from tests.tiny_training import MNIST
+from tests.tiny_training import run
+from tests.tiny_training import train
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +40,10 @@ def test_the_output_names_the_data_and_shows_the_table(finished):
   assert [name.split(",")[0] for name, *_ in rows] == ["learned", "Adam"]
   for _, mean, final in rows:
     assert 1.0 < float(mean.split()[0]) < 4.0 and 1.0 < float(final.split()[0]) < 4.0  # near log 10
-  assert f"tensorboard --logdir {directory}" in out and f"{directory}/best" in out
+  assert out.count(f"tensorboard.main --logdir={directory}\n") == 2 and f"{directory}/best" in out
+  assert re.search(
+    r"^Trained 2 of at most 2 epochs, the best was [12]; 0 meta-steps were", out, re.M
+  )
 
 
 def test_the_run_directory(finished):
@@ -102,8 +77,8 @@ def test_event_files(finished):
   assert steps == {"config": [0], **{t: [1, 2] for t in [*tags, "validation/learning_curves"]}}
 
 
-def test_ctrl_c_stops_cleanly_and_resume_goes_on(tmp_path, monkeypatch):
-  directory, step = str(tmp_path / "bowl"), MetaTrainer.step
+def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypatch):
+  directory, step = str(tmp_path / "a 'bowl'"), MetaTrainer.step
 
   def stopped(self):
     os.kill(os.getpid(), signal.SIGINT)
@@ -112,10 +87,30 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(tmp_path, monkeypatch):
   monkeypatch.setattr(MetaTrainer, "step", stopped)
   status, out, err = run(*BOWL, f"--run_dir={directory}")
   assert status == 128 + signal.SIGINT and "Traceback" not in err
-  assert "Stopped by SIGINT" in out and f"--resume --run_dir={directory}" in out
+  assert "Stopped by SIGINT" in out
+  python, program, *args = shlex.split(out.splitlines()[-1])
+  assert python == sys.executable and os.path.samefile(program, train.__file__)
+  assert args == ["--resume", f"--run_dir={directory}"]
   monkeypatch.setattr(MetaTrainer, "step", step)
-  status, out, _ = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  status, out, _ = run(*args, "--test_runs=2")
   assert status == 0 and "Data: generated" in out and "  learned  " in out
+
+
+def test_two_runs_of_the_same_second_have_two_directories(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(train.time, "strftime", lambda form: "now")
+  flags = train.make_flags().parse(["train.py", *BOWL])
+  runs = [train._open_run(flags) for _ in range(3)]
+  assert [r.directory for r in runs] == [f"runs/bowl-now{end}" for end in ("", "-2", "-3")]
+
+
+def test_the_printed_tensorboard_needs_no_activated_environment(tmp_path):
+  command = shlex.split(train._watch_command("a b"))
+  assert command[-1] == "--logdir=a b"
+  done = subprocess.run(
+    [*command[:-1], "--version"], cwd=tmp_path, capture_output=True, text=True, env={}, check=True
+  )
+  assert done.stdout.strip() == tensorboard.version.VERSION
 
 
 def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
@@ -125,133 +120,3 @@ def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
   monkeypatch.setattr(MetaTrainer, "step", diverge)
   status, _, err = run(*BOWL, f"--run_dir={tmp_path / 'bowl'}")
   assert status == 1 and "program: 20 meta-steps in a row." in err
-
-
-def contents(directory):
-  """Every file under a directory with its hash."""
-  files = [f for f in glob.glob(f"{directory}/**", recursive=True) if os.path.isfile(f)]
-  return {f: hashlib.sha256(open(f, "rb").read()).hexdigest() for f in files}
-
-
-def edit_config(directory, change):
-  path = os.path.join(directory, "config.json")
-  with open(path, encoding="utf-8") as file:
-    config = json.load(file)
-  change(config)
-  with open(path, "w", encoding="utf-8") as file:
-    json.dump(config, file)
-
-
-def write(name, content):
-  """Returns a change of a run directory: one file's content."""
-  return lambda d: open(os.path.join(d, name), "wb").write(content)
-
-
-def truncate_checkpoint(directory):
-  for path in glob.glob(os.path.join(directory, "checkpoints", "*.data-*")):
-    os.truncate(path, os.path.getsize(path) // 2)
-
-
-def edit(*path, value):
-  """Returns a change of a run directory: one value of config.json."""
-
-  def change(config):
-    for key in path[:-1]:
-      config = config[key]
-    config[path[-1]] = value
-
-  return lambda d: edit_config(d, change)
-
-
-DAMAGED_RUNS = {
-  "empty config": (write("config.json", b""), ["config.json is not valid JSON"]),
-  "truncated config": (write("config.json", b'{"exper'), ["config.json is not valid JSON"]),
-  "binary config": (write("config.json", b"\x80\x81"), ["config.json is not valid JSON"]),
-  "foreign config": (write("config.json", b'{"name": "x"}'), ["not the config of a run", "parts"]),
-  "list": (write("config.json", b"[]"), ["is not the config of a run"]),
-  "no config": (lambda d: os.remove(f"{d}/config.json"), ["no run to resume", "no config.json"]),
-  "unknown problem": (edit("experiment", "problem", "name", value="x"), ["Unknown problem 'x'"]),
-  "bad value": (edit("experiment", "training", "num_steps", value=-4), ["num_steps", "-4"]),
-  "other data": (edit("data", value="tfds mnist"), ["trained on 'tfds mnist'", "generated"]),
-  "other sizes": (
-    edit("experiment", "optimizer", "layer_sizes", value=[4]),
-    ["does not fit this training"],
-  ),
-  "no checkpoints": (lambda d: shutil.rmtree(f"{d}/checkpoints"), ["no checkpoint in"]),
-  "truncated checkpoint": (truncate_checkpoint, ["is damaged or does not fit"]),
-}
-
-
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory):
-  """The directory of a run that has just begun."""
-  directory = str(tmp_path_factory.mktemp("runs") / "bowl")
-  flags = train.make_flags().parse(["train.py", *BOWL])
-  training_run.TrainingRun(directory, train.command_line.experiment(flags), resume=False)
-  return directory
-
-
-def assert_one_line(status, err, *words):
-  lines = [line for line in err.splitlines() if line.strip()]
-  assert status in (1, 2) and len(lines) == 1 and "Traceback" not in err, err
-  assert len(lines[0]) < 1000
-  for word in words:
-    assert word in lines[0], lines[0]
-
-
-@pytest.mark.parametrize("damage", DAMAGED_RUNS)
-def test_a_damaged_run_is_not_resumed_and_nothing_is_overwritten(begun, tmp_path, damage):
-  directory = str(tmp_path / "run")
-  shutil.copytree(begun, directory)
-  change, words = DAMAGED_RUNS[damage]
-  change(directory)
-  before = contents(directory)
-  status, _, err = run("--resume", f"--run_dir={directory}")
-  assert_one_line(status, err, *words, directory)
-  assert contents(directory) == before
-
-
-BAD_ARGUMENTS = [
-  (["--problem=imagenet"], ["imagenet", "mnist"]),
-  (["--preset=huge"], ["huge", "quick", "paper"]),
-  (["--optimizer=gru"], ["gru", "lstm"]),
-  (["--num_steps=0"], ["--num_steps", "at least 1", "0"]),
-  (["--learning_rate=x"], ["learning_rate", "x"]),
-  (["--data=web"], ["web", "auto", "bundled"]),
-  (["--data=tfds", "--data_dir={}"], ["no prepared TFDS copy", "{}", "--data=bundled"]),
-  (["--test_runs=1"], ["--test_runs must be at least 2, got 1"]),
-  (["--epochs=3"], ["Unknown command line flag 'epochs'"]),
-  (["--resume"], ["--resume needs the --run_dir"]),
-  (["--resume", "--run_dir={}"], ["no run to resume in {}"]),
-  (["--resume", "--run_dir={}/x", "--seed=3"], ["--seed cannot be given with --resume"]),
-  (["--problem=bowl", "--run_dir={}"], ["{} is not empty", "--resume"]),
-  (["--problem=bowl", "--run_dir={}/file"], ["{}/file"]),
-  (["--problem=bowl", "--run_dir={}/file/x"], ["Cannot make the directory {}/file/x"]),
-]
-
-
-@pytest.mark.parametrize("args, words", BAD_ARGUMENTS, ids=lambda x: x[0][2:20])
-def test_bad_arguments(tmp_path, monkeypatch, args, words):
-  """In a folder that holds a file of somebody else."""
-  monkeypatch.chdir(tmp_path)
-  (tmp_path / "file").write_text("mine")
-  before = contents(tmp_path)
-  status, _, err = run(*(arg.format(tmp_path) for arg in args))
-  assert_one_line(status, err, *(word.format(tmp_path) for word in words))
-  assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize(
-  "args, words",
-  [(["--problem=imagenet"], ["imagenet"]), (["--resume", "--run_dir=no"], ["no run"])],
-)
-def test_bad_arguments_of_the_real_program(tmp_path, args, words):
-  program = programs.ROOT / "bin" / "train.py"
-  done = subprocess.run(
-    [sys.executable, program, *args], cwd=tmp_path, capture_output=True, text=True, check=False
-  )
-  # TensorFlow 2.21 greets on stderr whatever TF_CPP_MIN_LOG_LEVEL says.
-  noise = re.compile(r"WARNING: All log messages before absl|[IW]0000 ")
-  lines = [line for line in done.stderr.splitlines() if not noise.match(line)]
-  assert_one_line(done.returncode, "\n".join(lines), *words)
-  assert not list(tmp_path.iterdir())

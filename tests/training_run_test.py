@@ -1,10 +1,12 @@
 """Tests of a run directory: resuming is never having stopped, bit for bit; best/ is the best."""
 
+import dataclasses
 import functools
 import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -23,9 +25,15 @@ TRAINING = Training(
   num_steps=4, unroll_length=2, num_epochs=2, episodes_per_epoch=2, validation_runs=2, seed=5
 )
 STEPS = 8  # meta-steps, all together
-PROBLEMS = {
-  "bowl": experiments.Bowl(dimensions=3),
-  "mnist": experiments.Mnist(hidden=(3,), batch_size=8, data="bundled"),
+QUADRATIC = experiments.Quadratic(dimensions=5)
+SMALL_LSTM = experiments.LSTM(layer_sizes=(3,))
+EXPERIMENTS = {
+  "bowl": (experiments.Bowl(dimensions=3), SMALL_LSTM, {}),
+  "mnist": (experiments.Mnist(hidden=(3,), batch_size=8, data="bundled"), SMALL_LSTM, {}),
+  "sampled": (QUADRATIC, SMALL_LSTM, {"backprop_coordinates": 2}),
+  "compiled": (QUADRATIC, SMALL_LSTM, {"jit_compile": True}),
+  "averaging": (QUADRATIC, experiments.LSTMGAC(layer_sizes=(3,), num_gacs=1), {"num_tasks": 2}),
+  "bad step": (QUADRATIC, SMALL_LSTM, {"max_gradient_norm": 1.0}),  # the second one
 }
 
 
@@ -38,8 +46,9 @@ def _digits_once(monkeypatch):
 digits = functools.cache(datasets._bundled_mnist)
 
 
-def experiment(problem):
-  return experiments.Experiment(PROBLEMS[problem], experiments.LSTM(layer_sizes=(3,)), TRAINING)
+def experiment(name):
+  problem, optimizer, training = EXPERIMENTS[name]
+  return experiments.Experiment(problem, optimizer, dataclasses.replace(TRAINING, **training))
 
 
 def state(run):
@@ -52,8 +61,8 @@ def state(run):
 
 
 @functools.cache
-def undisturbed(problem, directory):
-  run = TrainingRun(os.path.join(directory, problem), experiment(problem), resume=False)
+def undisturbed(name, directory):
+  run = TrainingRun(os.path.join(directory, name), experiment(name), resume=False)
   run.train()
   return state(run)
 
@@ -78,18 +87,37 @@ def stop_after(monkeypatch, *counts, signum=signal.SIGINT):
   return calls
 
 
+def poison(monkeypatch):
+  """Makes the second meta-step of each training, within its first episode, start from NaN."""
+  step = MetaTrainer.step
+
+  def poisoned(self):
+    if self.meta_steps == 1:
+      self._carry.params["theta"].assign(self._carry.params["theta"] * math.nan)
+    return step(self)
+
+  monkeypatch.setattr(MetaTrainer, "step", poisoned)
+
+
 @pytest.mark.parametrize(
-  "problem, counts",
+  "name, counts",
   [
     ("bowl", [3]),  # in the middle of an episode
     ("bowl", [4, 8]),  # at the end of an epoch, and of all
     ("mnist", [5]),
+    ("sampled", [3]),
+    ("compiled", [3]),
+    ("averaging", [3]),
+    ("bad step", [2, 5]),  # right after it, and later
   ],
 )
-def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, problem, counts):
-  expected_variables, expected_progress, expected_digest = undisturbed(problem, directory)
+def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, name, counts):
+  if name == "bad step":
+    poison(monkeypatch)
+  expected_variables, expected_progress, expected_digest = undisturbed(name, directory)
+  assert json.loads(expected_progress)["bad_steps"] == (name == "bad step")
   calls = stop_after(monkeypatch, *counts)
-  run = TrainingRun(str(tmp_path), experiment(problem), resume=False)
+  run = TrainingRun(str(tmp_path), experiment(name), resume=False)
   for count in counts:
     with pytest.raises(training_run.Interrupted, match="SIGINT"):
       run.train()
@@ -131,6 +159,105 @@ def test_best_is_the_best_of_training(directory):
   assert about["validation_final_loss"] == run.trainer.progress.best_loss
   assert about["experiment"] == experiment("bowl").to_dict() and about["data"] == "generated"
   assert about["versions"].keys() == {"python", "tensorflow", "sonnet", "numpy", "commit"}
+
+
+def lose(directory):
+  shutil.rmtree(directory)
+
+
+def mix(directory):
+  """As if the process died after it had replaced the first of the two files."""
+  with open(os.path.join(directory, "optimizer.safetensors"), "ab") as file:
+    file.write(b"other")
+
+
+def go_back(directory):
+  """As if the process died after it had saved the checkpoint."""
+  optimizer, about = checkpoint.load_optimizer(directory)
+  optimizer.linear.b.assign_add([1.0])
+  checkpoint.save_optimizer(directory, optimizer, {**about, "epoch": about["epoch"] - 1})
+
+
+@pytest.mark.parametrize("damage", [lose, mix, go_back])
+def test_resuming_mends_best(tmp_path, directory, damage):
+  undisturbed("bowl", directory)
+  run_dir = str(tmp_path / "bowl")
+  shutil.copytree(os.path.join(directory, "bowl"), run_dir)
+  best = os.path.join(run_dir, "best")
+  optimizer, about = checkpoint.load_optimizer(best)
+  damage(best)
+  TrainingRun.resume(run_dir)
+  mended, mended_about = checkpoint.load_optimizer(best)
+  assert mended_about == about
+  for a, b in zip(mended.trainable_variables, optimizer.trainable_variables, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_run_that_died_while_it_wrote_best_resumes(tmp_path, monkeypatch, directory, number):
+  """It died at this renaming of a file in best/."""
+  expected = undisturbed("bowl", directory)
+  replace, calls = os.replace, []
+
+  def die(source, target):
+    calls.append(target)
+    if len(calls) == number:
+      raise KeyboardInterrupt
+    replace(source, target)
+
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  monkeypatch.setattr(os, "replace", die)
+  with pytest.raises(KeyboardInterrupt):
+    run.train()
+  monkeypatch.undo()
+  with pytest.raises(checkpoint.CheckpointError):
+    checkpoint.load_optimizer(run.best_directory)
+  run = TrainingRun.resume(str(tmp_path))
+  _, about = checkpoint.load_optimizer(run.best_directory)
+  assert about["epoch"] == 1
+  run.train()
+  assert state(run)[1:] == expected[1:]
+
+
+@pytest.mark.parametrize("validation", [1, 2])
+def test_a_signal_during_a_validation_stops_too(tmp_path, monkeypatch, directory, validation):
+  """The last one included."""
+  expected = undisturbed("bowl", directory)
+  validate, calls = MetaTrainer.validate, []
+
+  def stopped(self):
+    calls.append(self)
+    if len(calls) == validation:
+      os.kill(os.getpid(), signal.SIGINT)
+    return validate(self)
+
+  monkeypatch.setattr(MetaTrainer, "validate", stopped)
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  with pytest.raises(training_run.Interrupted, match="SIGINT"):
+    run.train()
+  assert run.trainer.progress.epoch == validation
+  run = TrainingRun.resume(str(tmp_path))
+  run.train()
+  assert state(run)[1:] == expected[1:] and len(calls) == 2
+
+
+def test_seconds_are_those_of_meta_steps_and_the_bar_knows_what_is_done(tmp_path, monkeypatch):
+  """On a clock where a meta-step takes 2 seconds and a validation 100."""
+  now, rows, bars = [0.0], [], []
+  step, validate, bar = MetaTrainer.step, MetaTrainer.validate, training_run.tqdm.tqdm
+  later = lambda seconds, result: now.__setitem__(0, now[0] + seconds) or result  # noqa: E731
+  monkeypatch.setattr(training_run.time, "monotonic", lambda: now[0])
+  monkeypatch.setattr(MetaTrainer, "validate", lambda self: later(100, validate(self)))
+  monkeypatch.setattr(training_run.tqdm, "tqdm", lambda **kw: bars.append(kw) or bar(**kw))
+  monkeypatch.setattr(MetaTrainer, "step", lambda self: later(2, step(self)))
+  with monkeypatch.context() as context:
+    stop_after(context, 3)
+    run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+    with pytest.raises(training_run.Interrupted):
+      run.train(on_epoch=rows.append)
+  TrainingRun.resume(str(tmp_path)).train(on_epoch=rows.append)
+  assert [row["seconds_per_meta_step"] for row in rows] == [2.0, 2.0]
+  assert [(b["initial"], b["total"]) for b in bars] == [(0, 8), (3, 8)]
 
 
 def test_an_epoch_that_diverged_does_not_keep_the_next_from_being_saved(tmp_path, monkeypatch):

@@ -108,7 +108,7 @@ def meta_gradient(problem, optimizer, carry, second_derivatives):
   return compute()
 
 
-def slope(value, variables, direction, h=1e-5):
+def slope(value, variables, direction, h=3e-7):
   """Central difference of `value()` as the variables move along `direction`."""
   origin = [v.numpy() for v in variables]
   values = []
