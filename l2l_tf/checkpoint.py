@@ -88,7 +88,7 @@ def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
     about: JSON types that describe how it was trained; kept under "about".
   """
   os.makedirs(directory, exist_ok=True)
-  weights = safetensors.numpy.save({name: v.numpy() for name, v in _named_phi(optimizer).items()})
+  weights = weights_to_bytes(optimizer)
   config = {
     "format": FORMAT,
     "optimizer": optimizer.config(),
@@ -126,13 +126,33 @@ def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
       f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"
       " bin/train.py --resume writes it anew."
     )
+  about = config.get("about")
+  return from_bytes(config.get("optimizer"), content, path), about if type(about) is dict else {}
+
+
+def weights_to_bytes(optimizer: Optimizer) -> bytes:
+  """Returns phi as the content of an `optimizer.safetensors`."""
+  return safetensors.numpy.save({name: v.numpy() for name, v in _named_phi(optimizer).items()})
+
+
+def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
+  """Builds a learned optimizer with its phi.
+
+  Args:
+    config: what its `config()` returned.
+    weights: what `weights_to_bytes` returned.
+    source: where they come from, for messages.
+
+  Raises:
+    CheckpointError: if they are not of one optimizer of ours.
+  """
   try:
-    weights = safetensors.numpy.load(content)
-    optimizer = optimizer_from_config(config.get("optimizer"))
-  except (safetensors.SafetensorError, ValueError) as error:
-    raise CheckpointError(f"{directory} holds no optimizer of ours: {error}") from error
-  _assign(_named_phi(optimizer), weights, path)
-  return optimizer, config.get("about") or {}
+    tensors = safetensors.numpy.load(weights)
+    optimizer = optimizer_from_config(config)
+  except (safetensors.SafetensorError, ValueError, KeyError) as error:  # KeyError: unknown dtypes
+    raise CheckpointError(f"{source} holds no optimizer of ours: {error}") from error
+  _assign(_named_phi(optimizer), tensors, source)
+  return optimizer
 
 
 def optimizer_from_config(config: Any) -> Optimizer:

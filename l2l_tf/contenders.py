@@ -61,13 +61,10 @@ def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
   if name == "best":  # runs/NAME/best
     name = os.path.basename(os.path.dirname(os.path.abspath(where)))
   if not os.path.isdir(where):
-    if where not in pretrained.names():
-      known = ", ".join(pretrained.names()) or "none"
-      raise ContenderError(
-        f"There is no directory {where} and no pretrained optimizer of that name; pretrained:"
-        f" {known}."
-      )
-    directory, source = pretrained.directory(where), f"pretrained/{where}"
+    try:
+      directory, source = pretrained.find(where), f"pretrained/{where}"
+    except ValueError as error:
+      raise ContenderError(str(error)) from error
   optimizer, about = checkpoint.load_optimizer(directory)
   trained_on = _problem_of(about)
   if trained_on not in (None, problem) and not transfer:

@@ -27,8 +27,8 @@ def test_all_is_exactly_what_the_package_imports_or_defines(package):
 def test_what_is_public():
   """A change here is a change for users: put it into the changelog."""
   assert sorted(l2l_tf.__all__) == [
-    *["CheckpointError", "Diverged", "MetaTrainer", "Training", "load_optimizer", "optimizers"],
-    *["preprocessing", "save_optimizer", "unroll"],
+    *["CheckpointError", "Diverged", "LearnedOptimizer", "MetaTrainer", "Training"],
+    *["load_optimizer", "optimizers", "preprocessing", "pretrained", "save_optimizer", "unroll"],
   ]
   assert sorted(problems.__all__) == [
     *["DataError", "Dataset", "Problem", "bowl", "load", "mlp", "quadratic"],

@@ -42,7 +42,7 @@ def rule(source: sources.Source) -> str:
     folders = [f"{folder}/**/*.py" for folder in sources.FOLDERS]
     lines.append(f'    data = glob({_list(folders)}) + ["BUILD"],')
   if source.path == "l2l_tf/pretrained/__init__.py":
-    patterns = ["l2l_tf/pretrained/**/*.json", "l2l_tf/pretrained/**/*.safetensors"]
+    patterns = [f"l2l_tf/pretrained/**/*.{ending}" for ending in ("json", "safetensors", "md")]
     lines.append(f"    data = glob({_list(patterns)}, allow_empty = True),")
   deps = [f'        ":{_target(name)}",' for name in source.ours]
   deps += [

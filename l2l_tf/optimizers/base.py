@@ -29,6 +29,10 @@ class Optimizer(snt.Module, abc.ABC):
   def __call__(self, gradients: Params, state: State) -> tuple[Params, State]:
     """Returns the updates, structured and shaped as `gradients`, and the next state."""
 
+  def rest(self, state: State) -> State:
+    """Returns what becomes of the state of coordinates that take no part in a step: as it was."""
+    return state
+
 
 def flatten(tensors: Params) -> tf.Tensor:
   """Concatenates `{name: [B, ...]}` to `[B, n]`, in the order of the dictionary."""

@@ -11,6 +11,9 @@ from l2l_tf.optimizers import base
 from l2l_tf.optimizers import lstm
 
 
+MAX_PHI = 2**24  # numbers in phi: as many as a file of weights may hold (checkpoint.MAX_FILE_BYTES)
+
+
 class CoordinatewiseLSTM(base.Optimizer):
   """One small LSTM, shared by all coordinates, each coordinate with its own hidden state.
 
@@ -74,9 +77,12 @@ class CoordinatewiseLSTM(base.Optimizer):
 
 
 def check_sizes(layer_sizes: Sequence[int], output_scale: float):
-  """Raises ValueError unless these can make a learned optimizer."""
+  """Raises ValueError unless these can make a learned optimizer of at most `MAX_PHI` numbers."""
   if not layer_sizes or any(type(k) is not int or not 0 < k <= 1024 for k in layer_sizes):
     raise ValueError(f"layer_sizes must be one or more integers of 1..1024, got {layer_sizes}.")
+  size = sum(4 * units * (below + units) for below, units in zip([0, *layer_sizes], layer_sizes))
+  if size > MAX_PHI:  # before anything is allocated: sizes may come from a hostile file
+    raise ValueError(f"layer_sizes call for {size} weights, more than {MAX_PHI}.")
   if type(output_scale) not in (int, float) or not math.isfinite(output_scale):
     raise ValueError(f"output_scale must be a finite number, got {output_scale!r}.")
 

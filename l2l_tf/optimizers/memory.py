@@ -32,6 +32,9 @@ class FullMemory:
     return memory + tf.matmul(_to_columns(left), _to_rows(right))
 
 
+MAX_PAIRS = 2**16  # of vectors in a `LimitedMemory`: sizes may come from a hostile file
+
+
 class History(NamedTuple):
   """Contents of a `LimitedMemory`: the write vectors, oldest first, zeros before the first."""
 
@@ -48,7 +51,7 @@ class LimitedMemory:
 
   Attributes:
     history: how many writes are kept.
-    num_heads: outer products of one write.
+    num_heads: outer products of one write; `history * num_heads` is at most `MAX_PAIRS`.
   """
 
   history: int
@@ -59,6 +62,9 @@ class LimitedMemory:
       value = getattr(self, field)
       if type(value) is not int or value < 1:
         raise ValueError(f"{field} must be an integer of at least 1, got {value!r}.")
+    pairs = self.history * self.num_heads
+    if pairs > MAX_PAIRS:
+      raise ValueError(f"The memory would keep {pairs} pairs of vectors, more than {MAX_PAIRS}.")
 
   def initial(self, num_tasks: int, num_coordinates: int, dtype) -> History:
     """Returns the empty history, which reads as the identity."""

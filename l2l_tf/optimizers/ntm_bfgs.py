@@ -133,6 +133,11 @@ class NTMBFGS(base.Optimizer):
     updates = base.unflatten(outputs.update[0], gradients)
     return updates, NTMState(controller, memory, read_results)
 
+  def rest(self, state: NTMState) -> NTMState:
+    """Coordinates at rest write zeros; a limited memory forgets their oldest write in time."""
+    zeros = tf.zeros([self.num_write_heads, *state.read_results.shape[1:]], self.linear.b.dtype)
+    return state._replace(memory=self.memory.write(state.memory, zeros, zeros))
+
   def initial_controller(self, params: base.Params) -> Any:
     """Returns the state of the controller before the first step."""
     return coordinatewise.initial_layers(self.layer_sizes, params, self.linear.b.dtype)

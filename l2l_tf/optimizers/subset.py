@@ -1,0 +1,66 @@
+"""A step in which only some of the parameters take part, as when others are frozen."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from l2l_tf.optimizers import base
+
+
+def step(
+  optimizer: base.Optimizer, gradients: base.Params, state: base.State, sizes: dict[str, int]
+) -> tuple[base.Params, base.State]:
+  """One step of `optimizer` on the parameters that have a gradient; the others rest.
+
+  Coordinates at rest keep their state and enter no average and no memory: the updates are those
+  of an optimizer that never knew them.
+
+  Args:
+    optimizer: what makes the updates.
+    gradients: `{name: [B, ...]}` for some of the parameters, in the order of `sizes`.
+    state: of all coordinates.
+    sizes: how many coordinates each parameter of one instance has, for all of them.
+
+  Returns:
+    The updates, structured as `gradients`, and the next state of all coordinates.
+  """
+  active = [name in gradients for name in sizes]
+  if all(active):
+    return optimizer(gradients, state)
+  pieces = list(sizes.values())
+  axes = _coordinate_axes(optimizer)
+  leaves = [_select(x, pieces, active, a) for x, a in zip(tf.nest.flatten(state), axes)]
+  updates, part = optimizer(gradients, tf.nest.pack_sequence_as(state, leaves))
+  whole = tf.nest.flatten(optimizer.rest(state))
+  leaves = [_merge(w, p, pieces, active, a) for w, p, a in zip(whole, tf.nest.flatten(part), axes)]
+  return updates, tf.nest.pack_sequence_as(state, leaves)
+
+
+def _coordinate_axes(optimizer: base.Optimizer) -> list[list[int]]:
+  """The axes of each leaf of the state that count coordinates: those that grow with them."""
+  few, many = (
+    [x.shape for x in tf.nest.flatten(optimizer.initial_state({"x": tf.zeros([1, n])}))]
+    for n in (2, 3)
+  )
+  return [[k for k in range(len(a)) if a[k] != b[k]] for a, b in zip(few, many)]
+
+
+def _select(whole: tf.Tensor, pieces: list[int], active: list[bool], axes: list[int]) -> Any:
+  """Keeps the active pieces along each of `axes`."""
+  for axis in axes:
+    parts = tf.split(whole, pieces, axis)
+    whole = tf.concat([p for p, is_active in zip(parts, active) if is_active], axis)
+  return whole
+
+
+def _merge(
+  whole: tf.Tensor, part: tf.Tensor, pieces: list[int], active: list[bool], axes: list[int]
+) -> tf.Tensor:
+  """Puts `part`, shaped as `_select` of `whole`, in its place."""
+  if not axes:
+    return part
+  axis, *others = axes
+  part = _merge(_select(whole, pieces, active, [axis]), part, pieces, active, others)
+  new = iter(tf.split(part, [n for n, is_active in zip(pieces, active) if is_active], axis))
+  old = tf.split(whole, pieces, axis)
+  return tf.concat([next(new) if is_active else o for o, is_active in zip(old, active)], axis)

@@ -1,0 +1,183 @@
+"""What is LearnedOptimizer's own: update_scale, reset, the horizon, what it refuses."""
+
+import os
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import l2l_tf
+from l2l_tf import optimizers
+from tests import keras_models as models
+
+
+def steps_taken(optimizer, steps):
+  """How far theta goes in each of `steps`."""
+  theta, moves = models.variables(), []
+  for step in steps:
+    before = models.values(theta)
+    after = models.run(optimizer, theta, [step])
+    moves.append([b - a for a, b in zip(before, after)])
+  return moves
+
+
+def test_update_scale_multiplies_the_updates_and_is_the_learning_rate():
+  (full,), (half,) = (steps_taken(models.learned(update_scale=s), [0]) for s in (1.0, 0.5))
+  models.assert_equal(half, [0.5 * f for f in full], atol=1e-7)
+  optimizer = models.learned(update_scale=np.float32(2))
+  assert float(optimizer.update_scale) == float(optimizer.learning_rate) == 2.0
+  optimizer.update_scale = 0.25
+  assert float(optimizer.learning_rate) == 0.25
+  optimizer.learning_rate = 0.5
+  assert float(optimizer.update_scale) == 0.5
+  models.assert_equal(steps_taken(optimizer, [0])[0], half, atol=1e-7)
+  assert float(models.learned().update_scale) == 1.0
+
+
+def test_the_state_does_not_depend_on_the_scale():
+  large, small = models.learned(), models.learned(update_scale=1e-3)
+  steps_taken(large, range(3))
+  steps_taken(small, range(3))
+  models.assert_equal(models.states(large)[2:], models.states(small)[2:])
+
+
+def test_schedules():
+  schedule = keras.optimizers.schedules.PiecewiseConstantDecay([1], [1.0, 0.5])
+  moves = steps_taken(models.learned(update_scale=schedule), range(3))
+  full = steps_taken(models.learned(), range(3))
+  for move, expected, factor in zip(moves, full, (1.0, 1.0, 0.5)):
+    models.assert_equal(move, [factor * e for e in expected], atol=1e-6)
+  with pytest.raises(TypeError, match="its learning rate is not settable"):
+    models.learned(update_scale=schedule).update_scale = 1.0
+
+
+@pytest.mark.parametrize("make", [models.learned, models.adam], ids=["learned", "adam"])
+def test_callbacks_that_set_the_learning_rate(make):
+  trained = models.compiled(make())
+  start = float(trained.optimizer.learning_rate)
+  schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * (0.5 if epoch else 1))
+  plateau = keras.callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1, min_delta=1e9)
+  history = trained.fit(
+    *(models.X, models.Y), batch_size=16, epochs=3, verbose=0, callbacks=[schedule, plateau]
+  ).history["learning_rate"]
+  np.testing.assert_allclose(history, np.array([1.0, 0.5, 0.025]) * start, rtol=1e-5)
+
+
+def test_reset_starts_anew():
+  options = {"gradient_accumulation_steps": 2, "use_ema": True, "update_scale": 0.5}
+  optimizer, theta = models.learned("ntm_bfgs", **options), models.variables()
+  optimizer.reset()  # not built yet: nothing to do
+  optimizer.build(theta)
+  start = models.states(optimizer)
+  moved = models.run(optimizer, theta, range(5))
+  assert any(np.any(a != b) for a, b in zip(models.states(optimizer)[3:], start[3:]))
+  optimizer.reset()
+  models.assert_equal(models.states(optimizer), start)
+  for variable, value in zip(theta, models.variables()):
+    variable.assign(value)
+  models.assert_equal(models.run(optimizer, theta, range(5)), moved)
+  optimizer.update_scale = 0.25
+  optimizer.reset()
+  assert int(optimizer.iterations) == 0 and float(optimizer.update_scale) == 0.25
+
+
+def test_a_warning_once_far_beyond_the_horizon():
+  theta = models.variables()
+  optimizer = models.learned(horizon=1)
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    models.run(optimizer, theta, range(5))
+  with pytest.warns(UserWarning, match="trained to make 1 steps and has made 6") as caught:
+    models.run(optimizer, theta, range(2))
+  assert len(caught) == 1
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    models.run(models.learned(), models.variables(), range(6))  # no horizon is known
+
+
+def test_a_warning_at_the_end_of_fit_in_a_graph():
+  trained = models.compiled(models.learned(horizon=1), jit_compile=False)
+  with pytest.warns(UserWarning, match="trained to make 1 steps and has made 12"):
+    models.fit(trained, 3)
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    models.fit(trained, 1)
+
+
+@pytest.mark.parametrize(
+  "options, message",
+  [
+    ({"learning_rate": 0.001}, "`update_scale`, 1 by default"),
+    ({"lr": 0.001}, "not recognized"),
+    ({"momentum": 0.9}, "not recognized"),
+    ({"decay": 0.1}, "`decay` does not exist"),
+    ({"update_scale": "big"}, "update_scale must be a finite number or a schedule, got 'big'"),
+    ({"update_scale": float("nan")}, "update_scale must be a finite number"),
+    ({"update_scale": True}, "update_scale must be a finite number"),
+    ({"horizon": 0}, "horizon must be None or an integer of at least 1, got 0"),
+    ({"gradient_accumulation_steps": 1}, "must be an integer >= 2"),
+    ({"use_ema": True, "ema_momentum": 2.0}, "`ema_momentum` must be in the range"),
+  ],
+)
+def test_arguments_it_cannot_honour(options, message):
+  with pytest.raises(ValueError, match=message):
+    models.learned(**options)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, keras.optimizers.Adam(), optimizers.SGD(0.1)])
+def test_what_is_no_trained_optimizer(wrong):
+  with pytest.raises(TypeError, match="takes a directory, a name of l2l_tf.pretrained.list"):
+    l2l_tf.LearnedOptimizer(wrong)
+
+
+def test_another_backend_of_keras(monkeypatch):
+  monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+  with pytest.raises(RuntimeError, match="needs Keras on TensorFlow; KERAS_BACKEND is jax"):
+    models.learned()
+
+
+def test_names_and_directories(tmp_path, monkeypatch):
+  monkeypatch.setattr(l2l_tf.pretrained, "list", lambda: ["a_lstm", "b_lstm"])
+  for unknown in ("mnist_gru", "../a_lstm", os.fspath(tmp_path / "none")):
+    with pytest.raises(ValueError, match="no pretrained optimizer .*; pretrained: a_lstm, b_lstm"):
+      l2l_tf.LearnedOptimizer(unknown)
+  with pytest.raises(l2l_tf.CheckpointError, match="Cannot read .*config.json"):
+    l2l_tf.LearnedOptimizer(tmp_path)
+  about = {"experiment": {"training": {"num_steps": 100}}}
+  l2l_tf.save_optimizer(str(tmp_path), models.KINDS["lstm"](), about)
+  optimizer = l2l_tf.LearnedOptimizer(tmp_path)
+  assert optimizer.horizon == 100
+  assert l2l_tf.LearnedOptimizer(str(tmp_path), horizon=7).horizon == 7
+  models.assert_equal(
+    models.run(optimizer, models.variables()),
+    models.run(models.learned("lstm"), models.variables()),
+  )
+
+
+@pytest.mark.parametrize(
+  "about", [{}, {"experiment": []}, {"experiment": {"training": {"num_steps": "9"}}}]
+)
+def test_files_that_do_not_tell_the_horizon(tmp_path, about):
+  l2l_tf.save_optimizer(str(tmp_path), models.KINDS["lstm"](), about)
+  assert l2l_tf.LearnedOptimizer(tmp_path).horizon is None
+
+
+def test_variables_must_be_of_float_types():
+  with pytest.raises(ValueError, match="float types only; .*counts.* is of type int32"):
+    models.learned().build([keras.Variable([1, 2], dtype="int32", name="counts")])
+
+
+def test_gradients_and_variables_must_match():
+  optimizer, theta = models.learned(), models.variables()
+  for gradients, variables in (
+    (models.gradients(0)[:2], theta),
+    (models.gradients(0), theta[:2]),
+    (models.gradients(0)[:1] * 2, [theta[0], theta[0]]),
+  ):
+    with pytest.raises(ValueError, match="one gradient for each variable, and each variable once"):
+      optimizer.apply(gradients, variables)
+  with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="[Ss]hape"):
+    optimizer.apply([tf.ones([2]), *models.gradients(0)[1:]], theta)
+  models.assert_equal(theta, models.variables())

@@ -1,0 +1,50 @@
+"""What is shipped: each optimizer can be loaded and has a card that says what it is for."""
+
+import pytest
+
+import l2l_tf
+from l2l_tf import pretrained
+
+SAID = ["- **Trained** for ", "python bin/train.py ", "- **Works** ", "- **Does not work** "]
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+  """One optimizer with a card in a directory of pretrained ones."""
+  monkeypatch.setattr(pretrained, "_HERE", str(tmp_path))
+  optimizer = l2l_tf.optimizers.CoordinatewiseLSTM((3,))
+  l2l_tf.save_optimizer(str(tmp_path / "tiny_lstm"), optimizer, {})
+  (tmp_path / "tiny_lstm" / "README.md").write_text("# tiny_lstm\n", encoding="utf-8")
+  (tmp_path / "no_optimizer").mkdir()
+  return tmp_path
+
+
+def test_names_directories_and_cards(shipped):
+  assert pretrained.list() == ["tiny_lstm"]
+  assert pretrained.find("tiny_lstm") == pretrained.directory("tiny_lstm")
+  assert pretrained.find("tiny_lstm") == str(shipped / "tiny_lstm")
+  assert pretrained.card("tiny_lstm") == "# tiny_lstm\n"
+  assert l2l_tf.LearnedOptimizer("tiny_lstm").learned.layer_sizes == (3,)
+
+
+def test_a_directory_comes_before_a_name(shipped, monkeypatch):
+  monkeypatch.chdir(shipped)
+  assert pretrained.find("tiny_lstm") == "tiny_lstm"
+  assert pretrained.find(shipped) == str(shipped)
+
+
+@pytest.mark.parametrize("name", ["adam", "", "no_optimizer", "../tiny_lstm"])
+def test_unknown_names_are_told_the_known(shipped, name):
+  with pytest.raises(ValueError, match="pretrained: tiny_lstm"):
+    pretrained.find(name)
+  with pytest.raises(ValueError, match="pretrained: tiny_lstm"):
+    pretrained.card(name)
+
+
+@pytest.mark.parametrize("name", pretrained.list())
+def test_each_has_a_card_and_a_horizon(name):
+  card = pretrained.card(name)
+  assert card.startswith(f"# {name}\n")
+  assert all(words in card for words in SAID)
+  optimizer = l2l_tf.LearnedOptimizer(name)
+  assert f"**Trained** for {optimizer.horizon} steps" in card

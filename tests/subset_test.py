@@ -1,0 +1,85 @@
+"""A step on some of the parameters: the others rest, and those in it never notice."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from l2l_tf import optimizers
+from l2l_tf.optimizers import subset
+from tests import keras_models as models
+
+SIZES = {"w": 6, "b": 3, "scalar": 1}
+SHAPES = {"w": (2, 3), "b": (3,), "scalar": ()}
+
+
+def gradients(step, names=SIZES):
+  """For B = 2 instances."""
+  rng = np.random.default_rng([3, step])
+  every = {name: rng.normal(size=(2, *shape)) for name, shape in SHAPES.items()}
+  return {name: tf.constant(every[name], tf.float32) for name in names}
+
+
+def run(optimizer, schedule):
+  """Updates of each step; `schedule` names the parameters that take part."""
+  state, results = optimizer.initial_state(gradients(0)), []
+  for step, names in enumerate(schedule):
+    updates, state = subset.step(optimizer, gradients(step, names), state, SIZES)
+    results.append(updates)
+  return results, state
+
+
+def assert_close(first, second, atol=1e-6):
+  for a, b in zip(tf.nest.flatten(first), tf.nest.flatten(second), strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("kind", models.KINDS)
+def test_all_of_them_is_a_plain_step(kind):
+  optimizer = models.KINDS[kind]()
+  state = optimizer.initial_state(gradients(0))
+  updates, state = optimizer(gradients(0), state)
+  assert_close(run(optimizer, [SIZES]), ([updates], state), atol=0)
+
+
+@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("names", [("w", "scalar"), ("b",)])
+def test_those_at_rest_might_as_well_not_be_there(kind, names):
+  optimizer = models.KINDS[kind]()
+  results, state = run(optimizer, [names] * 6)
+  alone = optimizer.initial_state(gradients(0, names))
+  for step in range(6):
+    expected, alone = optimizer(gradients(step, names), alone)
+    assert list(results[step]) == list(names)
+    assert_close(results[step], expected)
+  tf.nest.assert_same_structure(state, optimizer.initial_state(gradients(0)))
+  full = zip(tf.nest.flatten(state), tf.nest.flatten(optimizer.initial_state(gradients(0))))
+  assert all(a.shape == b.shape for a, b in full)
+
+
+def test_the_state_at_rest_stays_and_is_taken_up_again():
+  optimizer = models.KINDS["lstm"]()
+  _, before = run(optimizer, [SIZES, SIZES])
+  updates, state = run(optimizer, [SIZES, SIZES, ("b",), SIZES])
+  single, rows = optimizer.initial_state(gradients(0, ["w"])), None
+  for step in (0, 1, 3):
+    rows, single = optimizer(gradients(step, ["w"]), single)
+  assert_close(updates[3]["w"], rows["w"])
+  _, paused = run(optimizer, [SIZES, SIZES, ("b",)])
+  for now, then in zip(tf.nest.flatten(paused), tf.nest.flatten(before)):
+    np.testing.assert_array_equal(now[..., :6], then[..., :6])
+    assert np.any(now[..., 6:9] != then[..., 6:9])
+  assert len(tf.nest.flatten(state)) == 4
+
+
+def test_memories_agree_whoever_rests():
+  """A limited memory that forgets nothing is the full one; writes must keep their places."""
+  options = {"layer_sizes": (4, 3), "num_gacs": 2, "seed": 1}
+  full = optimizers.NTMBFGS(**options)
+  limited = optimizers.NTMLBFGS(**options, history=8)
+  for variable in (*full.trainable_variables, *limited.trainable_variables):
+    variable.assign(5 * variable)
+  schedule = [SIZES, ("w",), ("b", "scalar"), SIZES, ("w", "b"), SIZES, ("scalar",), SIZES]
+  results, _ = run(full, schedule)
+  assert_close(run(limited, schedule)[0], results, atol=1e-5)
+  forgetful, _ = run(optimizers.NTMLBFGS(**options, history=1), schedule)
+  assert any(np.abs(a["w"] - b["w"]).max() > 1e-4 for a, b in zip(forgetful[-1:], results[-1:]))
