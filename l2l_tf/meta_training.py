@@ -45,6 +45,9 @@ class Training(Options):
     0,
     10**6,
   )
+  loss_weight_power: float = option(
+    0.0, "p of the weights (p + 1) (t / num_steps)^p in Eq. 3: above 0, the end counts more", 0, 10
+  )
   second_derivatives: bool = option(
     False, "keep the dashed edges of Figure 2 (slow); switches sampled coordinates off"
   )
@@ -73,6 +76,15 @@ class Training(Options):
         f"final_learning_rate must be at most learning_rate, got {self.final_learning_rate:g} and"
         f" {self.learning_rate:g}; give both, as a preset has its own."
       )
+
+  def loss_weights(self, start: tf.Tensor) -> tf.Tensor:
+    """The weights w_t of Eq. 3 of the window that starts at step `start`: `[unroll_length]`.
+
+    1 for a power of 0, as in the paper; their mean over an episode is close to 1 for all powers.
+    """
+    p = self.loss_weight_power
+    t = tf.cast(start + 1 + tf.range(self.unroll_length), tf.float32)
+    return (p + 1) * (t / self.num_steps) ** p
 
   @property
   def windows(self) -> int:
@@ -240,18 +252,19 @@ class MetaTrainer:
     """One window, its meta-gradient, and Adam's update of phi unless something is not finite."""
     config = self.config
     args = (self.problem, self._runner, carry, config.unroll_length)
+    weights = config.loss_weights(carry.step)
     if config.backprop_coordinates:
       carry, losses, gradients = sampled_backprop.losses_and_gradients(
-        *args, config.backprop_coordinates
+        *args, config.backprop_coordinates, weights
       )
-      meta_loss = tf.reduce_mean(tf.reduce_sum(losses, axis=0))
     else:
       with tf.GradientTape() as tape:
         carry, losses = unroll.unroll(*args, config.second_derivatives)
-        meta_loss = tf.reduce_mean(tf.reduce_sum(losses, axis=0))  # Eq. 3 with w_t = 1
+        meta_loss = tf.reduce_sum(weights * tf.reduce_mean(losses, axis=1))  # Eq. 3
       gradients = tape.gradient(meta_loss, self.phi)
+    mean_loss = tf.reduce_mean(losses)
     norm = tf.linalg.global_norm(gradients)
-    finite = tf.math.is_finite(meta_loss) & tf.math.is_finite(norm)
+    finite = tf.math.is_finite(mean_loss) & tf.math.is_finite(norm)
     if config.max_gradient_norm:
       gradients, _ = tf.clip_by_global_norm(gradients, config.max_gradient_norm, use_norm=norm)
     state = tf.nest.map_structure(tf.convert_to_tensor, self.meta_state)
@@ -260,7 +273,7 @@ class MetaTrainer:
       variable.assign(tf.where(finite, variable + update[0], variable))
     for variable, value in zip(tf.nest.flatten(self.meta_state), tf.nest.flatten(state)):
       variable.assign(tf.where(finite, value, variable))
-    return carry, meta_loss / config.unroll_length, norm, finite
+    return carry, mean_loss, norm, finite
 
 
 def _variable(value: tf.Tensor) -> tf.Variable:

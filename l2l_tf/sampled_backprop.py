@@ -3,7 +3,8 @@
 With first derivatives only, the gradients that an optimizer saw are constants of backpropagation.
 Since theta_t = theta_0 + g_0 + ... + g_{t-1}, the linearised meta-loss of `unroll` is
 
-  sum_t <grad_t, theta_t> = const + sum_t <S_t, g_t>,   S_t = grad_{t+1} + ... + grad_T,
+  sum_t w_t <grad_t, theta_t> = const + sum_t <S_t, g_t>,
+  S_t = w_{t+1} grad_{t+1} + ... + w_T grad_T,
 
 and a coordinatewise optimizer turns the gradients of one coordinate into the updates of that same
 coordinate. So the meta-gradient is a sum over coordinates, and an unbiased estimate of it replays
@@ -56,6 +57,7 @@ def losses_and_gradients(
   carry: unroll.Carry,
   num_steps: int,
   limit: int,
+  loss_weights: tf.Tensor,
 ) -> tuple[unroll.Carry, tf.Tensor, list[tf.Tensor]]:
   """Takes `num_steps` steps and estimates the meta-gradient of the window.
 
@@ -66,10 +68,11 @@ def losses_and_gradients(
     carry: where to start.
     num_steps: T.
     limit: how many coordinates of each parameter count; a smaller parameter counts whole.
+    loss_weights: w_t of Eq. 3, `[T]`.
 
   Returns:
-    The carry after the window, the losses `[T, B]`, and the gradients of
-    mean over B of the sum over T of the losses with respect to the optimizer's trainable variables.
+    The carry after the window, the losses `[T, B]`, and the gradients of the mean over B of the
+    weighted sum over T of the losses with respect to the optimizer's trainable variables.
   """
   num_tasks, n = carry.seeds.shape[0], base.num_coordinates(carry.params)
   dtype = next(iter(carry.params.values())).dtype
@@ -77,6 +80,7 @@ def losses_and_gradients(
   end, losses = unroll.unroll(problem, _Recorder(optimizer), carry._replace(state=blank), num_steps)
   recorded = end.state
   following = tf.concat([recorded.seen[1:], base.flatten(end.gradients)[tf.newaxis]], axis=0)
+  following *= tf.cast(loss_weights, dtype)[:, tf.newaxis, tf.newaxis]
   to_come = tf.cumsum(following, axis=0, reverse=True)  # S_t, [T, B, n]
 
   indices, weights = _sample(carry.params, limit, _seed(carry))

@@ -35,7 +35,7 @@ def test_blocks_do_what_the_whole_does(monkeypatch):
       end, losses = unroll.unroll(problem, runner, carry, 4)
       total = tf.reduce_mean(tf.reduce_sum(losses, axis=0))
     exact = tape.gradient(total, optimizer.trainable_variables)
-    sampled = sampled_backprop.losses_and_gradients(problem, runner, carry, 4, 10)
+    sampled = sampled_backprop.losses_and_gradients(problem, runner, carry, 4, 10, tf.ones([4]))
     merged = blocks.merge(runner, sampled[0].state)
     assert merged[0] is optimizer
     return losses, blocks.merge(runner, end.state)[1], exact, sampled[1:], merged[1]

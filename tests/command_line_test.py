@@ -180,6 +180,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "final_learning_rate": ("inf", "finite"),
   "max_gradient_norm": ("-1", "at least 0"),
   "backprop_coordinates": ("-1", "at least 0"),
+  "loss_weight_power": ("11", "at most 10"),
   "second_derivatives": ("maybe", "maybe"),
   "jit_compile": ("2", "2"),
   "validation_runs": ("0", "at least 1"),

@@ -118,6 +118,23 @@ def test_the_first_meta_step_is_adam_on_the_meta_gradient():
     np.testing.assert_allclose(new - old, step, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("power, expected", [(0.0, [1.0] * 8), (1.0, [k / 4 for k in range(1, 9)])])
+def test_losses_are_weighted_by_the_step_of_the_episode(power, expected):
+  meta = trainer(num_steps=8, unroll_length=4, loss_weight_power=power)
+  weights = [meta.config.loss_weights(tf.constant(start)) for start in (0, 4)]
+  np.testing.assert_allclose(np.ravel(weights), expected, rtol=1e-6)
+  first = meta.step()
+  seeds = make_seeds(1, Stream.META_TRAINING, 0, 1, count=meta.config.num_tasks)
+  fresh = trainer(num_steps=8, unroll_length=4)
+  with tf.GradientTape() as tape:
+    carry, _ = unroll.start(fresh.problem, fresh.optimizer, seeds)
+    _, losses = unroll.unroll(fresh.problem, fresh.optimizer, carry, 4)
+    total = tf.reduce_sum(weights[0] * tf.reduce_mean(losses, axis=1))
+  norm = tf.linalg.global_norm(tape.gradient(total, fresh.phi))
+  assert first.gradient_norm == pytest.approx(float(norm), rel=1e-4)
+  assert first.loss == pytest.approx(float(tf.reduce_mean(losses)), rel=1e-5)  # unweighted
+
+
 def test_gradient_clipping():
   bounded, free = trainer(max_gradient_norm=1e-3), trainer(max_gradient_norm=0.0)
   norm = bounded.step().gradient_norm
