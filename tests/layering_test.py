@@ -17,7 +17,7 @@ LAYERS = [
   + ["l2l_tf.optimizers.ntm_bfgs", "l2l_tf.optimizers", "l2l_tf.optimizers.subset"],
   ["l2l_tf.unroll", "l2l_tf.checkpoint", "l2l_tf.summaries", "l2l_tf.peers"],
   ["l2l_tf.blocks"],
-  ["l2l_tf.sampled_backprop"],
+  ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],
   ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]
   + ["l2l_tf.keras_optimizer"],
   ["l2l_tf", "l2l_tf.experiments", "l2l_tf.results"],
