@@ -1,4 +1,4 @@
-"""What a state in bfloat16 costs: python benchmarks/state_dtype.py [--out=benchmarks/state_dtype.json]
+"""What a state in bfloat16 costs: python benchmarks/state_dtype.py [--out=FILE.json]
 
 Runs a pretrained optimizer on fresh instances of the MNIST base MLP, with its hidden states kept in
 float32 and in bfloat16 between steps: bytes of state for each coordinate, mean and final loss, and
