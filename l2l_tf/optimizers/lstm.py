@@ -31,27 +31,18 @@ def lstm_cell(
   Returns:
     The next state; its `hidden` is the output.
   """
-  units = state.hidden.shape[0]
+  return LSTMState(*_cell(inputs, state.hidden, state.cell, w_gates, b_gates))
+
+
+@tf.custom_gradient
+def _cell(inputs, hidden, cell, w_gates, b_gates):
+  """`lstm_cell`, with its gradient by hand: autodiff keeps and visits far more."""
+  features, units = inputs.shape[0], cell.shape[0]
   # sigmoid(z) = (1 + tanh(z / 2)) / 2, so one tanh serves all gates: half the time of sigmoids.
   scale = tf.constant(np.repeat([0.5, 0.5, 1.0, 0.5], units), w_gates.dtype)
   forget_bias = tf.constant(np.repeat([0.0, 1.0, 0.0, 0.0], units), w_gates.dtype)
   weights = tf.concat([w_gates, [b_gates + forget_bias]], axis=0) * scale
-  ones = tf.ones_like(state.hidden[:1])
-  return LSTMState(*_gates(tf.concat([inputs, state.hidden, ones], axis=0), state.cell, weights))
-
-
-@tf.custom_gradient
-def _gates(xh1, cell, weights):
-  """The arithmetic of `lstm_cell`, with its gradient by hand: autodiff keeps and visits far more.
-
-  Args:
-    xh1: [x, h, 1] `[features + units + 1, rows]`.
-    cell: c `[units, rows]`.
-    weights: `[features + units + 1, 4 units]`, W over b, halved for the three sigmoids.
-
-  Returns:
-    h' and c'. With t = tanh(weights^T xh1), sigmoid(z) is (1 + t) / 2.
-  """
+  xh1 = tf.concat([inputs, hidden, tf.ones_like(hidden[:1])], axis=0)
   t = tf.tanh(tf.matmul(weights, xh1, transpose_a=True))
   i, f, g, o = tf.split(t, 4, axis=0)
   next_cell = 0.5 * ((1 + f) * cell + (1 + i) * g)
@@ -59,10 +50,13 @@ def _gates(xh1, cell, weights):
 
   def gradient(d_hidden, d_next_cell):
     half = 0.5 * d_hidden
-    d_cell = 0.5 * d_next_cell + _d_tanh(squashed, half * (0.5 + 0.5 * o))  # halved too
+    d_cell = 0.5 * (d_next_cell + _d_tanh(squashed, half * (1 + o)))  # halved
     d_t = tf.concat([g * d_cell, cell * d_cell, (1 + i) * d_cell, squashed * half], axis=0)
     d_z = _d_tanh(t, d_t)
-    return tf.matmul(weights, d_z), (1 + f) * d_cell, tf.matmul(xh1, d_z, transpose_b=True)
+    d_inputs, d_state = tf.split(tf.matmul(weights[:-1], d_z), [features, units], axis=0)
+    # On a CPU this einsum takes less than half the time of the same matmul.
+    d_weights = tf.einsum("fr,gr->fg", xh1, d_z) * scale
+    return d_inputs, d_state, (1 + f) * d_cell, d_weights[:-1], d_weights[-1]
 
   return (0.5 * (1 + o) * squashed, next_cell), gradient
 
