@@ -1,5 +1,6 @@
 """Problems from a user's Keras model."""
 
+import functools
 import inspect
 from typing import Any, Callable, Optional
 
@@ -13,9 +14,14 @@ from problems import reseeding
 
 _SEED_STATE = "seed_generator_state"  # the name of the variable of a `keras.random.SeedGenerator`
 
+_MENDING = (
+  "Give a function that makes the model in its place, or `initializer`, as in"
+  " keras.initializers.RandomNormal(stddev=0.01)."
+)
+
 
 def from_keras(
-  model: keras.Model,
+  model: keras.Model | Callable[[], keras.Model],
   loss: str | keras.Loss | Callable[..., tf.Tensor],
   data: Any,
   batch_size: int = 128,
@@ -39,15 +45,15 @@ def from_keras(
     renormalization) thus reads their present values at every step.
 
   Args:
-    model: on the TensorFlow backend. One that is not built yet is built by calling it on data.
+    model: the model, or a function that makes one. One that is not built is built by calling it.
     loss: what `compile` takes: a name, a `keras.losses.Loss`, or a function of (y_true, y_pred),
       whose values are averaged.
     data: a pair (x, y) of arrays, x and y as in `fit`, or a finite `tf.data.Dataset` of single
       examples (x, y), which is loaded into memory.
     batch_size: examples a minibatch, drawn with replacement.
     initializer: of all of theta_0, as in `keras.initializers.RandomNormal(stddev=0.01)`, the
-      paper's. None: each variable's own. They are read from a copy of the model that its
-      `get_config` makes. Either draws anew for each instance, from its seed.
+      paper's. None: each variable's own, which are read from a second model: `model()` makes it, or
+      the model's `get_config`. Either draws anew for each instance, from its seed.
 
   Raises:
     ValueError, TypeError: for data, a loss or a model that are not as above.
@@ -57,8 +63,13 @@ def from_keras(
     raise RuntimeError(
       f"from_keras needs Keras on TensorFlow; KERAS_BACKEND is {keras.config.backend()}."
     )
+  make = functools.partial(_copy, model)
+  if not isinstance(model, keras.Model) and callable(model):
+    make, model = model, model()
   if not isinstance(model, keras.Model):
-    raise TypeError(f"from_keras takes a keras.Model, got {type(model).__name__}.")
+    raise TypeError(
+      f"from_keras takes a keras.Model or a function that makes one, got {type(model).__name__}."
+    )
   examples = minibatches.Minibatches(data, batch_size)
   if type(examples.arrays) not in (tuple, list) or len(examples.arrays) != 2:
     raise ValueError(f"The data must be a pair (x, y), got {type(data).__name__}.")
@@ -67,7 +78,7 @@ def from_keras(
     model(examples.take([0])[0])
   losses = _mean_loss(loss)
   names = _names(model.trainable_variables)
-  draw = reseeding.redraw(lambda: _initial_values(model, examples, initializer))
+  draw = reseeding.redraw(lambda: _initial_values(model, make, examples, initializer))
   kept = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
   seeded = [v.name == _SEED_STATE for v in model.non_trainable_variables]
   mode = {"training": True} if "training" in inspect.signature(model.call).parameters else {}
@@ -123,6 +134,7 @@ def _names(variables: list[keras.Variable]) -> list[str]:
 
 def _initial_values(
   model: keras.Model,
+  make: Callable[[], keras.Model],
   examples: minibatches.Minibatches,
   initializer: Optional[keras.initializers.Initializer],
 ) -> list[tf.Tensor]:
@@ -131,14 +143,14 @@ def _initial_values(
     return [initializer(v.shape, dtype=v.dtype) for v in model.trainable_variables]
   shapes = [tuple(v.shape) for v in model.trainable_variables]
   with keras.StatelessScope(initialize_variables=False):  # variables are made, not initialized:
-    copy = _copy(model)
+    copy = make()
     if not copy.built:
       copy(examples.take([0])[0])
     values = [v.value for v in copy.trainable_variables]  # their values are draws of initializers
   if [tuple(v.shape) for v in values] != shapes:
     raise ValueError(
-      f"A copy of the {type(model).__name__} has trainable variables of shapes"
-      f" {[tuple(v.shape) for v in values]}, the model itself {shapes}; give `initializer`."
+      f"A second {type(model).__name__} has trainable variables of shapes"
+      f" {[tuple(v.shape) for v in values]}, the model itself {shapes}. {_MENDING}"
     )
   return values
 
@@ -151,13 +163,11 @@ def _copy(model: keras.Model) -> keras.Model:
     config = model.get_config()
     try:
       return kind.from_config(config)
-    except (
-      TypeError
-    ):  # a user's own __init__ may take fewer arguments than every layer's config has
+    except TypeError:  # a user's __init__ may not take what the config of every layer has
       return kind(**{key: value for key, value in config.items() if key not in foreign})
   except Exception as error:  # whatever a user's layers raise
+    reason = " ".join(str(error).split())
     raise ValueError(
       f"{kind.__name__} cannot be copied by its get_config(), so its initializers are not known"
-      f" ({' '.join(str(error).split()):.200}). Give `initializer`, as in"
-      " keras.initializers.RandomNormal(stddev=0.01)."
+      f" ({reason:.200}). {_MENDING}"
     ) from error

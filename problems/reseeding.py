@@ -41,9 +41,8 @@ def redraw(sample: Callable[[], Any]) -> Callable[[base.Seed], Any]:
     ValueError: if it draws in a way that cannot be replaced.
   """
   function = tf.function(sample, autograph=False).get_concrete_function()
-  graph = function.graph
-  random = [op for op in graph.get_operations() if op.type in _DRAWN or op.type == _KEYED]
-  definition = graph.as_graph_def()
+  definition = function.graph.as_graph_def()
+  random = [op for op in function.graph.get_operations() if op.type in _DRAWN or op.type == _KEYED]
   inner = {node.op for f in definition.library.function for node in f.node_def}
   left = stateful_random_operations(function) - set(_DRAWN) | inner & {*_DRAWN, _KEYED}
   if left:
@@ -52,31 +51,31 @@ def redraw(sample: Callable[[], Any]) -> Callable[[base.Seed], Any]:
       " no replacement here, or is inside a `tf.function`."
     )
 
-  names = {op.name for op in random}
-  kept = [node for node in definition.node if node.name not in names]
+  def values_of(tensors, replaced):
+    captured = map(tf.identity, function.captured_inputs)  # as tensors of the graph
+    replaced |= zip((x.name for x in function.inputs), captured)
+    names = [x.name for x in tensors]
+    return tf.graph_util.import_graph_def(definition, replaced, names, name="")
+
+  # Shapes are often computed in the graph, but do not depend on the seed.
+  drawn = [op for op in random if op.type in _DRAWN]
+  shapes = tf.function(lambda: values_of([op.inputs[0] for op in drawn], {}), autograph=False)()
+  shapes = {op.name: tuple(shape.numpy()) for op, shape in zip(drawn, shapes)}
+  used = [op for op in random if any(x.consumers() for x in op.outputs)]
+  nodes = [node for node in definition.node if node.name not in {op.name for op in random}]
   del definition.node[:]
-  definition.node.extend(kept)
-  random = [op for op in random if any(x.consumers() for x in op.outputs)]
+  definition.node.extend(nodes)
 
   @tf.function(autograph=False)
   def draw(seed):
-    captured = map(tf.identity, function.captured_inputs)  # as tensors of the graph
-    replaced = dict(zip((x.name for x in function.inputs), captured))
-    seeds = tf.random.split(seed, max(len(random), 1))
-    for i, op in enumerate(random):
-      replaced |= zip((x.name for x in op.outputs), _outputs(op, seeds[i]))
-    names = [x.name for x in tf.nest.flatten(function.structured_outputs)]
-    values = tf.graph_util.import_graph_def(definition, replaced, names, name="")
+    replaced = {}
+    for op, seed_of_op in zip(used, tf.unstack(tf.random.split(seed, max(len(used), 1)))):
+      if op.type == _KEYED:
+        outputs = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed_of_op)
+      else:
+        outputs = [_DRAWN[op.type](shapes[op.name], seed_of_op, dtype=op.outputs[0].dtype)]
+      replaced |= zip((x.name for x in op.outputs), outputs)
+    values = values_of(tf.nest.flatten(function.structured_outputs), replaced)
     return tf.nest.pack_sequence_as(function.structured_outputs, values)
 
   return draw
-
-
-def _outputs(op: tf.Operation, seed: base.Seed) -> list[tf.Tensor]:
-  """What `op` would give, drawn from `seed`."""
-  if op.type == _KEYED:
-    return list(tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed))
-  shape = tf.get_static_value(op.inputs[0])
-  if shape is None:
-    raise ValueError(f"An initializer draws {op.type} of a shape that is not fixed.")
-  return [_DRAWN[op.type](shape, seed, dtype=op.outputs[0].dtype)]

@@ -181,7 +181,7 @@ def test_meta_training_and_evaluation(second_derivatives):
   )  # fmt: skip
   trainer = MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), config)
   reports = [trainer.step() for _ in range(2)]
-  assert all(r.finite and 0 < r.gradient_norm for r in reports)
+  assert all(r.finite and r.gradient_norm > 0 for r in reports)
   curves = evaluation.grid_curves(problem, optimizers.Adam, SEEDS[:2].numpy(), 20, (1e-3, 3e-2))
   final = evaluation.final_losses(curves).mean(axis=1)
   assert final[1] < final[0] < 1.5

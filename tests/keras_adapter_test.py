@@ -19,9 +19,16 @@ X, Y = adapted.X.astype(np.float32), adapted.Y
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def dense(trainable=True, **options) -> keras.Model:
+def dense(**options) -> keras.Model:
   layers = [keras.layers.Dense(4, "relu", **options), keras.layers.Dense(3)]
-  return keras.Sequential([keras.Input((6,)), *layers], trainable=trainable)
+  return keras.Sequential([keras.Input((6,)), *layers])
+
+
+def frozen() -> keras.Model:
+  model = dense()
+  for layer in model.layers:
+    layer.trainable = False
+  return model
 
 
 def from_keras(*layers, loss=LOSS, data=(X, Y), **options) -> problems.Problem:
@@ -115,7 +122,7 @@ def test_the_model_stays_as_it_is_and_frozen_layers_keep_their_weights():
 class Subclassed(keras.Model):
   """As users write them: no **kwargs, no get_config, not built."""
 
-  def __init__(self, units):
+  def __init__(self, units=4):
     super().__init__()
     self.hidden = keras.layers.Dense(units, "tanh")
     self.dropout = keras.layers.Dropout(0.2)
@@ -125,23 +132,29 @@ class Subclassed(keras.Model):
     return self.out(self.dropout(self.hidden(x), training=training))
 
 
-class Closed(Subclassed):
-  """Its arguments are not numbers: no copy can be made."""
+def test_subclassed_models_and_functions_that_make_one():
+  """Keras copies a model that gets numbers, by their defaults; a function makes any."""
+  for model in (Subclassed(), lambda: Subclassed(5)):
+    problem = problems.from_keras(model, LOSS, (X, Y), 8)
+    params, _ = base.instances(problem, SEEDS)
+    kernel = params[list(params)[0]]
+    assert len(params) == 4 and len(np.unique(kernel)) == np.size(kernel) >= 3 * 24
+  with pytest.raises(ValueError, match="A second Subclassed has .*Give a function that makes"):
+    problems.from_keras(Subclassed(5), LOSS, (X, Y), 8)
 
-  def __init__(self, layers):
-    super().__init__(4)
-    self.more = layers[0]
 
+def test_a_model_that_cannot_be_copied():
+  class Closed(keras.Sequential):
+    def get_config(self):
+      raise NotImplementedError("Please implement\nget_config.")
 
-def test_subclassed_models():
-  model = Subclassed(4)
-  problem = problems.from_keras(model, LOSS, (X, Y), 8)
-  params, _ = base.instances(problem, SEEDS)
-  assert len(params) == 4 and len(np.unique(params[list(params)[0]])) == 3 * 24
-  closed = Closed([object()])
-  with pytest.raises(ValueError, match="Closed cannot be copied .* Give `initializer`"):
-    problems.from_keras(closed, LOSS, (X, Y), 8)
-  problems.from_keras(closed, LOSS, (X, Y), 8, keras.initializers.RandomNormal())
+  model = Closed([keras.Input((6,)), keras.layers.Dense(3)])
+  message = (
+    "Closed cannot be copied .*Please implement get_config.*Give a function .* `initializer`"
+  )
+  with pytest.raises(ValueError, match=message):
+    problems.from_keras(model, LOSS, (X, Y), 8)
+  problems.from_keras(model, LOSS, (X, Y), 8, keras.initializers.RandomNormal())
 
 
 def test_images_in_a_dataset_and_a_convnet_are_learned():
@@ -175,20 +188,20 @@ def test_several_inputs():
 
 @pytest.mark.parametrize("second_derivatives", [False, True])
 def test_meta_training(second_derivatives):
-  problem = problems.from_keras(adapted.network(), LOSS, (X, Y), 8)
+  problem = from_keras(keras.layers.BatchNormalization(), keras.layers.Dropout(0.2))
   config = Training(
     num_steps=4, unroll_length=2, num_tasks=2, episodes_per_epoch=1, num_epochs=1,
     validation_runs=2, second_derivatives=second_derivatives,
   )  # fmt: skip
   trainer = MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), config)
   reports = [trainer.step() for _ in range(2)]
-  assert all(r.finite and 0 < r.gradient_norm for r in reports)
+  assert all(r.finite and r.gradient_norm > 0 for r in reports)
   assert np.isfinite(trainer.validate()[1])
 
 
 BATCHES = tf.data.Dataset.from_tensor_slices((X, Y)).batch(10)
 BAD = {
-  "model": (lambda: problems.from_keras(len, LOSS, (X, Y)), TypeError, "takes a keras.Model"),
+  "model": (lambda: problems.from_keras(dict, LOSS, (X, Y)), TypeError, "takes .*, got dict"),
   "not a pair": (lambda: from_keras(data=X), ValueError, r"must be a pair \(x, y\), got ndarray"),
   "three": (lambda: from_keras(data=(X, Y, Y)), ValueError, r"must be a pair \(x, y\)"),
   "lengths": (lambda: from_keras(data=(X, Y[:3])), ValueError, "as many examples"),
@@ -202,7 +215,7 @@ BAD = {
     *(ValueError, r"loss must be a scalar tensor, got shape \(8,\)"),
   ),
   "frozen": (
-    lambda: problems.from_keras(dense(trainable=False), LOSS, (X, Y), 8),
+    lambda: problems.from_keras(frozen(), LOSS, (X, Y), 8),
     *(ValueError, "nothing to optimize: .*no trainable variables"),
   ),
 }

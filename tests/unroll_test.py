@@ -27,7 +27,7 @@ PROBLEMS = {
   "quadratic": lambda: problems.quadratic(4, dtype=tf.float64),
   "bowl": lambda: problems.bowl(4, dtype=tf.float64),
   "mlp": small_mlp,
-  **{name: lambda make=make: make(tf.float64) for name, make in adapted.PROBLEMS.items()},
+  "from_keras": lambda: adapted.keras_model(tf.float64),  # lifted by tf.map_fn
 }
 
 
