@@ -13,6 +13,7 @@ from l2l_tf.diagnosis import Record
 
 ENOUGH = 0.9  # of the best rival's progress: more is fine
 MOST = 0.5  # of all coordinates or units
+MOST_CELLS = 0.9  # good optimizers keep about half of their cells saturated: as memories
 FAR = 10.0  # times as large, or as small
 BEYOND = 2  # horizons; the paper shows two (Figure 4, right)
 
@@ -65,8 +66,8 @@ def _of_the_problem(diagnosis: Diagnosis) -> list[Finding]:
   bad = np.flatnonzero(~np.isfinite(record.losses).all(axis=1))
   if len(bad):
     text = (
-      f"The loss is not finite from step {bad[0]} on: the steps are too large for this problem. Lower"
-      " `update_scale`, or --output_scale when you train; at step 0 it is the problem's own."
+      f"The loss is not finite from step {bad[0]} on: the steps are too large for this problem."
+      " Lower `update_scale`, or --output_scale when you train; at step 0 it is the problem's own."
     )
     findings.append(Finding("not finite", text))
   dead = [name for name, values in record.gradients.items() if not np.any(values)]
@@ -82,23 +83,23 @@ def _of_the_problem(diagnosis: Diagnosis) -> list[Finding]:
 def _of_the_inputs(diagnosis: Diagnosis) -> list[Finding]:
   record = diagnosis.record
   low, high = input_limits(diagnosis.preprocessing)
-  median = float(np.nanmedian(record.median_gradient))
+  median = float(record.median_gradient[0])
+  factor = _round(np.sqrt(low * high) / median) if median else 1.0  # to between the limits
   small, large = (_typical(record.shares[key]) for key in ("small", "large"))
   is_log = isinstance(diagnosis.preprocessing, preprocessing_lib.LogAndSign)
-  if small > MOST and median > 0:
-    branch = f"in the linear branch of Appendix A, |g| < e^-p = {low:.1g}" if is_log else "near 0"
+  if small > MOST:
+    where = f"in the linear branch of Appendix A, |g| < e^-p = {low:.1g}" if is_log else "near 0"
     text = (
-      f"{small:.0%} of the gradients are too small (median |g| {median:.1g}): {branch}, where the"
-      f" LSTM hardly sees them. Multiply the loss by about {_round(np.sqrt(low * high) / median):g}"
-      " (a sum instead of a mean?), or train an optimizer with a larger --preprocessing_constant."
+      f"{small:.0%} of the gradients are too small (at theta_0 |g| is {median:.1g}): {where},"
+      f" and the LSTM hardly sees them. Multiply the loss by about {factor:g} (a sum instead of a"
+      " mean?), or train an optimizer with a larger --preprocessing_constant."
     )
     return [Finding("tiny gradients", text)]
   if large > MOST:
     text = (
-      f"{large:.0%} of the gradients are too large (median |g| {median:.2g}, limit {high:.2g}):"
-      " inputs that the LSTM has hardly met. Multiply the loss by about"
-      f" {_round(np.sqrt(low * high) / median):g} (a mean instead of a sum?), scale the data, or"
-      " train an optimizer on this problem."
+      f"{large:.0%} of the gradients are too large (at theta_0 |g| is {median:.2g}, the limit"
+      f" {high:.2g}): inputs that the LSTM has hardly met. Multiply the loss by about {factor:g} (a"
+      " mean instead of a sum?), scale the data, or train an optimizer on this problem."
     )
     return [Finding("huge gradients", text)]
   return []
@@ -107,7 +108,7 @@ def _of_the_inputs(diagnosis: Diagnosis) -> list[Finding]:
 def _of_the_optimizer(diagnosis: Diagnosis) -> list[Finding]:
   record, findings = diagnosis.record, []
   shares = {key: _typical(record.shares[key]) for key in ("hidden", "cells", "gates")}
-  if max(shares.values()) > MOST:
+  if max(shares["hidden"], shares["gates"]) > MOST or shares["cells"] > MOST_CELLS:
     text = (
       f"Units of the LSTM are saturated (|h| {shares['hidden']:.0%}, cells {shares['cells']:.0%},"
       f" gates {shares['gates']:.0%}): its updates hardly depend on the gradients any more, and no"
@@ -147,7 +148,8 @@ def table(diagnosis: Diagnosis) -> str:
   """The numbers in words, a line each."""
   record, rival = diagnosis.record, diagnosis.rival
   first = float(np.mean(rival.losses[0]))
-  lines = [f"Loss {first:.4g} at theta_0; final losses, means of {record.losses.shape[1]} instances:"]
+  count = record.losses.shape[1]
+  lines = [f"Loss {first:.4g} at theta_0; final losses, means of {count} instances:"]
   lines.append(f"  learned  {_final(record):.4g}")
   for name, losses in diagnosis.grid.items():
     cells = "   ".join(f"{loss:.4g} ({rate:g})" for rate, loss in zip(RATES, losses))

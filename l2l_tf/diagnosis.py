@@ -102,7 +102,8 @@ def record(
     updates = {name: after.params[name] - theta for name, theta in carry.params.items()}
     return after, losses[0], _statistics(optimizer, carry, updates, after.state)
 
-  carry, first = tf.function(lambda s: unroll.start(problem, optimizer, s))(tf.constant(seeds))
+  start = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds))
+  carry, first = start.get_concrete_function(tf.constant(seeds))(tf.constant(seeds))
   losses, rows = [first.numpy()], []
   for _ in range(num_steps):
     carry, loss, row = step(carry)

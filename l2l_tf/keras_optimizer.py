@@ -70,7 +70,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     super().__init__(_scale(update_scale), **kwargs)
     if isinstance(optimizer, (str, os.PathLike)):
       optimizer, about = checkpoint.load_optimizer(pretrained.find(optimizer))
-      horizon = _horizon_of(about) if horizon is None else horizon
+      horizon = checkpoint.horizon_of(about) if horizon is None else horizon
     if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
       raise TypeError(
         "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
@@ -276,15 +276,6 @@ def _scale(value):
 def _path(variable) -> str:
   """A variable's name, of Keras or of TensorFlow."""
   return getattr(variable, "path", variable.name)
-
-
-def _horizon_of(about) -> Optional[int]:
-  """How many steps an optimizer was trained for, if its files tell."""
-  try:
-    steps = about["experiment"]["training"]["num_steps"]
-  except (KeyError, TypeError):
-    return None
-  return steps if type(steps) is int and steps > 0 else None
 
 
 def _decode(text) -> bytes:

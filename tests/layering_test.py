@@ -21,12 +21,14 @@ LAYERS = [
   ["l2l_tf.sampled_backprop"],
   ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]
   + ["l2l_tf.keras_optimizer"],
+  ["l2l_tf.diagnosis"],
+  ["l2l_tf.advice"],
   ["l2l_tf", "l2l_tf.experiments", "l2l_tf.results"],
   ["l2l_tf.command_line", "l2l_tf.training_run", "l2l_tf.comparison"],
   ["l2l_tf.search"],
 ]
 PACKAGES = ("problems", "l2l_tf.optimizers")  # in which a module may import its left neighbours
-TOP = ("bin", "benchmarks", "tests")
+TOP = ("bin", "benchmarks", "examples", "tests")
 
 SOURCES = sources.read()
 LIBRARY = [name for name in SOURCES if name.split(".")[0] not in TOP]
