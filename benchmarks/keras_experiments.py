@@ -130,7 +130,9 @@ class Runner:
     generator, losses = np.random.default_rng(entropy), StepLosses()
     indices = generator.integers(len(self.task.x), size=[self.steps, BATCH])
     batches = ((self.task.x[i], self.task.y[i]) for i in indices)
-    self.model.fit(batches, steps_per_epoch=self.steps, verbose=0, callbacks=[losses])
+    self.model.fit(
+      batches, steps_per_epoch=self.steps, shuffle=False, verbose=0, callbacks=[losses]
+    )
     return np.asarray(losses.losses)
 
 

@@ -44,7 +44,7 @@ def oscillations() -> problems.Problem:
   return problems.from_function(init, loss)
 
 
-def main(num_epochs: int = 6) -> dict[str, float]:
+def main(num_epochs: int = 8) -> dict[str, float]:
   """Returns the final losses by optimizer, means of 100 fresh instances."""
   problem, learned = oscillations(), optimizers.CoordinatewiseLSTM((10,))
   training = l2l_tf.Training(
