@@ -2,8 +2,9 @@
 
 Seconds of one `apply` in a `tf.function`, and bytes of the optimizer's variables for each
 parameter, for models of 10^4, 10^6 and 10^7 parameters; and by how much the peak of the process's
-memory grew: parameters, gradients, states and what a step needs. Each row is measured in a process of its own. At 10^7 parameters the states of `mnist_lstm`
-take 3.2 GB and a step several times as much. Run it on an otherwise idle machine.
+memory grew: parameters, gradients, states and what a step needs. Each row is measured in a process
+of its own. At 10^7 parameters the states of `mnist_lstm` take 3.2 GB and a step several times as
+much. Run it on an otherwise idle machine.
 """
 
 import os
