@@ -17,6 +17,7 @@ from l2l_tf import advice
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import diagnosis
+from l2l_tf import keras_arguments
 from l2l_tf import pretrained
 from l2l_tf import user_problem
 from problems import DataError
@@ -62,9 +63,8 @@ def main(argv: Sequence[str]) -> int:
   problem, data = command_line.problem(flags).build()
   print(f"Data: {data}", flush=True)
   seeds = make_seeds(flags.seed, Stream.VALIDATION, count=flags.num_runs)
-  found = diagnosis.diagnose(
-    problem, optimizer, seeds, flags.num_steps, checkpoint.horizon_of(about)
-  )
+  horizon = keras_arguments.horizon(None, about)
+  found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, horizon)
   print(advice.table(found))
   for finding in advice.advise(found):
     text = f"{finding.cause[0].upper()}{finding.cause[1:]}. {finding.text}"

@@ -4,7 +4,7 @@
 half a minute. It is compared with Adam at Keras's default rate and at the best of 30 rates. The
 same from the command line, with checkpoints and TensorBoard, and for longer:
 
-  python bin/train.py --problem=examples.own_keras_model:digits --num_steps=40 --output_scale=0.02
+  python bin/train.py --problem=examples.own_keras_model:digits --output_scale=0.02
 """
 
 import os

@@ -130,15 +130,6 @@ def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
   return from_bytes(config.get("optimizer"), content, path), about if type(about) is dict else {}
 
 
-def horizon_of(about: Any) -> int | None:
-  """How many steps an optimizer was trained for, if what `load_optimizer` gives beside it tells."""
-  try:
-    steps = about["experiment"]["training"]["num_steps"]
-  except (KeyError, TypeError):
-    return None
-  return steps if type(steps) is int and steps > 0 else None
-
-
 def weights_to_bytes(optimizer: Optimizer) -> bytes:
   """Returns phi as the content of an `optimizer.safetensors`."""
   return safetensors.numpy.save({name: v.numpy() for name, v in _named_phi(optimizer).items()})

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import math
-import numbers
 import os
 from typing import Any, Optional
 import warnings
@@ -12,9 +11,11 @@ import keras
 import tensorflow as tf
 
 from l2l_tf import checkpoint
+from l2l_tf import keras_arguments
 from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf.checkpoint import CheckpointError
+from l2l_tf.optimizers import stored_state
 from l2l_tf.optimizers import subset
 
 FAR = 5  # times the horizon; the paper shows two (Figure 4, right) and not where it ends
@@ -42,6 +43,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     optimizer: str | os.PathLike | optimizers.Optimizer,
     update_scale: Any = 1.0,
     horizon: Optional[int] = None,
+    state_dtype: Any = None,
     **kwargs: Any,
   ):
     """Loads the optimizer.
@@ -52,6 +54,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       update_scale: constant on the updates, or a `keras.optimizers.schedules.LearningRateSchedule`.
       horizon: how many steps it was trained for; None takes what its files say. More than five
         times as many give a warning, once.
+      state_dtype: float type of the hidden states between steps: "bfloat16" halves their memory.
+        None takes that of phi, in which the arithmetic always is.
       **kwargs: those of `keras.optimizers.Optimizer`: name, weight_decay, clipnorm, clipvalue,
         global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor,
         gradient_accumulation_steps; all mean what they mean there.
@@ -66,20 +70,22 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       raise RuntimeError(
         f"LearnedOptimizer needs Keras on TensorFlow; KERAS_BACKEND is {keras.config.backend()}."
       )
-    _check(kwargs)
-    super().__init__(_scale(update_scale), **kwargs)
+    keras_arguments.check_keras(kwargs)
+    super().__init__(keras_arguments.update_scale(update_scale), **kwargs)
+    about = {}
     if isinstance(optimizer, (str, os.PathLike)):
       optimizer, about = checkpoint.load_optimizer(pretrained.find(optimizer))
-      horizon = checkpoint.horizon_of(about) if horizon is None else horizon
     if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
       raise TypeError(
         "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
         f" optimizer, got {type(optimizer).__name__}."
       )
-    if horizon is not None and (type(horizon) is not int or horizon < 1):
-      raise ValueError(f"horizon must be None or an integer of at least 1, got {horizon!r}.")
     self.learned = optimizer
-    self.horizon = horizon
+    self.horizon = keras_arguments.horizon(horizon, about)
+    self.state_dtype = keras_arguments.state_dtype(state_dtype)
+    self._runner = optimizer
+    if self.state_dtype is not None:
+      self._runner = stored_state.StoredState(optimizer, tf.as_dtype(self.state_dtype))
     self._num_unbuilt = len(self.variables)
     self._warned = False
 
@@ -165,7 +171,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     config = super().get_config()
     config["update_scale"] = config.pop("learning_rate")
     weights = base64.b64encode(checkpoint.weights_to_bytes(self.learned)).decode()
-    return {**config, "optimizer": self.learned.config(), "phi": weights, "horizon": self.horizon}
+    config["horizon"], config["state_dtype"] = self.horizon, self.state_dtype
+    return {**config, "optimizer": self.learned.config(), "phi": weights}
 
   @classmethod
   def from_config(cls, config, custom_objects=None):
@@ -206,7 +213,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """The state of the learned optimizer before the first step, B = 1."""
     dtype = self.learned.trainable_variables[0].dtype
     params = {name: tf.zeros([1, *shape], dtype) for name, shape in self._shapes.items()}
-    return self.learned.initial_state(params) if params else ()
+    return self._runner.initial_state(params) if params else ()
 
   def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
     """Keras's hook for all variables at once, here one call for all of them on each device."""
@@ -224,14 +231,14 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
   def _step(self, gradients, variables, states, update_scale):
     """Updates the variables and the states of one device: tf.Variables all."""
-    dtype = states[0].dtype
+    dtype = self.learned.trainable_variables[0].dtype
     gradients = {
       name: tf.cast(tf.ensure_shape(tf.convert_to_tensor(g), v.shape), dtype)[tf.newaxis]
       for (name, g), v in zip(gradients.items(), variables)
     }
     state = tf.nest.pack_sequence_as(self._state, [tf.convert_to_tensor(s) for s in states])
     sizes = {name: math.prod(shape) for name, shape in self._shapes.items()}
-    updates, state = subset.step(self.learned, gradients, state, sizes)
+    updates, state = subset.step(self._runner, gradients, state, sizes)
     scale = tf.cast(update_scale, dtype)
     for variable, update in zip(variables, updates.values()):
       variable.assign_add(tf.cast(scale * update[0], variable.dtype))
@@ -251,26 +258,6 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         " watch the loss, lower `update_scale`, or go on with another optimizer.",
         stacklevel=3,
       )
-
-
-def _check(arguments):
-  """Raises ValueError for arguments of Keras's that would not mean what a user expects."""
-  if "learning_rate" in arguments:
-    raise ValueError(
-      "A learned optimizer has no learning rate: it decides the size of its steps. `update_scale`,"
-      " 1 by default, is a constant on its updates."
-    )
-  if "decay" in arguments:  # Keras warns and ignores it
-    raise ValueError("`decay` does not exist any more; give update_scale a schedule.")
-
-
-def _scale(value):
-  """Returns a number as a float, and schedules and other callables as they are."""
-  if callable(value):
-    return value
-  if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-    raise ValueError(f"update_scale must be a finite number or a schedule, got {value!r}.")
-  return float(value)
 
 
 def _path(variable) -> str:

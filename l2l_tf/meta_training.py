@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from l2l_tf import blocks
+from l2l_tf import recomputation
 from l2l_tf import sampled_backprop
 from l2l_tf import unroll
 from l2l_tf.optimizers import Adam
@@ -51,6 +52,9 @@ class Training(Options):
   second_derivatives: bool = option(
     False, "keep the dashed edges of Figure 2 (slow); switches sampled coordinates off"
   )
+  segment_length: int = option(
+    0, "keep activations of so many steps, recompute the others: less memory; 0: keep all", 0, 10**5
+  )
   jit_compile: bool = option(
     False, "compile the meta-step with XLA: twice as fast on quadratics, slower on MNIST (CPU)"
   )
@@ -70,6 +74,15 @@ class Training(Options):
       raise ValueError(
         "backprop_coordinates cannot be combined with second_derivatives: leave one of them out, or"
         " set backprop_coordinates to 0."
+      )
+    if self.segment_length and self.unroll_length % self.segment_length:
+      raise ValueError(
+        f"unroll_length must be a multiple of segment_length, got {self.unroll_length} and"
+        f" {self.segment_length}."
+      )
+    if self.segment_length and self.backprop_coordinates:
+      raise ValueError(
+        "segment_length is of no use with backprop_coordinates: set one of them to 0."
       )
     if self.final_learning_rate > self.learning_rate:
       raise ValueError(
@@ -256,6 +269,10 @@ class MetaTrainer:
     if config.backprop_coordinates:
       carry, losses, gradients = sampled_backprop.losses_and_gradients(
         *args, config.backprop_coordinates, weights
+      )
+    elif config.segment_length:
+      carry, losses, gradients = recomputation.losses_and_gradients(
+        *args, config.segment_length, weights, config.second_derivatives
       )
     else:
       with tf.GradientTape() as tape:

@@ -111,10 +111,10 @@ def test_the_command_line_takes_a_name_with_a_colon_only():
   command_line.add_experiment(flags)
   with pytest.raises(command_line.UsageError, match="mnist.*MODULE:FACTORY"):
     flags.parse(["program", "--problem=my_problems"])
-  flags.parse(["program", "--problem=my_problems:parabola", "--num_steps=40"])
+  flags.parse(["program", "--problem=my_problems:parabola", "--num_steps=150"])
   experiment = command_line.experiment(flags)
   assert experiment.problem == UserProblem("my_problems:parabola")
-  assert experiment.training.num_steps == 40
+  assert experiment.training.num_steps == 150
   flags.parse(["program", "--problem=my_problems:parabola", "--hidden=40"])
   with pytest.raises(command_line.UsageError, match="--hidden does not apply"):
     command_line.experiment(flags)

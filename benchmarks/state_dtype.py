@@ -1,0 +1,70 @@
+"""What a state in bfloat16 costs: python benchmarks/state_dtype.py [--out=FILE.json]
+
+Runs a pretrained optimizer on fresh instances of the MNIST base MLP, with its hidden states kept in
+float32 and in bfloat16 between steps: bytes of state for each coordinate, mean and final loss, and
+the ratio of the final losses, paired over the instances.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from typing import Sequence
+
+import tensorflow as tf
+
+import l2l_tf
+from l2l_tf import checkpoint
+from l2l_tf import command_line
+from l2l_tf import evaluation
+from l2l_tf import pretrained
+from l2l_tf.checkpoint import CheckpointError
+from l2l_tf.optimizers import stored_state
+import problems
+from problems import DataError
+from problems.base import make_seeds
+from problems.base import Stream
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = command_line.Flags(__doc__)
+  flags.add(str, "optimizer", "mnist_lstm", "directory, or a name of l2l_tf.pretrained.list()")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(int, "num_runs", 100, "fresh instances, at least 2")
+  flags.add(int, "num_steps", 100, "optimization steps of each")
+  flags.add(str, "out", None, "JSON file to write")
+  flags.parse(argv)
+  if flags.num_runs < 2 or flags.num_steps < 1:
+    raise command_line.UsageError("--num_runs must be at least 2 and --num_steps at least 1.")
+  data = problems.load("mnist", source=flags.data)
+  problem = problems.mlp(data)
+  optimizer, _ = l2l_tf.load_optimizer(pretrained.find(flags.optimizer))
+  seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
+  rows, finals = [], []
+  print(f"{flags.optimizer}; {data.source}; {flags.num_runs} runs of {flags.num_steps} steps")
+  print("state      bytes a coordinate   mean loss          final loss")
+  for dtype in (tf.float32, tf.bfloat16):
+    runner = stored_state.StoredState(optimizer, dtype)
+    losses = evaluation.curves(problem, runner, seeds, flags.num_steps)
+    finals.append(evaluation.final_losses(losses))
+    mean, final = (evaluation.interval(x) for x in (losses[:, 1:].mean(axis=1), finals[-1]))
+    row = {"dtype": dtype.name, "bytes": _bytes(runner), "mean_loss": mean, "final_loss": final}
+    rows.append({key: x._asdict() if hasattr(x, "_asdict") else x for key, x in row.items()})
+    print(f"{dtype.name:10} {row['bytes']:18}   {mean!s:16}   {final}", flush=True)
+  ratio = evaluation.ratio_interval(finals[1], finals[0])
+  print(f"final loss, bfloat16 / float32: {ratio}")
+  if flags.out:
+    about = {"data": data.source, "num_runs": flags.num_runs, "num_steps": flags.num_steps}
+    checkpoint.write_json(flags.out, {**about, "rows": rows, "ratio": ratio._asdict()})
+  return 0
+
+
+def _bytes(runner: stored_state.StoredState) -> int:
+  """Of the state of one coordinate."""
+  state = runner.initial_state({"x": tf.zeros([1, 1])})
+  return sum(x.shape.num_elements() * x.dtype.size for x in tf.nest.flatten(state))
+
+
+if __name__ == "__main__":
+  command_line.run(main, (CheckpointError, DataError, OSError))

@@ -1,0 +1,55 @@
+"""The arguments of LearnedOptimizer: what each may be, and the errors for what it may not."""
+
+import math
+import numbers
+from typing import Any, Optional
+
+import tensorflow as tf
+
+
+def check_keras(arguments):
+  """Raises ValueError for arguments of Keras's that would not mean what a user expects."""
+  if "learning_rate" in arguments:
+    raise ValueError(
+      "A learned optimizer has no learning rate: it decides the size of its steps. `update_scale`,"
+      " 1 by default, is a constant on its updates."
+    )
+  if "decay" in arguments:  # Keras warns and ignores it
+    raise ValueError("`decay` does not exist any more; give update_scale a schedule.")
+
+
+def update_scale(value: Any):
+  """Returns a number as a float, and schedules and other callables as they are."""
+  if callable(value):
+    return value
+  if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    raise ValueError(f"update_scale must be a finite number or a schedule, got {value!r}.")
+  return float(value)
+
+
+def horizon(value: Any, about: dict[str, Any]) -> Optional[int]:
+  """Returns a horizon given by the user, or else that of an optimizer's files, if they tell."""
+  if value is None:
+    try:
+      steps = about["experiment"]["training"]["num_steps"]
+    except (KeyError, TypeError):
+      return None
+    return steps if type(steps) is int and steps > 0 else None
+  if type(value) is not int or value < 1:
+    raise ValueError(f"horizon must be None or an integer of at least 1, got {value!r}.")
+  return value
+
+
+def state_dtype(value: Any) -> Optional[str]:
+  """Returns the name of a float type, or None."""
+  if value is None:
+    return None
+  try:
+    dtype = tf.as_dtype(value)
+  except TypeError:
+    dtype = None
+  if dtype not in (tf.bfloat16, tf.float32, tf.float64):
+    raise ValueError(
+      f"state_dtype must be None, 'bfloat16', 'float32' or 'float64', got {value!r}."
+    )
+  return dtype.name

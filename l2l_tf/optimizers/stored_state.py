@@ -1,0 +1,34 @@
+"""A state in a smaller float type between steps, where memory counts more than the last digits."""
+
+import tensorflow as tf
+
+from l2l_tf.optimizers import base
+
+
+class StoredState(base.Optimizer):
+  """Does what the learned `optimizer` does, in its own float type, but keeps its state in `dtype`.
+
+  The state of two layers of 20 units takes 320 bytes a coordinate in float32, 160 in bfloat16.
+  """
+
+  def __init__(self, optimizer: base.Optimizer, dtype: tf.DType):
+    super().__init__(optimizer.name)
+    self.optimizer = optimizer
+    self.dtype = dtype
+
+  def initial_state(self, params):
+    """Returns that of `optimizer`, floats as `dtype`."""
+    return _cast(self.optimizer.initial_state(params), self.dtype)
+
+  def __call__(self, gradients, state):
+    own = self.optimizer.trainable_variables[0].dtype
+    updates, state = self.optimizer(gradients, _cast(state, own))
+    return updates, _cast(state, self.dtype)
+
+  def rest(self, state):
+    return _cast(self.optimizer.rest(state), self.dtype)
+
+
+def _cast(state: base.State, dtype: tf.DType) -> base.State:
+  """Returns `state` with its floats as `dtype`; counters stay integers."""
+  return tf.nest.map_structure(lambda x: tf.cast(x, dtype) if x.dtype.is_floating else x, state)
