@@ -92,7 +92,7 @@ def from_keras(
     seeds = iter(tf.unstack(tf.random.split(seed, max(sum(seeded), 1))))
     state = [tf.cast(next(seeds), k.dtype) if is_seed else k for k, is_seed in zip(kept, seeded)]
     prediction, _, extra = model.stateless_call(
-      list(params.values()), state, x, return_losses=True, **mode
+      [params[name] for name in names], state, x, return_losses=True, **mode
     )
     dtype = next(iter(params.values())).dtype
     value = losses(y, prediction)
@@ -108,7 +108,18 @@ def _mean_loss(loss: Any) -> Callable[..., tf.Tensor]:
     raise TypeError(f"loss must be a name, a keras.losses.Loss or a function, got {loss!r}.")
   if isinstance(loss, keras.Loss):
     return loss
-  return lambda y_true, y_pred: tf.reduce_mean(loss(y_true, y_pred))
+  return lambda y_true, y_pred: tf.reduce_mean(loss(*_same_rank(y_true, y_pred)))
+
+
+def _same_rank(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+  """As `compile` does: `[batch]` meets `[batch, 1]` as `[batch, 1]`, and is not broadcast."""
+  if isinstance(y_true, tf.Tensor) and isinstance(y_pred, tf.Tensor):
+    ranks = y_true.shape.rank, y_pred.shape.rank
+    if ranks[0] + 1 == ranks[1] and y_pred.shape[-1] == 1:
+      return y_true[..., tf.newaxis], y_pred
+    if ranks[0] == ranks[1] + 1 and y_true.shape[-1] == 1:
+      return y_true, y_pred[..., tf.newaxis]
+  return y_true, y_pred
 
 
 def _check_shapes(model: keras.Model, examples: minibatches.Minibatches):

@@ -55,6 +55,17 @@ def test_the_loss_is_that_of_fit(loss):
   assert value == pytest.approx(loss_of_fit(model, loss, params, X[:1], y[:1]), rel=1e-5)
 
 
+def test_labels_and_predictions_are_not_broadcast():
+  """As in `fit`, where [batch] and [batch, 1] are compared element by element."""
+  model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+  y = Y.astype(np.float32)
+  problem = problems.from_keras(model, lambda y, p: (y - p) ** 2, (X, y), 16)
+  params, task = problem.init(SEEDS[0])
+  indices = minibatches.Minibatches((X, y), 16).draw(SEEDS[1]).numpy()
+  expected = loss_of_fit(model, lambda y, p: (y - p) ** 2, params, X[indices], y[indices])
+  assert float(problem.loss(params, task, SEEDS[1])) == pytest.approx(expected, rel=1e-5)
+
+
 def test_batch_normalization_normalizes_by_the_minibatch():
   model = keras.Sequential([keras.Input((6,)), keras.layers.BatchNormalization()])
   model.add(keras.layers.Dense(3))
