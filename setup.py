@@ -26,5 +26,6 @@ setuptools.setup(
     "tensorflow-datasets>=4.9.10",
     "tqdm>=4.66",
   ],
-  extras_require={"dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6"]},
+  # scikit-learn: the tables of benchmarks/keras_experiments.py
+  extras_require={"dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "scikit-learn>=1.4"]},
 )

@@ -23,6 +23,7 @@ from l2l_tf import contenders
 from l2l_tf import peers
 from l2l_tf import results as results_lib
 from l2l_tf import training_run
+from l2l_tf import user_problem
 from l2l_tf.comparison import Comparison
 from l2l_tf.comparison import Setting
 from l2l_tf.evaluation import Interval
@@ -34,6 +35,7 @@ ERRORS = (
   contenders.ContenderError,
   checkpoint.CheckpointError,
   peers.PeerError,
+  user_problem.UserProblemError,
   DataError,
   OSError,
 )
@@ -115,7 +117,7 @@ def _flat(values: Sequence[Sequence[str]] | None) -> list[str]:
 def _output(flags: command_line.Flags) -> str:
   if flags.out and flags.name:
     raise command_line.UsageError("--out and --name both name the results file; give one of them.")
-  name = flags.name or f"{flags.problem}_{flags.num_steps}"
+  name = flags.name or f"{command_line.problem_label(flags)}_{flags.num_steps}"
   if not re.fullmatch(r"\w[\w.-]*", name):
     raise command_line.UsageError(f"--name must consist of letters, digits and _.-, got {name!r}.")
   return flags.out or os.path.join("results", f"{name}.json")

@@ -3,7 +3,8 @@
 An LSTM learns to optimize a family of functions by gradient descent (Andrychowicz et al. 2016).
 The run directory gets the config, TensorBoard event files, checkpoints to resume from, and under
 best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances.
-Ctrl-C stops cleanly; --resume goes on.
+Ctrl-C stops cleanly; --resume goes on. --problem=module:factory trains on a problem of your own:
+factory() in module.py returns it (docs/keras.md).
 """
 
 import os
@@ -26,13 +27,20 @@ from l2l_tf import run_directory
 from l2l_tf import search
 from l2l_tf import training_run
 from l2l_tf import unroll
+from l2l_tf import user_problem
 from problems import DataError
 from problems.base import make_seeds
 from problems.base import Stream
 
 MAX_TEST_RUNS = 10**5
 MAX_TRIALS = 10**4
-ERRORS = (training_run.RunError, checkpoint.CheckpointError, DataError, OSError)
+ERRORS = (
+  training_run.RunError,
+  checkpoint.CheckpointError,
+  user_problem.UserProblemError,
+  DataError,
+  OSError,
+)
 
 
 def make_flags() -> command_line.Flags:
@@ -106,7 +114,9 @@ def _new_run(flags: command_line.Flags) -> training_run.TrainingRun:
   experiment, init_from = command_line.experiment(flags), flags.init_from
   if flags.run_dir:
     return training_run.TrainingRun(flags.run_dir, experiment, init_from=init_from)
-  first = os.path.join("runs", f"{flags.problem}-{time.strftime('%Y%m%d-%H%M%S')}")
+  first = os.path.join(
+    "runs", f"{command_line.problem_label(flags)}-{time.strftime('%Y%m%d-%H%M%S')}"
+  )
   for directory in run_directory.names(first):  # another run may have begun in this second
     try:
       return training_run.TrainingRun(directory, experiment, init_from=init_from)
@@ -121,7 +131,8 @@ def _search(flags: command_line.Flags) -> int:
   for name in ("resume", "learning_rate", "init_from"):
     if name in flags.given():
       raise command_line.UsageError(f"--{name} cannot be given with --search.")
-  directory = flags.run_dir or os.path.join("runs", f"{flags.problem}-search")
+  label = command_line.problem_label(flags)
+  directory = flags.run_dir or os.path.join("runs", f"{label}-search")
   try:
     study = search.search(directory, command_line.experiment(flags), flags.search)
   except training_run.Interrupted as stop:

@@ -10,6 +10,7 @@ from absl import flags
 from l2l_tf import experiments
 from l2l_tf.meta_training import Training
 from l2l_tf.options import Options
+from l2l_tf.user_problem import is_name
 
 
 class UsageError(Exception):
@@ -37,6 +38,16 @@ class _ListParser(flags.ArgumentParser):
 
   def parse(self, argument):
     return tuple(part.strip() for part in argument.split(",") if part.strip())
+
+
+class _ProblemParser(flags.EnumParser):
+  """Parses the name of a problem of ours, or "module:factory" of the user's."""
+
+  def __init__(self):
+    super().__init__([*experiments.PROBLEMS, "MODULE:FACTORY"])
+
+  def parse(self, argument):
+    return argument if is_name(argument) else super().parse(argument)
 
 
 class Flags:
@@ -67,6 +78,8 @@ class Flags:
     elif kind == tuple[str, ...]:
       serializer = flags.ArgumentSerializer()
       flags.DEFINE_multi(_ListParser(), serializer, name, default, text, flag_values=values)
+    elif choices is experiments.PROBLEMS:
+      flags.DEFINE(_ProblemParser(), name, default, text, values, flags.ArgumentSerializer())
     elif choices:
       flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
     else:
@@ -186,7 +199,7 @@ def experiment(flags_: Flags) -> experiments.Experiment:
 
 def _preset(flags_: Flags, problem_name: str, optimizer_name: str) -> experiments.Experiment:
   """Returns the experiment that the other flags are put into."""
-  preset = experiments.PRESETS[flags_.preset][problem_name]
+  preset = experiments.preset(flags_.preset, problem_name)
   if flags_.second_derivatives:  # which sampled coordinates cannot have
     training = dataclasses.replace(preset.training, backprop_coordinates=0)
     preset = dataclasses.replace(preset, training=training)
@@ -199,9 +212,14 @@ def problem(flags_: Flags) -> Options:
   Raises:
     UsageError: for a value out of bounds, or a flag that does not apply.
   """
-  options = experiments.PROBLEMS[flags_.problem]()
+  options = experiments.problem(flags_.problem)
   kinds = experiments.PROBLEMS.values()
   return _put_in(flags_, {"": options}, kinds, f"--problem={flags_.problem}")[""]
+
+
+def problem_label(flags_: Flags) -> str:
+  """The name of the problem as a part of file names: a user's is called module-factory."""
+  return flags_.problem.replace(":", "-")
 
 
 def _put_in(

@@ -10,6 +10,8 @@ from l2l_tf.optimizers import Optimizer
 from l2l_tf.optimizers import global_averaging
 from l2l_tf.options import Options
 from l2l_tf.options import option
+from l2l_tf.user_problem import is_name
+from l2l_tf.user_problem import UserProblem
 import problems
 
 
@@ -158,7 +160,7 @@ class Experiment:
   def to_dict(self) -> dict[str, Any]:
     """Returns plain JSON types."""
     return {
-      "problem": {"name": _name_of(self.problem, PROBLEMS), **self.problem.to_dict()},
+      "problem": {"name": _problem_name(self.problem), **self.problem.to_dict()},
       "optimizer": {"name": _name_of(self.optimizer, OPTIMIZERS), **self.optimizer.to_dict()},
       "training": self.training.to_dict(),
     }
@@ -174,10 +176,22 @@ class Experiment:
     if not isinstance(values, dict) or sorted(values) != sorted(groups):
       raise ValueError(f"An experiment has the parts {', '.join(groups)}, got {values!r:.200}.")
     return cls(
-      _named(values["problem"], PROBLEMS, "problem"),
+      _problem(values["problem"]),
       _named(values["optimizer"], OPTIMIZERS, "optimizer"),
       Training.from_dict(values["training"]),
     )
+
+
+def problem(name: str) -> Options:
+  """The options of one of `PROBLEMS` at their defaults, or of a user's `module:factory`."""
+  return UserProblem(name) if is_name(name) else PROBLEMS[name]()
+
+
+def preset(kind: str, name: str) -> Experiment:
+  """The experiment of `PRESETS[kind]` for a problem; a user's is trained as MNIST is."""
+  if is_name(name):
+    return dataclasses.replace(PRESETS[kind]["mnist"], problem=UserProblem(name))
+  return PRESETS[kind][name]
 
 
 def with_optimizer(experiment: Experiment, name: str) -> Experiment:
@@ -198,6 +212,16 @@ def with_optimizer(experiment: Experiment, name: str) -> Experiment:
   if kind is not LSTM:
     training = dataclasses.replace(training, backprop_coordinates=0)
   return dataclasses.replace(experiment, optimizer=kind(**shared), training=training)
+
+
+def _problem_name(options: Options) -> str:
+  return options.name if isinstance(options, UserProblem) else _name_of(options, PROBLEMS)
+
+
+def _problem(values: Any) -> Options:
+  if isinstance(values, dict) and is_name(values.get("name")):
+    return UserProblem.from_dict(values)
+  return _named(values, PROBLEMS, "problem")
 
 
 def _name_of(options: Options, table: dict[str, type[Options]]) -> str:

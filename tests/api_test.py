@@ -28,10 +28,12 @@ def test_what_is_public():
   """A change here is a change for users: put it into the changelog."""
   assert sorted(l2l_tf.__all__) == [
     *["CheckpointError", "Diverged", "LearnedOptimizer", "MetaTrainer", "Training"],
-    *["load_optimizer", "optimizers", "preprocessing", "pretrained", "save_optimizer", "unroll"],
+    *["advise", "diagnose", "load_optimizer", "optimizers", "preprocessing", "pretrained"],
+    *["save_optimizer", "unroll"],
   ]
   assert sorted(problems.__all__) == [
-    *["DataError", "Dataset", "Problem", "bowl", "load", "mlp", "quadratic"],
+    *["DataError", "Dataset", "Problem", "bowl", "from_function", "from_keras", "from_sonnet"],
+    *["load", "mlp", "quadratic"],
   ]
   assert set(optimizers.__all__) == {
     *["Optimizer", "HAND_DESIGNED", "LEARNED"],

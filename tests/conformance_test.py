@@ -12,6 +12,7 @@ from l2l_tf import experiments
 from l2l_tf import optimizers
 import problems
 from problems import base
+from tests import adapted
 
 OPTIMIZERS = {
   **{name: lambda kind=kind: kind(0.01) for name, kind in optimizers.HAND_DESIGNED.items()},
@@ -186,6 +187,7 @@ PROBLEMS = {
   "bowl": lambda dtype: problems.bowl(4, dtype=dtype),
   "mlp": lambda dtype: problems.mlp(pictures(), (4,), batch_size=6, init_scale=0.5, dtype=dtype),
   "quadratic": lambda dtype: problems.quadratic(4, dtype=dtype),
+  **adapted.PROBLEMS,  # from_function, from_keras, from_sonnet
 }
 NOT_PROBLEMS = {"DataError", "Dataset", "Problem", "load"}  # what else the package exports
 EXPERIMENTS = {"mnist": "mlp", "quadratic": "quadratic", "bowl": "bowl"}  # name: factory
@@ -195,7 +197,7 @@ SEEDS = tf.constant(base.make_seeds(11, count=3))
 def test_no_problem_is_missing():
   assert PROBLEMS.keys() == set(problems.__all__) - NOT_PROBLEMS
   assert EXPERIMENTS.keys() == experiments.PROBLEMS.keys()
-  assert set(EXPERIMENTS.values()) == PROBLEMS.keys()
+  assert set(EXPERIMENTS.values()) == PROBLEMS.keys() - adapted.PROBLEMS.keys()
 
 
 @pytest.fixture(scope="module", params=PROBLEMS)

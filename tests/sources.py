@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("l2l_tf", "problems")
-FOLDERS = (*PACKAGES, "bin", "benchmarks", "tests")
+FOLDERS = (*PACKAGES, "bin", "benchmarks", "examples", "tests")
 
 
 class Source(NamedTuple):

@@ -1,0 +1,99 @@
+"""A problem of the user's own, named as `module:factory` on the command line and in configs."""
+
+import dataclasses
+import hashlib
+import importlib
+import os
+import sys
+import traceback
+from types import ModuleType
+
+from l2l_tf.options import option
+from l2l_tf.options import Options
+import problems
+
+
+class UserProblemError(RuntimeError):
+  """A `module:factory` gives no problem; the message says what was received and how to mend it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class UserProblem(Options):
+  """What a function of the user's returns: any `Problem`, from an adapter or written by hand."""
+
+  name: str = option("", "module:factory")
+
+  def build(self) -> tuple[problems.Problem, str]:
+    """Imports the module, from the current directory first, and calls the factory.
+
+    Returns:
+      The problem, and a text that names it with a digest of the module's file: a changed file is
+      another problem.
+
+    Raises:
+      UserProblemError: if there is no such module or factory, one of them raises, or what is
+        returned is no `Problem`.
+    """
+    module_name, _, factory_name = self.name.partition(":")
+    if not (module_name and factory_name.isidentifier()):
+      raise UserProblemError(
+        f"module:factory expected, as in my_problems:spirals, got {self.name!r}."
+      )
+    module = self._import(module_name)
+    path = getattr(module, "__file__", None) or module_name
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+      known = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
+      raise UserProblemError(
+        f"{path} has no function {factory_name!r}; it has {', '.join(known) or 'none'}."
+      )
+    try:
+      problem = factory()
+    except Exception as error:  # whatever a user's function raises
+      raise self._error(error, "raised") from error
+    if not isinstance(problem, problems.Problem):
+      raise UserProblemError(
+        f"{self.name} returned {type(problem).__name__}, not a Problem; let it return what"
+        " problems.from_function, from_sonnet, from_keras or problems.Problem(init, loss) gives."
+      )
+    return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(path)}"
+
+  def _import(self, name: str) -> ModuleType:
+    here = os.getcwd()
+    if here not in sys.path:
+      sys.path.insert(0, here)
+    importlib.invalidate_caches()  # the file may be a second old
+    try:
+      return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+      if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+        raise self._error(error, "cannot be imported:") from error
+      raise UserProblemError(
+        f"There is no module {error.name!r} in {here} or on the path (for --problem={self.name});"
+        " run from the directory that holds it, or put that into PYTHONPATH."
+      ) from error
+    except Exception as error:  # a module of the user's may do anything
+      raise self._error(error, "cannot be imported:") from error
+
+  def _error(self, error: Exception, what: str) -> UserProblemError:
+    """One line that names the error and the last line of the user's code before it."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    reason = " ".join(str(error).split())
+    return UserProblemError(f"{self.name} {what} {type(error).__name__}: {reason:.300}{place}.")
+
+
+def _is_users(path: str) -> bool:
+  return path.startswith(os.getcwd()) and "site-packages" not in path
+
+
+def is_name(text: object) -> bool:
+  """Whether `text` names a user's problem, not one of `experiments.PROBLEMS`."""
+  return isinstance(text, str) and ":" in text
+
+
+def _digest(path: str) -> str:
+  if not os.path.isfile(path):
+    return "none"
+  with open(path, "rb") as file:
+    return hashlib.sha256(file.read()).hexdigest()[:12]

@@ -1,0 +1,204 @@
+"""Problems from what a user has: bare functions, and Sonnet modules (see `keras_adapter`)."""
+
+from typing import Any, Callable
+
+import sonnet as snt
+import tensorflow as tf
+
+from problems import base
+from problems import minibatches
+from problems import reseeding
+
+_SERIAL = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "While", "StatelessWhile")
+_SERIAL += ("StatelessRandom", "StatelessTruncatedNormal")  # prefixes of types of operations
+
+
+def from_function(init: Callable[..., Any], loss: Callable[..., tf.Tensor]) -> base.Problem:
+  """Makes a problem from two bare functions, written for one instance.
+
+      problems.from_function(
+        lambda seed: {"x": tf.random.stateless_normal([2], seed)},
+        lambda params, task, seed: tf.reduce_sum((params["x"] - 3) ** 2),
+      )
+
+  Args:
+    init: `init(seed)` returns theta_0, a dictionary of names and float tensors or arrays of one
+      type (float32 for the optimizers of this package), or a pair of theta_0 and a task, any nest
+      of tensors: what distinguishes this instance of f from others. `seed` is int32 `[2]`.
+    loss: `loss(params, task, seed)` returns f(theta), a scalar. `seed`, int32 `[2]`, changes with
+      each step and picks the minibatch or the noise; a deterministic f ignores it. `task` is `{}`
+      if `init` gives none.
+
+  All random numbers must come from `seed`, by `tf.random.stateless_*`; numbers drawn by NumPy would
+  be drawn once, when the functions are traced.
+
+  Raises:
+    ValueError, TypeError: if the functions return anything else, or draw random numbers otherwise.
+  """
+
+  def with_task(seed):
+    values = init(seed)
+    values = values if type(values) is tuple and len(values) == 2 else (values, {})
+    return tf.nest.map_structure(tf.convert_to_tensor, values)
+
+  return adapt(with_task, lambda params, task, seed, _: loss(params, task, seed))
+
+
+def from_sonnet(
+  make_module: Callable[[], snt.Module],
+  loss: Callable[..., tf.Tensor],
+  data: Any,
+  batch_size: int = 128,
+) -> base.Problem:
+  """Makes a problem of training a Sonnet module on random minibatches.
+
+      problems.from_sonnet(
+        lambda: snt.nets.MLP([20, 10]),
+        lambda module, batch, seed: cross_entropy(module(batch[0]), batch[1]),
+        (images, labels),
+      )
+
+  Trainable variables that `loss` uses are theta. Each instance has a theta_0 of its own, drawn by
+  the module's initializers from the seed of the instance. Non-trainable variables belong to the
+  task and keep their first values: what a step assigns to them is dropped. `snt.BatchNorm` with
+  `is_training=True` normalizes by the minibatch and does not read its moving averages.
+
+  Args:
+    make_module: returns a new module (or a nest of modules).
+    loss: `loss(module, batch, seed)` returns a scalar. `batch` is nested as `data`, leaves
+      `[batch_size, ...]`; `seed`, int32 `[2]`, is for dropout and noise, as in
+      `tf.nn.experimental.stateless_dropout`.
+    data: arrays whose first axis counts examples, in any nest, or a finite `tf.data.Dataset` of
+      examples, which is loaded into memory. Types are kept: a float32 module needs float32 data.
+    batch_size: examples a minibatch, drawn with replacement.
+
+  Raises:
+    ValueError, TypeError: for data or a loss that are not as above, or a module without trainable
+      variables.
+  """
+  examples = minibatches.Minibatches(data, batch_size)
+  refs, apply = {}, None
+
+  def initial_values():
+    """One draw of theta_0 and of the task; keeps what belongs to the modules it has made."""
+    nonlocal refs, apply
+    with snt.functional.variables():
+      module = make_module()
+    transformed = snt.functional.transform_with_state(lambda *args: loss(module, *args))
+    seed = tf.zeros([2], tf.int32)
+    params, state = transformed.init(examples.take(examples.draw(seed)), seed)
+    refs, apply = (
+      dict(zip(names or _names([*params, *state]), (*params, *state))),
+      transformed.apply,
+    )
+    named = {ref: name for name, ref in refs.items()}
+    return tuple({named[ref]: value for ref, value in nest.items()} for nest in (params, state))
+
+  names = None
+  initial_values()
+  names = list(refs)  # those of an eager run: in a graph, TensorFlow makes them unique by suffixes
+
+  def loss_at(params, task, seed, indices):
+    values, state = ({refs[name]: x for name, x in nest.items()} for nest in (params, task))
+    return apply(values, state, examples.take(indices), seed)[0]
+
+  return adapt(reseeding.redraw(initial_values), loss_at, examples.draw)
+
+
+def _names(refs: list[Any]) -> list[str]:
+  """Readable names of variables, "linear/w"; numbered if two are the same."""
+  names = [ref.deref().name.split(":")[0] for ref in refs]
+  return names if len(set(names)) == len(names) else [f"{i}/{n}" for i, n in enumerate(names)]
+
+
+def adapt(
+  init: Callable[..., Any],
+  loss: Callable[..., tf.Tensor],
+  draw: Callable[[base.Seed], Any] = lambda seed: {},
+) -> base.Problem:
+  """Makes a problem from functions of a user's, which are checked by tracing each once.
+
+  Args:
+    init: `init(seed) -> (params, task)`.
+    loss: `loss(params, task, seed, drawn) -> scalar`.
+    draw: what `loss` gets as `drawn`, a function of the seed. It is called outside the lifted part
+      (DESIGN section 2: `tf.vectorized_map` runs random operations in a loop).
+
+  Instances are lifted by `tf.vectorized_map`, or by `tf.map_fn` if `loss` has operations that are
+  slower there: convolutions with filters of their own, random numbers, loops.
+
+  Raises:
+    ValueError, TypeError: if they return anything else, or draw random numbers without a seed.
+  """
+
+  def loss_at(params, task, seed, drawn):
+    return loss(params, task, tf.random.split(seed, 1)[0], drawn)  # not the numbers of `draw`
+
+  def loss_of(params, task, seed):
+    return loss_at(params, task, seed, draw(seed))
+
+  def lifted_loss(params, tasks, seeds):
+    if seeds.shape[0] == 1:
+      return base.lift(loss_of, params, tasks, seeds)
+    drawn = tf.map_fn(draw, seeds, fn_output_signature=minibatch) if minibatch else {}
+    arguments = params, tasks, seeds, drawn
+    if serial:
+      return tf.map_fn(lambda xs: loss_at(*xs), arguments, fn_output_signature=output)
+    return base.lift(loss_at, *arguments)
+
+  seed = tf.TensorSpec([2], tf.int32)
+  first = _trace(init, seed)
+  minibatch = _specs(_trace(draw, seed).structured_outputs)
+  params, task = _specs(first.structured_outputs)
+  _check_params(params)
+  traced = _trace(loss_at, params, task, seed, minibatch)
+  output = _check_loss(traced.structured_outputs, params)
+  for what, function in (("init", first), ("loss", traced)):
+    stateful = reseeding.stateful_random_operations(function)
+    if stateful:
+      raise ValueError(
+        f"{what} draws random numbers that no seed decides ({', '.join(sorted(stateful))}): runs"
+        " could not be repeated. Draw them from its seed, by `tf.random.stateless_*`."
+      )
+  serial = any(op.type.startswith(_SERIAL) for op in traced.graph.get_operations())
+  return base.Problem(init, loss_of, lifted_loss)
+
+
+def _trace(function: Callable[..., Any], *specs: Any) -> tf.types.experimental.ConcreteFunction:
+  return tf.function(function).get_concrete_function(*specs)
+
+
+def _specs(nest: Any) -> Any:
+  return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), nest)
+
+
+def _check_params(params: Any):
+  """Raises ValueError or TypeError unless theta_0 is a dictionary of floats of one type."""
+  if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
+    raise TypeError(
+      "theta_0 must be a dictionary of names and tensors, as in {'w': ...}, got"
+      f" {type(params).__name__}. A pair (params, task) is a tuple of two."
+    )
+  if not params:
+    raise ValueError("There is nothing to optimize: no parameters, or no trainable variables.")
+  for name, value in params.items():
+    if not value.dtype.is_floating:
+      raise TypeError(f"Parameters must be of a float type; {name!r} is of {value.dtype.name}.")
+    if not tf.TensorShape(value.shape).is_fully_defined():
+      raise ValueError(f"The shape of {name!r} must be known when traced, got {value.shape}.")
+  types = {value.dtype.name for value in params.values()}
+  if len(types) > 1:
+    raise TypeError(f"All parameters must be of one float type, got {', '.join(sorted(types))}.")
+
+
+def _check_loss(value: Any, params: base.Params) -> tf.TensorSpec:
+  """Returns the spec of the loss, if it is a scalar of the type of the parameters."""
+  dtype = next(iter(params.values())).dtype
+  if not isinstance(value, tf.Tensor) or value.shape.rank != 0:
+    what = f"shape {value.shape}" if isinstance(value, tf.Tensor) else type(value).__name__
+    raise ValueError(f"The loss must be a scalar tensor, got {what}; take `tf.reduce_mean` of it.")
+  if value.dtype != dtype:
+    raise TypeError(
+      f"The loss must be of the type of the parameters, {dtype.name}, got {value.dtype.name}."
+    )
+  return tf.TensorSpec([], dtype)

@@ -1,0 +1,68 @@
+"""Tiny problems from each adapter, of any float type: what the tables of tests run over."""
+
+import keras
+import numpy as np
+import sonnet as snt
+import tensorflow as tf
+
+import problems
+
+_RNG = np.random.default_rng(0)
+X = _RNG.normal(size=(40, 6))
+Y = _RNG.integers(0, 3, 40)
+
+
+def function(dtype) -> problems.Problem:
+  """A noisy quadratic with a centre of its own for each instance."""
+
+  def init(seed):
+    draws = tf.random.stateless_normal([2, 4], seed, dtype=dtype)
+    return {"theta": draws[0]}, {"centre": draws[1]}
+
+  def loss(params, task, seed):
+    noise = tf.random.stateless_normal([4], seed, stddev=0.1, dtype=dtype)
+    return tf.reduce_mean((params["theta"] - task["centre"] + noise) ** 2)
+
+  return problems.from_function(init, loss)
+
+
+def sonnet(dtype) -> problems.Problem:
+  """A small MLP; biases are random too."""
+  normal = snt.initializers.RandomNormal()
+
+  def make():
+    return snt.nets.MLP([4, 3], w_init=normal, b_init=normal, activation=tf.tanh)
+
+  def loss(module, batch, seed):
+    del seed
+    return problems.classification.cross_entropy(module(batch[0]), batch[1])
+
+  return problems.from_sonnet(make, loss, (X.astype(dtype.as_numpy_dtype), Y), 8)
+
+
+def network(dtype: str = "float32") -> keras.Model:
+  """Dense layers and dropout; biases are random too.
+
+  No batch normalization: `tf.nn.moments` stops the gradient at the mean, which is right for first
+  derivatives and wrong for second ones.
+  """
+  normal = keras.initializers.RandomNormal(stddev=0.5)
+  options = {"dtype": dtype, "bias_initializer": normal}
+  layers = [
+    keras.layers.Dense(4, "tanh", **options),
+    keras.layers.Dropout(0.3, dtype=dtype),
+    keras.layers.Dense(3, **options),
+  ]
+  return keras.Sequential([keras.Input((6,), dtype=dtype), *layers])
+
+
+def cross_entropy(y_true, y_pred):
+  """In the type of the logits, where Keras's losses take float32."""
+  return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y_true, tf.int32), y_pred)
+
+
+def keras_model(dtype) -> problems.Problem:
+  return problems.from_keras(network(dtype.name), cross_entropy, (X, Y), 8)
+
+
+PROBLEMS = {"from_function": function, "from_sonnet": sonnet, "from_keras": keras_model}
