@@ -26,5 +26,8 @@ setuptools.setup(
     "tensorflow-datasets>=4.9.10",
     "tqdm>=4.66",
   ],
-  extras_require={"dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6"]},
+  extras_require={
+    "dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6"],
+    "rivals": ["torch>=2.5", "jax>=0.4.35"],  # of benchmarks/against_rivals.py
+  },
 )
