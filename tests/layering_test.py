@@ -10,7 +10,7 @@ from tests import sources
 LAYERS = [
   ["problems.base", "problems.datasets", "l2l_tf.optimizers.base", "l2l_tf.preprocessing"]
   + ["l2l_tf.options", "l2l_tf.plots", "l2l_tf.pretrained", "l2l_tf.results_schema"]
-  + ["l2l_tf.progress", "l2l_tf.run_directory", "l2l_tf.stopping"],
+  + ["l2l_tf.progress", "l2l_tf.run_directory", "l2l_tf.stopping", "l2l_tf.distribution"],
   ["problems.classification", "problems.quadratics", "problems"]
   + ["l2l_tf.optimizers.lstm", "l2l_tf.optimizers.memory", "l2l_tf.optimizers.hand_designed"]
   + ["l2l_tf.optimizers.coordinatewise", "l2l_tf.optimizers.global_averaging"]
