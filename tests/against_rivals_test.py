@@ -80,7 +80,16 @@ def test_flops_of_the_matrix_products_by_hand(case):
   n = 9 * 20 + 20 + 200 + 10
   expected = 4 * n * 2 * (80 * (22 + 40 + 20 + 40 + 22 + 40) + 3 * 20)
   assert matrix_products.flops(case) == expected
-  assert matrix_products.MatrixProducts(case).meta_step() == 0.0
+
+
+def test_the_products_are_computed(case):
+  """At the shapes that the flops count; the loop gives what NumPy gives."""
+  floor = matrix_products.MatrixProducts(case)
+  expected = 0.0
+  for _, (a, b, transpose_a, transpose_b) in floor._products:
+    a, b = (x.numpy().T if t else x.numpy() for x, t in ((a, transpose_a), (b, transpose_b)))
+    expected += (a @ b)[0, 0]
+  assert floor.meta_step() == pytest.approx(expected, rel=1e-4)
 
 
 def run(out, *args):
