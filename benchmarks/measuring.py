@@ -1,6 +1,7 @@
 """What the benchmarks share: time, peak memory, the machine's description, tables and JSON."""
 
 import json
+import multiprocessing
 import os
 import platform
 import sys
@@ -72,6 +73,22 @@ def measured(function: Callable[[], Any], repeats: int, baseline: Optional[int] 
     "seconds": quantiles(seconds),
     "first_peak": first_peak,
     "peak": peak,
+  }
+
+
+def in_own_process(function: Callable[..., Any], *args: Any) -> Any:
+  """Returns `function(*args)` from a new process, whose memory nothing else has used."""
+  with multiprocessing.get_context("spawn").Pool(1) as pool:
+    return pool.apply(function, args)
+
+
+def row(figures: dict) -> dict[str, Any]:
+  """What `measured` returns, flat, in seconds and MiB."""
+  return {
+    **{f"{key}_s": value for key, value in figures["seconds"].items() if key != "count"},
+    "first_s": figures["first_seconds"],
+    "peak_mib": figures["peak"] / MIB,
+    "first_peak_mib": figures["first_peak"] / MIB,
   }
 
 

@@ -36,6 +36,9 @@ class Distribution:
     self.is_chief = worker == 0
     self.num_replicas = self.strategy.num_replicas_in_sync
     self._alone = not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    # Compiled, as otherwise each call would be traced anew.
+    self._gather = tf.function(self.strategy.gather)
+    self._collect = tf.function(self._gather_rows)
 
   def shares(self, values: np.ndarray, what: str) -> list[np.ndarray]:
     """Splits the first axis of `values` evenly, a share for each replica of all workers.
@@ -63,14 +66,18 @@ class Distribution:
     """The inverse of `scatter`. All workers must call it: it waits for them."""
     if self.num_replicas == 1:
       return [value]
-    rows = self.strategy.run(lambda v: tf.nest.map_structure(lambda x: x[tf.newaxis], v), (value,))
-    stacked = tf.nest.map_structure(lambda row: self.strategy.gather(row, axis=0), rows)
+    stacked = self._collect(value)
     nests = zip(*(tf.unstack(leaf) for leaf in tf.nest.flatten(stacked)))
     return [tf.nest.pack_sequence_as(stacked, nest) for nest in nests]
 
+  def _gather_rows(self, value: Any) -> Any:
+    """Stacks what the replicas have: each leaf `[...]` becomes `[replicas, ...]`."""
+    rows = self.run(lambda v: tf.nest.map_structure(lambda x: x[tf.newaxis], v), value)
+    return tf.nest.map_structure(lambda row: self.strategy.gather(row, axis=0), rows)
+
   def concat(self, value: tf.Tensor, axis: int) -> tf.Tensor:
     """Concatenates what all replicas of all workers have. All workers must call it."""
-    return value if self.num_replicas == 1 else self.strategy.gather(value, axis)
+    return value if self.num_replicas == 1 else self._gather(value, axis)
 
   def run(self, function: Callable[..., Any], *args: Any) -> Any:
     """Calls `function` in each replica, with values over the replicas; so is what it returns."""
@@ -93,7 +100,7 @@ class Distribution:
     if self._alone:
       return number
     values = self.scatter([tf.constant([number])] * self.num_replicas)
-    return int(tf.reduce_max(self.strategy.gather(values, axis=0)))
+    return int(tf.reduce_max(self._gather(values, 0)))
 
 
 def make(name: str) -> Distribution:

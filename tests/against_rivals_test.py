@@ -16,8 +16,10 @@ from benchmarks.rivals import per_parameter
 from benchmarks.rivals import worker
 from l2l_tf import command_line
 
-PYTHON = os.environ.get("RIVALS_PYTHON")  # of an environment with the extra `rivals`
-ABSENT = PYTHON is None and any(importlib.util.find_spec(n) is None for n in ("torch", "jax"))
+PYTHON = os.environ.get("RIVALS_PYTHON", sys.executable)  # has the extra `rivals`
+ABSENT = "RIVALS_PYTHON" not in os.environ and any(
+  importlib.util.find_spec(name) is None for name in ("torch", "jax")
+)
 RIVAL = pytest.param(
   "torch_loop,jax_scan",
   marks=[
@@ -104,8 +106,7 @@ def run(out, *args):
 @pytest.mark.parametrize("names", ["per_parameter,matrix_products", RIVAL])
 def test_the_race(tmp_path, names):
   """In processes of their own, on real digits."""
-  python = PYTHON or sys.executable
-  result = run(tmp_path / "out.json", f"--contestants=ours,{names}", f"--rivals_python={python}")
+  result = run(tmp_path / "out.json", f"--contestants=ours,{names}", f"--rivals_python={PYTHON}")
   rows = {row["contestant"]: row for row in result["rows"]}
   assert list(rows) == ["ours", *names.split(",")]
   assert all(row["median_s"] > 0 and row["count"] == 1 for row in rows.values())

@@ -48,20 +48,40 @@ def make_case(
   )
 
 
-def problem(case: case_lib.Case) -> base.Problem:
-  """The case as a problem: whatever the seed, step t sees minibatch t."""
-  theta = {name: tf.constant(value) for name, value in case.theta.items()}
-  images, labels = tf.constant(case.images), tf.constant(case.labels)
+def problem(theta: dict[str, tf.Tensor], images: tf.Tensor, labels: tf.Tensor) -> base.Problem:
+  """The MLP of a case as a problem: whatever the seed, step t sees minibatch t.
+
+  Args:
+    theta: theta_0 of B instances, `[B, ...]`; a seed takes number seed[0] modulo B.
+    images: `[T + 1, batch, pixels]`.
+    labels: `[T + 1, batch]`.
+  """
   layers = [name.removesuffix("/w") for name in theta if name.endswith("/w")]
+  count = len(next(iter(theta.values())))
+
+  def init(seed):
+    return {name: value[seed[0] % count] for name, value in theta.items()}, {"seed": seed}
+
+  def loss_at(params, x, y):
+    for name in layers[:-1]:
+      x = tf.sigmoid(x @ params[f"{name}/w"] + params[f"{name}/b"])
+    return cross_entropy(x @ params["output/w"] + params["output/b"], y)
 
   def loss(params, task, seed):
     step = (seed - task["seed"])[1] - 1  # the inverse of `base.at_step`
-    x = images[step]
-    for name in layers[:-1]:
-      x = tf.sigmoid(x @ params[f"{name}/w"] + params[f"{name}/b"])
-    return cross_entropy(x @ params["output/w"] + params["output/b"], labels[step])
+    return loss_at(params, images[step], labels[step])
 
-  return base.Problem(lambda seed: (theta, {"seed": seed}), loss)
+  def lifted_loss(params, tasks, seeds):
+    step = (seeds - tasks["seed"])[0, 1] - 1  # all instances are at the same
+    return base.lift(lambda p: loss_at(p, images[step], labels[step]), params)
+
+  return base.Problem(init, loss, lifted_loss)
+
+
+def problem_of(case: case_lib.Case) -> base.Problem:
+  """The case as a problem."""
+  theta = {name: tf.constant(value[np.newaxis]) for name, value in case.theta.items()}
+  return problem(theta, tf.constant(case.images), tf.constant(case.labels))
 
 
 def optimizer_of(case: case_lib.Case) -> optimizers.CoordinatewiseLSTM:
@@ -89,14 +109,14 @@ class Ours(worker.Contestant):
     )
     self._case = case
     self._optimizer = optimizer_of(case)
-    self._trainer = MetaTrainer(problem(case), self._optimizer, training)
+    self._trainer = MetaTrainer(problem_of(case), self._optimizer, training)
 
   def meta_step(self):
     return self._trainer.step().loss
 
   @tf.function
   def _losses_and_gradients(self):
-    runner, what = blocks.split(self._optimizer), problem(self._case)
+    runner, what = blocks.split(self._optimizer), problem_of(self._case)
     carry, _ = unroll.start(what, runner, tf.zeros([1, 2], tf.int32))
     with tf.GradientTape() as tape:
       _, losses = unroll.unroll(what, runner, carry, self._case.num_steps)
