@@ -3,7 +3,8 @@
 For a machine with another XLA runtime: a meta-step of the MNIST base problem (15,910 coordinates,
 minibatch 128, 20 steps) on B instances as one module without host call-backs. OUT.mlir holds the
 text, OUT.npz its inputs "input_000", ... in the order of the module's parameters, and "losses", the
-first of its outputs, `[T, B]`. benchmarks/rivals/run_stablehlo.py runs it with JAX's runtime.
+first of its outputs, `[T, B]`. The minibatches are constants of the module. With JAX's runtime,
+benchmarks/rivals/run_stablehlo.py runs it.
 """
 
 import os
@@ -34,8 +35,9 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
     num_tasks: B.
 
   Returns:
-    A function `(theta_0, images, labels, adam) -> (losses, phi, adam)` with theta_0 `[B, ...]`, and
-    its arguments. It reads phi from variables, which are further inputs of the compiled module.
+    A function `(theta_0, adam) -> (losses, phi, adam)` with theta_0 `[B, ...]`, and its arguments.
+    It reads phi from variables, which are further inputs of the compiled module; the minibatches
+    are constants in it.
   """
   optimizer = ours.optimizer_of(case)
   phi = optimizer.trainable_variables
@@ -43,8 +45,8 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
   seeds = np.stack([np.arange(num_tasks), np.zeros(num_tasks)], axis=1).astype(np.int32)
 
   @tf.function(jit_compile=True)
-  def step(theta, images, labels, adam_state):
-    problem = ours.problem(theta, images, labels)
+  def step(theta, adam_state):
+    problem = ours.problem(theta, tf.constant(case.images), tf.constant(case.labels))
     carry, _ = unroll.start(problem, optimizer, seeds)
     with tf.GradientTape() as tape:
       _, losses = unroll.unroll(problem, optimizer, carry, case.num_steps)
@@ -58,7 +60,7 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
   theta = {name: case.theta[name] + THETA_SCALE * x for name, x in noise.items()}
   theta = {name: tf.constant(value, tf.float32) for name, value in theta.items()}
   adam_state = adam.initial_state(_one_instance(phi))
-  return step, (theta, tf.constant(case.images), tf.constant(case.labels), adam_state)
+  return step, (theta, adam_state)
 
 
 def _one_instance(tensors) -> dict[str, tf.Tensor]:

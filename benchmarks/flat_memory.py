@@ -51,7 +51,9 @@ def main(argv: Sequence[str]) -> int:
       measuring.reset_peak()
   measuring.report(rows, flags.out, data=data)
   first, last = rows[len(rows) // 10]["peak_mib"], rows[-1]["peak_mib"]
-  print(f"peak after {rows[len(rows) // 10]['meta_steps']} meta-steps to the end: {last - first:+.1f}")
+  print(
+    f"peak after {rows[len(rows) // 10]['meta_steps']} meta-steps to the end: {last - first:+.1f}"
+  )
   return 0
 
 

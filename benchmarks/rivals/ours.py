@@ -69,11 +69,12 @@ def problem(theta: dict[str, tf.Tensor], images: tf.Tensor, labels: tf.Tensor) -
 
   def loss(params, task, seed):
     step = (seed - task["seed"])[1] - 1  # the inverse of `base.at_step`
-    return loss_at(params, images[step], labels[step])
+    return loss_at(params, tf.gather(images, step), tf.gather(labels, step))
 
   def lifted_loss(params, tasks, seeds):
     step = (seeds - tasks["seed"])[0, 1] - 1  # all instances are at the same
-    return base.lift(lambda p: loss_at(p, images[step], labels[step]), params)
+    x, y = tf.gather(images, step), tf.gather(labels, step)
+    return base.lift(lambda p: loss_at(p, x, y), params)
 
   return base.Problem(init, loss, lifted_loss)
 
