@@ -9,6 +9,7 @@ The rivals need `pip install -e ".[rivals]"`, here or in the environment of --ri
 on an otherwise idle machine.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -63,11 +64,9 @@ class Process:
     Raises:
       ChildProcessError: if the process ends instead.
     """
-    try:
+    with contextlib.suppress(BrokenPipeError):  # its end is noticed below
       self._process.stdin.write(json.dumps([command, argument]) + "\n")
       self._process.stdin.flush()
-    except BrokenPipeError:
-      pass  # its end is noticed below
     line = self._process.stdout.readline()
     if not line:
       status = self._process.wait()
@@ -81,7 +80,8 @@ class Process:
     return self
 
   def __exit__(self, *exc_info: Any):
-    self._process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+      self._process.stdin.close()
     self._process.wait()
     self._process.stdout.close()
 
@@ -135,17 +135,15 @@ def race(
     rounds: turns of each contestant, after its first.
     batch: timed meta-steps a turn, after one that is not.
   """
-  processes = [Process(name, path, threads, python[name]) for name in names]
   firsts, seconds = {}, {name: [] for name in names}
-  try:
+  with contextlib.ExitStack() as stack:
+    start = lambda name: stack.enter_context(Process(name, path, threads, python[name]))  # noqa: E731
+    processes = [start(name) for name in names]
     for process in processes:
       firsts[process.name] = process.ask("time", batch)
     for _ in range(rounds):
       for process in processes:
         seconds[process.name] += process.ask("time", batch)["seconds"]
-  finally:
-    for process in processes:
-      process.__exit__()
   medians = {name: measuring.quantiles(values)["median"] for name, values in seconds.items()}
   fastest = min((medians[name] for name in names if name not in ("ours", FLOOR)), default=None)
   rows = []

@@ -8,15 +8,15 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import dataclasses
 import gc
 from typing import Sequence
 
 from benchmarks import measuring
 from l2l_tf import blocks
 from l2l_tf import command_line
-from l2l_tf.meta_training import MetaTrainer
 from l2l_tf.experiments import PRESETS
-import dataclasses
+from l2l_tf.meta_training import MetaTrainer
 from problems import DataError
 
 
@@ -26,6 +26,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
   flags.add(int, "meta_steps", 1000, "all together")
   flags.add(int, "every", 50, "meta-steps between two rows")
+  flags.add(int, "unroll_length", 20, "optimization steps a meta-step, of 100 an episode")
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if not 1 <= flags.every <= flags.meta_steps:
@@ -37,7 +38,9 @@ def main(argv: Sequence[str]) -> int:
   problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()
   baseline = measuring.resident_bytes()
   # One epoch, as validation has a memory of its own.
-  training = dataclasses.replace(experiment.training, episodes_per_epoch=10**6)
+  training = dataclasses.replace(
+    experiment.training, episodes_per_epoch=10**6, unroll_length=flags.unroll_length
+  )
   trainer = MetaTrainer(problem, experiment.optimizer.build(0), training)
   rows = []
   measuring.reset_peak()

@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
   ]
   for row in rows:
     row["step_over_first"] = row["step_s"] / rows[0]["step_s"]
-    row["peak_over_first"] = row["peak_mib"] / rows[0]["peak_mib"]
+    row["peak_over_first"] = measuring.ratio(row["peak_mib"], rows[0]["peak_mib"])
   measuring.report(rows, flags.out)
   return 0
 

@@ -92,6 +92,11 @@ def row(figures: dict) -> dict[str, Any]:
   }
 
 
+def ratio(a: float, b: float) -> Optional[float]:
+  """a / b, and None where b was too small to be seen."""
+  return a / b if b > 0 else None
+
+
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
   """The median, and the 10 % and 90 % quantiles."""
   low, median, high = np.percentile(seconds, [10, 50, 90])

@@ -128,3 +128,11 @@ def test_the_race(tmp_path, names):
 def test_bad_flags(args, words):
   with pytest.raises(command_line.UsageError, match=words):
     against_rivals.main(["against_rivals", *args])
+
+
+def test_a_contestant_that_cannot_start_is_an_error():
+  with (
+    against_rivals.Process("worker_that_is_not", "case.npz", 1, sys.executable) as process,
+    pytest.raises(ChildProcessError, match="worker_that_is_not ended with status 1.*rivals"),
+  ):
+    process.ask("time", 1)

@@ -59,6 +59,16 @@ def test_two_devices_train_the_same_phi(tmp_path, alone):
   assert_same(tmp_path / "out.npz", alone, replicas=2, chief=True)
 
 
+@pytest.mark.slow
+def test_two_devices_with_xla(tmp_path, alone):
+  """XLA rounds otherwise, and Adam's steps are as large for small gradients."""
+  err, status = finish(start("mirrored", tmp_path / "out.npz", {"jit_compile": True}))
+  assert status == 0, err
+  with np.load(tmp_path / "out.npz") as arrays:
+    for name, value in alone.items():
+      np.testing.assert_allclose(arrays[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
 def test_instances_that_two_devices_cannot_share(tmp_path):
   err, status = finish(start("mirrored", tmp_path / "out.npz", {"num_tasks": 3}))
   assert status == 1 and "num_tasks must be a multiple of the number of replicas" in err
