@@ -26,6 +26,9 @@ setuptools.setup(
     "tensorflow-datasets>=4.9.10",
     "tqdm>=4.66",
   ],
-  # scikit-learn: the tables of benchmarks/keras_experiments.py
-  extras_require={"dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "scikit-learn>=1.4"]},
+  extras_require={
+    # scikit-learn: the tables of benchmarks/keras_experiments.py
+    "dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "scikit-learn>=1.4"],
+    "rivals": ["torch>=2.5", "jax>=0.4.35"],  # of benchmarks/against_rivals.py
+  },
 )

@@ -12,13 +12,16 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import shlex
+import shutil
 import sys
+import tempfile
 import time
 from typing import Sequence
 
 from l2l_tf import blocks
 from l2l_tf import checkpoint
 from l2l_tf import command_line
+from l2l_tf import distribution
 from l2l_tf import evaluation
 from l2l_tf import meta_training
 from l2l_tf import optimizers
@@ -38,6 +41,7 @@ ERRORS = (
   training_run.RunError,
   checkpoint.CheckpointError,
   user_problem.UserProblemError,
+  distribution.DistributionError,
   DataError,
   OSError,
 )
@@ -57,6 +61,14 @@ def make_flags() -> command_line.Flags:
     "random search of --learning_rate with so many trials; several processes may share a --run_dir,"
     " and a search that was stopped goes on with the same command",
   )
+  flags.add(
+    str,
+    "strategy",
+    "single",
+    "devices that share the instances: mirrored all of this machine, multi_worker those of all"
+    " machines in TF_CONFIG",
+    distribution.STRATEGIES,
+  )
   command_line.add_experiment(flags)
   return flags
 
@@ -71,7 +83,16 @@ def main(argv: Sequence[str]) -> int:
   blocks.use_a_thread_a_block()
   if flags.search is not None:
     return _search(flags)
-  run = _open_run(flags)
+  replicas = distribution.make(flags.strategy)
+  with distribution.lost_workers():
+    status = _train(flags, replicas) if replicas.is_chief else _assist(flags, replicas)
+    replicas.highest(0)  # none leaves before the others
+  return status
+
+
+def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> int:
+  """Trains and reports."""
+  run = _open_run(flags, replicas)
   print(f"Data: {run.data}")
   print(f"Run directory: {run.directory}; watch it with\n  {_watch_command(run.directory)}")
   rate, rival_curve = run.tune_rival()
@@ -79,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
   try:
     run.train(rival_curve)
   except training_run.Interrupted as stop:
-    print(f"Stopped by {stop}. Everything is saved; go on with\n  {_resume_command(run)}")
+    print(f"Stopped by {stop}. Everything is saved; go on with\n  {_resume_command(run, flags)}")
     return 128 + stop.signum
   except meta_training.Diverged as error:
     kept = f" The best so far is in {run.best_directory}." if _has_best(run) else ""
@@ -97,29 +118,55 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
-def _open_run(flags: command_line.Flags) -> training_run.TrainingRun:
+def _assist(flags: command_line.Flags, replicas: distribution.Distribution) -> int:
+  """Takes this worker's share of a training; the files it leaves to the chief."""
+  with tempfile.TemporaryDirectory() as directory:
+    own = os.path.join(directory, "run")
+    if flags.resume:
+      _check_resume(flags)
+      shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events"))
+      run = training_run.TrainingRun.resume(own, replicas)
+    else:
+      experiment = command_line.experiment(flags)
+      run = training_run.TrainingRun(own, experiment, False, flags.init_from, replicas)
+    try:
+      run.train()
+    except training_run.Interrupted as stop:
+      return 128 + stop.signum
+  return 0
+
+
+def _open_run(
+  flags: command_line.Flags, replicas: distribution.Distribution
+) -> training_run.TrainingRun:
   if not flags.resume:
-    return _new_run(flags)
+    return _new_run(flags, replicas)
+  _check_resume(flags)
+  return training_run.TrainingRun.resume(flags.run_dir, replicas)
+
+
+def _check_resume(flags: command_line.Flags):
   if not flags.run_dir:
     raise command_line.UsageError("--resume needs the --run_dir to continue.")
-  others = set(flags.given()) - {"resume", "run_dir", "test_runs"}
+  others = set(flags.given()) - {"resume", "run_dir", "test_runs", "strategy"}
   if others:
     raise command_line.UsageError(
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."
     )
-  return training_run.TrainingRun.resume(flags.run_dir)
 
 
-def _new_run(flags: command_line.Flags) -> training_run.TrainingRun:
-  experiment, init_from = command_line.experiment(flags), flags.init_from
+def _new_run(
+  flags: command_line.Flags, replicas: distribution.Distribution
+) -> training_run.TrainingRun:
+  arguments = (command_line.experiment(flags), False, flags.init_from, replicas)
   if flags.run_dir:
-    return training_run.TrainingRun(flags.run_dir, experiment, init_from=init_from)
+    return training_run.TrainingRun(flags.run_dir, *arguments)
   first = os.path.join(
     "runs", f"{command_line.problem_label(flags)}-{time.strftime('%Y%m%d-%H%M%S')}"
   )
   for directory in run_directory.names(first):  # another run may have begun in this second
     try:
-      return training_run.TrainingRun(directory, experiment, init_from=init_from)
+      return training_run.TrainingRun(directory, *arguments)
     except run_directory.DirectoryTaken:
       continue
 
@@ -128,7 +175,7 @@ def _search(flags: command_line.Flags) -> int:
   """Searches the meta learning rate, and prints what it found."""
   if not 1 <= flags.search <= MAX_TRIALS:
     raise command_line.UsageError(f"--search must be 1..{MAX_TRIALS} trials, got {flags.search}.")
-  for name in ("resume", "learning_rate", "init_from"):
+  for name in ("resume", "learning_rate", "init_from", "strategy"):
     if name in flags.given():
       raise command_line.UsageError(f"--{name} cannot be given with --search.")
   label = command_line.problem_label(flags)
@@ -143,8 +190,9 @@ def _search(flags: command_line.Flags) -> int:
   return 0
 
 
-def _resume_command(run: training_run.TrainingRun) -> str:
-  return _python(os.path.relpath(__file__), "--resume", f"--run_dir={run.directory}")
+def _resume_command(run: training_run.TrainingRun, flags: command_line.Flags) -> str:
+  strategy = [f"--strategy={flags.strategy}"] if "strategy" in flags.given() else []
+  return _python(os.path.relpath(__file__), "--resume", f"--run_dir={run.directory}", *strategy)
 
 
 def _watch_command(directory: str) -> str:

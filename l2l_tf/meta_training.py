@@ -16,6 +16,7 @@ from l2l_tf import blocks
 from l2l_tf import recomputation
 from l2l_tf import sampled_backprop
 from l2l_tf import unroll
+from l2l_tf.distribution import Distribution
 from l2l_tf.optimizers import Adam
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.options import Options
@@ -125,23 +126,58 @@ class StepReport(NamedTuple):
 class MetaTrainer:
   """Trains the variables phi of `optimizer` on `problem`."""
 
-  def __init__(self, problem: Problem, optimizer: Optimizer, config: Training):
+  def __init__(
+    self,
+    problem: Problem,
+    optimizer: Optimizer,
+    config: Training,
+    distribution: Distribution = Distribution(),
+  ):
+    """Starts the first episode.
+
+    Args:
+      problem: what phi is trained on.
+      optimizer: whose variables phi is; made in the scope of the distribution's strategy.
+      config: how.
+      distribution: which devices take which instances; `num_tasks` and `validation_runs` must be
+        multiples of its number of replicas.
+
+    Raises:
+      DistributionError: if they are not.
+    """
     self.problem = problem
     self.optimizer = optimizer
     self.config = config
+    self.distribution = distribution
     self.progress = Progress()
     self.phi = optimizer.trainable_variables
     self.best = [tf.Variable(v, trainable=False) for v in self.phi]
     meta_state = Adam(0.0).initial_state(_with_tasks_axis(self.phi))
     self.meta_state = tf.nest.map_structure(_variable, meta_state)
     self._runner = optimizer if config.jit_compile else blocks.split(optimizer)
-    self._start = tf.function(lambda seeds: unroll.start(problem, self._runner, seeds)[0])
-    self._meta_step = tf.function(self._build_meta_step, jit_compile=config.jit_compile)
-    self._rollout = tf.function(
-      lambda seeds: unroll.rollout(problem, self._runner, seeds, config.num_steps)
-    )
-    # A checkpoint restores into variables, so the carry has some before there is a first episode.
-    self._carry = tf.nest.map_structure(_variable, self._start(self._episode_seeds()))
+    start = lambda seeds: unroll.start(problem, self._runner, seeds)[0]  # noqa: E731
+    rollout = lambda seeds: unroll.rollout(problem, self._runner, seeds, config.num_steps)  # noqa: E731
+    self._start = tf.function(lambda seeds: distribution.run(start, seeds))
+    self._rollout = tf.function(lambda seeds: distribution.run(rollout, seeds))
+    single = distribution.num_replicas == 1
+    self._window = self._build_window
+    if config.jit_compile and not single:  # XLA compiles what one device does
+      self._window = tf.function(self._build_window, jit_compile=True)
+    self._meta_step = tf.function(self._build_meta_step, jit_compile=config.jit_compile and single)
+    self._validation_seeds()  # that their number is right shows now rather than after an epoch
+    self._carry = self._start(self._episode_seeds())  # over the replicas
+    # A checkpoint restores into variables: those of the carries of all replicas of all workers.
+    carries = distribution.collect(self._carry)
+    self._saved_carries = [tf.nest.map_structure(_variable, carry) for carry in carries]
+
+  def before_saving(self):
+    """Brings `trackables` up to date. All workers of the distribution must call it."""
+    carries = self.distribution.collect(self._carry)
+    tf.nest.map_structure(lambda saved, value: saved.assign(value), self._saved_carries, carries)
+
+  def after_restoring(self):
+    """Goes on from what is in `trackables`."""
+    self._carry = self.distribution.scatter(self._saved_carries)
 
   def trackables(self) -> dict[str, Any]:
     """What a checkpoint of this training holds beside its `progress`."""
@@ -149,7 +185,7 @@ class MetaTrainer:
       "optimizer": self.optimizer,
       "best": self.best,
       "meta_state": tf.nest.flatten(self.meta_state),
-      "carry": tf.nest.flatten(self._carry),
+      "carry": tf.nest.flatten(self._saved_carries),
     }
 
   @property
@@ -191,12 +227,12 @@ class MetaTrainer:
     if progress.episode == 0 or progress.window == self.config.windows:
       progress.episode += 1
       progress.window = 0
-      self._set_carry(self._start(self._episode_seeds()))
-    carry = tf.nest.map_structure(tf.convert_to_tensor, self._carry)
-    carry, loss, norm, finite = self._meta_step(carry, tf.constant(self.learning_rate()))
+      self._carry = self._start(self._episode_seeds())
+    rate = tf.constant(self.learning_rate())
+    carry, loss, norm, finite = self._meta_step(self._carry, rate)
     report = StepReport(float(loss), float(norm), bool(finite))
     if report.finite:
-      self._set_carry(carry)
+      self._carry = carry
       progress.window += 1
       progress.bad_in_a_row = 0
       progress.sum_loss += report.loss
@@ -243,8 +279,8 @@ class MetaTrainer:
 
     A run that is not finite makes the loss infinite.
     """
-    seeds = make_seeds(self.config.seed, Stream.VALIDATION, count=self.config.validation_runs)
-    curve = np.mean(self._rollout(tf.constant(seeds)).numpy(), axis=1, dtype=np.float64)
+    losses = self.distribution.concat(self._rollout(self._validation_seeds()), axis=1)
+    curve = np.mean(losses.numpy(), axis=1, dtype=np.float64)
     final = float(np.mean(curve[-unroll.FINAL_STEPS :]))
     return curve, final if math.isfinite(final) else math.inf
 
@@ -255,14 +291,17 @@ class MetaTrainer:
 
   def _episode_seeds(self) -> tf.Tensor:
     p, config = self.progress, self.config
-    entropy = (config.seed, Stream.META_TRAINING, p.epoch, p.episode)
-    return tf.constant(make_seeds(*entropy, count=config.num_tasks))
+    seeds = make_seeds(
+      config.seed, Stream.META_TRAINING, p.epoch, p.episode, count=config.num_tasks
+    )
+    return self.distribution.scatter(self.distribution.shares(seeds, "num_tasks"))
 
-  def _set_carry(self, carry: unroll.Carry):
-    tf.nest.map_structure(lambda variable, value: variable.assign(value), self._carry, carry)
+  def _validation_seeds(self) -> tf.Tensor:
+    seeds = make_seeds(self.config.seed, Stream.VALIDATION, count=self.config.validation_runs)
+    return self.distribution.scatter(self.distribution.shares(seeds, "validation_runs"))
 
-  def _build_meta_step(self, carry: unroll.Carry, learning_rate: tf.Tensor):
-    """One window, its meta-gradient, and Adam's update of phi unless something is not finite."""
+  def _build_window(self, carry: unroll.Carry):
+    """One window of one replica's instances: the carry, the mean loss, and the meta-gradient."""
     config = self.config
     args = (self.problem, self._runner, carry, config.unroll_length)
     weights = config.loss_weights(carry.step)
@@ -279,11 +318,21 @@ class MetaTrainer:
         carry, losses = unroll.unroll(*args, config.second_derivatives)
         meta_loss = tf.reduce_sum(weights * tf.reduce_mean(losses, axis=1))  # Eq. 3
       gradients = tape.gradient(meta_loss, self.phi)
-    mean_loss = tf.reduce_mean(losses)
+    return carry, tf.reduce_mean(losses), gradients
+
+  def _build_meta_step(self, carry: unroll.Carry, learning_rate: tf.Tensor):
+    """One window, its meta-gradient, and Adam's update of phi unless something is not finite."""
+
+    def window(carry):
+      carry, mean_loss, gradients = self._window(carry)
+      return carry, self.distribution.mean((mean_loss, gradients))
+
+    carry, means = self.distribution.run(window, carry)
+    mean_loss, gradients = self.distribution.first(means)
     norm = tf.linalg.global_norm(gradients)
     finite = tf.math.is_finite(mean_loss) & tf.math.is_finite(norm)
-    if config.max_gradient_norm:
-      gradients, _ = tf.clip_by_global_norm(gradients, config.max_gradient_norm, use_norm=norm)
+    if limit := self.config.max_gradient_norm:
+      gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
     state = tf.nest.map_structure(tf.convert_to_tensor, self.meta_state)
     updates, state = Adam(learning_rate)(_with_tasks_axis(gradients), state)
     for variable, update in zip(self.phi, updates.values()):

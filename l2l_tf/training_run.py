@@ -18,6 +18,7 @@ from l2l_tf import evaluation
 from l2l_tf import optimizers
 from l2l_tf import run_directory
 from l2l_tf import summaries
+from l2l_tf.distribution import Distribution
 from l2l_tf.experiments import Experiment
 from l2l_tf.meta_training import Diverged
 from l2l_tf.meta_training import MetaTrainer
@@ -62,6 +63,7 @@ class TrainingRun:
     experiment: Experiment,
     resume: bool = False,
     init_from: Optional[str] = None,
+    distribution: Distribution = Distribution(),
   ):
     """Builds the problem and the optimizer; writes `config.json`, or checks it against a resume.
 
@@ -70,13 +72,16 @@ class TrainingRun:
       experiment: what to train.
       resume: go on from the newest checkpoint in `directory`, which holds this experiment.
       init_from: directory of a trained optimizer of the same kind, whose phi a new run starts from.
+      distribution: of the instances over devices; a run keeps the number of replicas it began with.
 
     Raises:
       RunError: if the directory is in use and `resume` is false, or cannot be written, or it is
-        to be resumed and the data are not those it began with.
+        to be resumed and the data or the replicas are not those it began with.
+      DistributionError: if the instances cannot be split over the replicas.
     """
     self.directory = directory
     self.experiment = experiment
+    self.distribution = distribution
     if resume:
       self._build()
       self._go_on()
@@ -89,14 +94,15 @@ class TrainingRun:
     """Builds the problem, the optimizer and its trainer."""
     self.problem, self.data = self.experiment.problem.build()
     training = self.experiment.training
-    self.trainer = MetaTrainer(
-      self.problem, self.experiment.optimizer.build(training.seed), training
-    )
+    with self.distribution.strategy.scope():
+      optimizer = self.experiment.optimizer.build(training.seed)
+    self.trainer = MetaTrainer(self.problem, optimizer, training, self.distribution)
     self._checkpoint = checkpoint.TrainingCheckpoint(
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
     experiment = self.experiment.to_dict()
     self.config = {"experiment": experiment, "data": self.data, "versions": versions()}
+    self.config["replicas"] = self.distribution.num_replicas
 
   def _begin(self, init_from: Optional[str]):
     """Sets the first phi, saves it, and then the config."""
@@ -115,9 +121,16 @@ class TrainingRun:
         f"{self.directory} was trained on '{recorded}', but the data found now are '{self.data}'."
         " Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
       )
+    replicas = began.get("replicas", 1)
+    if replicas != self.distribution.num_replicas:
+      raise RunError(
+        f"{self.directory} was trained on {replicas} replicas, now there are"
+        f" {self.distribution.num_replicas}. Resume it with as many (--strategy, TF_CONFIG)."
+      )
     if "init_from" in began:
       self.config["init_from"] = began["init_from"]
     text = self._checkpoint.restore()
+    self.trainer.after_restoring()
     try:
       self.trainer.progress = Progress.from_json(text)
     except ValueError as error:
@@ -127,7 +140,7 @@ class TrainingRun:
     self._mend_best()
 
   @classmethod
-  def resume(cls, directory: str) -> "TrainingRun":
+  def resume(cls, directory: str, distribution: Distribution = Distribution()) -> "TrainingRun":
     """Takes up the run in `directory` where its newest checkpoint left it.
 
     Raises:
@@ -146,7 +159,7 @@ class TrainingRun:
       experiment = Experiment.from_dict(config.get("experiment"))
     except (AttributeError, ValueError) as error:
       raise RunError(f"{directory}/{CONFIG_FILE} is not the config of a run: {error}") from error
-    return cls(directory, experiment, resume=True)
+    return cls(directory, experiment, resume=True, distribution=distribution)
 
   @property
   def best_directory(self) -> str:
@@ -203,8 +216,8 @@ class TrainingRun:
           curves["tuned Adam"] = rival_curve
         with run_directory.writing(self.directory):
           events.epoch(row, curves)
-        if signals.received:
-          raise Interrupted(signals.received)
+        if received := self.distribution.highest(signals.received):
+          raise Interrupted(received)
         on_epoch(row)
     trainer.use_best()
 
@@ -224,14 +237,15 @@ class TrainingRun:
       best = trainer.progress.best_loss
       bar.set_postfix_str(f"loss {report.loss:.4g}, best validation {best:.4g}", refresh=False)
       bar.update(trainer.meta_steps - bar.n)
-      if signals.received:
+      if received := self.distribution.highest(signals.received):
         self._save()
-        raise Interrupted(signals.received)
+        raise Interrupted(received)
     return seconds / count if count else math.nan
 
   def _save(self):
     progress = self.trainer.progress
     number = self.trainer.meta_steps
+    self.trainer.before_saving()
     with run_directory.writing(self.directory):
       self._checkpoint.save(progress.to_json(), number)
 

@@ -51,7 +51,7 @@ def test_optimizers(name):
 
 def test_flags_are_put_into_the_preset():
   changed = experiment(
-    *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=60"],
+    *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=150"],
     *["--learning_rate=0.5", "--second_derivatives", "--layer_sizes=7", "--seed=9"],
   )
   preset = experiments.PRESETS["quick"]["mnist"]
@@ -61,7 +61,7 @@ def test_flags_are_put_into_the_preset():
     replace(preset.optimizer, layer_sizes=(7,)),
     replace(
       preset.training,
-      num_steps=60,
+      num_steps=150,
       learning_rate=0.5,
       second_derivatives=True,
       seed=9,
@@ -181,6 +181,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "max_gradient_norm": ("-1", "at least 0"),
   "backprop_coordinates": ("-1", "at least 0"),
   "loss_weight_power": ("11", "at most 10"),
+  "segment_length": ("-1", "at least 0"),
   "second_derivatives": ("maybe", "maybe"),
   "jit_compile": ("2", "2"),
   "validation_runs": ("0", "at least 1"),

@@ -100,7 +100,7 @@ def test_two_runs_of_the_same_second_have_two_directories(tmp_path, monkeypatch)
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(train.time, "strftime", lambda form: "now")
   flags = train.make_flags().parse(["train.py", *BOWL])
-  runs = [train._open_run(flags) for _ in range(3)]
+  runs = [train._open_run(flags, train.distribution.make("single")) for _ in range(3)]
   assert [r.directory for r in runs] == [f"runs/bowl-now{end}" for end in ("", "-2", "-3")]
 
 

@@ -93,7 +93,8 @@ def poison(monkeypatch):
 
   def poisoned(self):
     if self.meta_steps == 1:
-      self._carry.params["theta"].assign(self._carry.params["theta"] * math.nan)
+      theta = self._carry.params["theta"]
+      self._carry = self._carry._replace(params={"theta": theta * math.nan})
     return step(self)
 
   monkeypatch.setattr(MetaTrainer, "step", poisoned)

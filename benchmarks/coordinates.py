@@ -1,0 +1,98 @@
+"""Cost against coordinates: python -m benchmarks.coordinates [--out=benchmarks/coordinates.json]
+
+The 2 x 20 LSTM on a bowl of n dimensions, which itself costs next to nothing: seconds of one step
+at inference, where the optimizer is only used, and of one inner step in meta-training, where a
+window of it is differentiated; and the peak memory of both, against the size of the states h and c.
+Each n has a process of its own.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from typing import Any, Sequence
+
+import tensorflow as tf
+
+from benchmarks import measuring
+from l2l_tf import blocks
+from l2l_tf import command_line
+from l2l_tf import unroll
+from l2l_tf.meta_training import MetaTrainer
+from l2l_tf.meta_training import Training
+from l2l_tf.optimizers import CoordinatewiseLSTM
+import problems
+
+STEPS = 5  # of a loop at inference
+
+
+def inference(n: int, repeats: int) -> dict[str, Any]:
+  """Times a loop of `STEPS` steps; the states are among the memory that counts."""
+  blocks.use_a_thread_a_block()
+  problem, optimizer = problems.bowl(n), blocks.split(CoordinatewiseLSTM())
+  seeds = tf.constant([[0, 1]])
+  start = tf.function(lambda: unroll.start(problem, optimizer, seeds)[0])
+  steps = tf.function(lambda carry: unroll.unroll(problem, optimizer, carry, STEPS))
+  baseline = measuring.resident_bytes()
+  carry = [start()]
+
+  def loop():
+    after, losses = steps(carry.pop())
+    carry.append(after)
+    losses.numpy()  # waits for it
+
+  figures = measuring.measured(loop, repeats, baseline)
+  size = sum(x.shape.num_elements() * x.dtype.size for x in tf.nest.flatten(carry[0].state))
+  return _row("inference", n, figures, STEPS, size)
+
+
+def meta_training(n: int, repeats: int, unroll_length: int) -> dict[str, Any]:
+  """Times whole meta-steps."""
+  blocks.use_a_thread_a_block()
+  training = Training(
+    num_steps=unroll_length,
+    unroll_length=unroll_length,
+    episodes_per_epoch=10**6,
+    validation_runs=1,
+  )
+  baseline = measuring.resident_bytes()
+  trainer = MetaTrainer(problems.bowl(n), CoordinatewiseLSTM(), training)
+  figures = measuring.measured(trainer.step, repeats, baseline)
+  size = sum(4 * 2 * units * n for units in trainer.optimizer.layer_sizes)
+  return _row("meta-training", n, figures, unroll_length, size)
+
+
+def _row(what: str, n: int, figures: dict, steps: int, state_bytes: int) -> dict[str, Any]:
+  return {
+    "what": what,
+    "n": n,
+    "step_s": figures["seconds"]["median"] / steps,
+    "ns_a_coordinate": 1e9 * figures["seconds"]["median"] / steps / n,
+    "state_mib": state_bytes / measuring.MIB,
+    "peak_mib": figures["peak"] / measuring.MIB,
+    "peak_over_state": figures["peak"] / state_bytes,
+    "first_s": figures["first_seconds"],
+  }
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = command_line.Flags(__doc__)
+  flags.add(tuple[int, ...], "inference", tuple(10**k for k in range(3, 8)), "values of n")
+  flags.add(tuple[int, ...], "meta_training", tuple(10**k for k in range(3, 7)), "values of n")
+  flags.add(int, "unroll_length", 20, "steps of a window in meta-training")
+  flags.add(int, "repeats", 20, "timed loops or meta-steps")
+  flags.add(str, "out", None, "JSON file to write")
+  flags.parse(argv)
+  if min(*flags.inference, *flags.meta_training, flags.unroll_length, flags.repeats) < 1:
+    raise command_line.UsageError("All numbers must be at least 1.")
+  own = measuring.in_own_process
+  rows = [own(inference, n, flags.repeats) for n in flags.inference]
+  for n in flags.meta_training:
+    rows.append(own(meta_training, n, flags.repeats, flags.unroll_length))
+  measuring.report(rows, flags.out, unroll_length=flags.unroll_length)
+  return 0
+
+
+if __name__ == "__main__":
+  command_line.run(main, (OSError,))

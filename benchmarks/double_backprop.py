@@ -1,0 +1,157 @@
+"""The linearised meta-loss against the plain one: python -m benchmarks.double_backprop [--out=...]
+
+One window on a convolutional network for 32 x 32 colour images (section 3.3: three convolutional
+layers with max pooling, a fully-connected layer of 32 units, ReLU, batch normalization), with first
+derivatives only. Linearised is what `unroll` does: backpropagation never visits the network. Plain
+is what a tape makes of the sum of losses: it keeps the network's activations over the window and
+goes through the network again. Losses and meta-gradients must agree. Images are random: their
+pixels do not change the cost. Each row has a process of its own.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from typing import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import measuring
+from l2l_tf import blocks
+from l2l_tf import command_line
+from l2l_tf import unroll
+from l2l_tf.optimizers import CoordinatewiseLSTM
+from problems import base
+from problems.classification import cross_entropy
+
+SIZE, CLASSES, UNITS = 32, 10, 32
+CHANNELS = (16, 16, 16)  # not given in the paper
+KERNEL = 5
+TOLERANCE = 1e-4  # of losses and gradients, by norms
+
+
+def convnet(batch_size: int) -> base.Problem:
+  """Cross entropy of the network on random images, drawn anew for each step."""
+  shapes = {}
+  for i, (below, channels) in enumerate(zip((3, *CHANNELS), CHANNELS)):
+    shapes[f"conv_{i + 1}/w"] = (KERNEL, KERNEL, below, channels)
+    shapes[f"conv_{i + 1}/scale"] = shapes[f"conv_{i + 1}/offset"] = (channels,)
+  side = SIZE // 2 ** len(CHANNELS)
+  shapes["hidden/w"] = (side * side * CHANNELS[-1], UNITS)
+  shapes["hidden/scale"] = shapes["hidden/offset"] = (UNITS,)
+  shapes |= {"output/w": (UNITS, CLASSES), "output/b": (CLASSES,)}
+
+  def init(seed):
+    seeds = tf.random.split(seed, len(shapes))
+    normal = tf.random.stateless_normal
+    params = {n: 0.1 * normal(shape, seeds[i]) for i, (n, shape) in enumerate(shapes.items())}
+    return {n: x + 1 if n.endswith("scale") else x for n, x in params.items()}, {}
+
+  def loss(params, task, seed):
+    del task
+    shape = [batch_size, SIZE, SIZE, 3]
+    x = tf.random.stateless_uniform(shape, seed)
+    labels = tf.random.stateless_uniform([batch_size], seed, 0, CLASSES, dtype=tf.int32)
+    for i in range(len(CHANNELS)):
+      x = tf.nn.conv2d(x, params[f"conv_{i + 1}/w"], strides=1, padding="SAME")
+      x = tf.nn.max_pool2d(_normalized(x, params, f"conv_{i + 1}"), 2, 2, padding="SAME")
+    x = tf.reshape(x, [batch_size, -1]) @ params["hidden/w"]
+    x = _normalized(x, params, "hidden")
+    return cross_entropy(x @ params["output/w"] + params["output/b"], labels)
+
+  return base.Problem(init, loss)
+
+
+def _normalized(x: tf.Tensor, params: base.Params, name: str) -> tf.Tensor:
+  """ReLU after batch normalization by the minibatch's own moments."""
+  mean, variance = tf.nn.moments(x, list(range(x.ndim - 1)))
+  scale, offset = params[f"{name}/scale"], params[f"{name}/offset"]
+  return tf.nn.relu(tf.nn.batch_normalization(x, mean, variance, offset, scale, 1e-3))
+
+
+def plain_losses(problem, optimizer, carry: unroll.Carry, num_steps: int) -> tf.Tensor:
+  """The losses of `unroll`, `[T, B]`; their tape records f at each point."""
+
+  def body(t, params, gradients, state, losses):
+    updates, state = optimizer(gradients, state)
+    params = {name: theta + updates[name] for name, theta in params.items()}
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+      tape.watch(params)
+      seeds = base.at_step(carry.seeds, carry.step + t + 1)
+      loss = base.losses(problem, params, carry.task, seeds)
+    gradients = tf.nest.map_structure(tf.stop_gradient, tape.gradient(loss, params))
+    return t + 1, params, gradients, state, losses.write(t, loss)
+
+  losses = tf.TensorArray(tf.float32, size=num_steps, element_shape=[carry.seeds.shape[0]])
+  loop = (tf.constant(0), carry.params, carry.gradients, carry.state, losses)
+  *_, losses = tf.while_loop(lambda t, *_: t < num_steps, body, loop, maximum_iterations=num_steps)
+  return losses.stack()
+
+
+def window(kind: str, batch_size: int, num_steps: int):
+  """Returns a compiled function of nothing: the losses and the meta-gradient of one window."""
+  problem, optimizer = convnet(batch_size), CoordinatewiseLSTM()
+  runner, seeds = blocks.split(optimizer), tf.constant([[1, 2]])
+
+  @tf.function
+  def losses_and_gradients():
+    carry, _ = unroll.start(problem, runner, seeds)
+    with tf.GradientTape() as tape:
+      if kind == "plain":
+        losses = plain_losses(problem, runner, carry, num_steps)
+      else:
+        _, losses = unroll.unroll(problem, runner, carry, num_steps)
+      total = tf.reduce_sum(losses)
+    return losses, tape.gradient(total, optimizer.trainable_variables)
+
+  return losses_and_gradients
+
+
+def measure(kind: str, batch_size: int, num_steps: int, repeats: int) -> tuple[dict, list]:
+  """Returns the row of one kind, and what it computes."""
+  blocks.use_a_thread_a_block()
+  function, results = window(kind, batch_size, num_steps), []
+
+  def step():
+    results[:] = [x.numpy() for x in tf.nest.flatten(function())]
+
+  figures = measuring.measured(step, repeats)
+  return {"meta_loss": kind} | measuring.row(figures), results
+
+
+def difference(results: list[np.ndarray], expected: list[np.ndarray]) -> float:
+  """The largest difference of a tensor, by norms."""
+  return max(
+    float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in zip(results, expected, strict=True)
+  )
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = command_line.Flags(__doc__)
+  flags.add(int, "num_steps", 20, "of the window")
+  flags.add(int, "batch_size", 128, "images a minibatch")
+  flags.add(int, "repeats", 20, "timed windows")
+  flags.add(str, "out", None, "JSON file to write")
+  flags.parse(argv)
+  if min(flags.num_steps, flags.batch_size, flags.repeats) < 1:
+    raise command_line.UsageError("All numbers must be at least 1.")
+  rows, results = [], []
+  for kind in ("plain", "linearised"):
+    arguments = (kind, flags.batch_size, flags.num_steps, flags.repeats)
+    row, values = measuring.in_own_process(measure, *arguments)
+    rows.append(row)
+    results.append(values)
+  differ = difference(*results[::-1])
+  if not differ <= TOLERANCE:
+    raise RuntimeError(f"Linearised and plain differ by {differ:.2g}, more than {TOLERANCE:g}.")
+  for row in rows:
+    row["time_over_plain"] = row["median_s"] / rows[0]["median_s"]
+    row["peak_over_plain"] = measuring.ratio(row["peak_mib"], rows[0]["peak_mib"])
+  measuring.report(rows, flags.out, difference=differ)
+  return 0
+
+
+if __name__ == "__main__":
+  command_line.run(main, (RuntimeError, OSError))

@@ -1,0 +1,108 @@
+"""Writes the meta-step's StableHLO: python -m benchmarks.export_stablehlo --out=meta_step
+
+For a machine with another XLA runtime: a meta-step of the MNIST base problem (15,910 coordinates,
+minibatch 128, 20 steps) on B instances as one module without host call-backs. OUT.mlir holds the
+text, OUT.npz its inputs "input_000", ... in the order of the module's parameters, and "losses", the
+first of its outputs, `[T, B]`. The minibatches are constants of the module. With JAX's runtime,
+benchmarks/rivals/run_stablehlo.py runs it.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import re
+from typing import Any, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.rivals import case as case_lib
+from benchmarks.rivals import ours
+from l2l_tf import command_line
+from l2l_tf import optimizers
+from l2l_tf import unroll
+import problems
+
+THETA_SCALE = 0.01  # by which the theta_0 of the instances differ
+
+
+def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
+  """The meta-step as a compiled function without side effects, and arguments for it.
+
+  Args:
+    case: the MLP with its minibatches, and the optimizer.
+    num_tasks: B.
+
+  Returns:
+    A function `(theta_0, adam) -> (losses, phi, adam)` with theta_0 `[B, ...]`, and its arguments.
+    It reads phi from variables, which are further inputs of the compiled module; the minibatches
+    are constants in it.
+  """
+  optimizer = ours.optimizer_of(case)
+  phi = optimizer.trainable_variables
+  adam = optimizers.Adam(case.learning_rate)
+  seeds = np.stack([np.arange(num_tasks), np.zeros(num_tasks)], axis=1).astype(np.int32)
+
+  @tf.function(jit_compile=True)
+  def step(theta, adam_state):
+    problem = ours.problem(theta, tf.constant(case.images), tf.constant(case.labels))
+    carry, _ = unroll.start(problem, optimizer, seeds)
+    with tf.GradientTape() as tape:
+      _, losses = unroll.unroll(problem, optimizer, carry, case.num_steps)
+      meta_loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1))
+    gradients = _one_instance(tape.gradient(meta_loss, phi))
+    updates, adam_state = adam(gradients, adam_state)
+    return losses, [v + update[0] for v, update in zip(phi, updates.values())], adam_state
+
+  random = np.random.default_rng(1)
+  noise = {n: random.standard_normal([num_tasks, *v.shape]) for n, v in case.theta.items()}
+  theta = {name: case.theta[name] + THETA_SCALE * x for name, x in noise.items()}
+  theta = {name: tf.constant(value, tf.float32) for name, value in theta.items()}
+  adam_state = adam.initial_state(_one_instance(phi))
+  return step, (theta, adam_state)
+
+
+def _one_instance(tensors) -> dict[str, tf.Tensor]:
+  """Phi as one instance of parameters, so that an `Optimizer` can optimize it."""
+  return {str(i): tf.convert_to_tensor(x)[tf.newaxis] for i, x in enumerate(tensors)}
+
+
+def stablehlo(function: Any, arguments: tuple) -> tuple[str, list[np.ndarray]]:
+  """Returns the module's text, without source locations, and its inputs in their order."""
+  text = function.experimental_get_compiler_ir(*arguments)(stage="stablehlo")
+  text = "\n".join(line for line in text.splitlines() if not line.startswith("#loc"))
+  text = re.sub(r' loc\((?:"[^"]*"(?:\([^)]*\))?|#loc\d*|unknown)\)', "", text)
+  concrete = function.get_concrete_function(*arguments)
+  variables = {id(v.handle): v for v in concrete.graph.variables}
+  captured = [variables.get(id(x), x).numpy() for x in concrete.captured_inputs]
+  return text, [x.numpy() for x in tf.nest.flatten(arguments)] + captured
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = command_line.Flags(__doc__)
+  flags.add(int, "num_tasks", 1, "B, the instances side by side")
+  flags.add(int, "num_steps", 20, "optimization steps a meta-step")
+  flags.add(int, "batch_size", 128, "examples a minibatch")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(str, "out", "meta_step", "files to write, without their endings")
+  flags.parse(argv)
+  for name in ("num_tasks", "num_steps", "batch_size"):
+    if getattr(flags, name) < 1:
+      raise command_line.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
+  data = problems.load("mnist", "train", flags.data)
+  case = ours.make_case(data.images, data.labels, flags.num_steps, flags.batch_size)
+  function, arguments = meta_step(case, flags.num_tasks)
+  text, inputs = stablehlo(function, arguments)
+  with open(f"{flags.out}.mlir", "w", encoding="utf-8") as file:
+    file.write(text)
+  losses = function(*arguments)[0].numpy()
+  np.savez(f"{flags.out}.npz", losses=losses, **{f"input_{i:03}": x for i, x in enumerate(inputs)})
+  print(f"{flags.out}.mlir: {len(text.splitlines())} lines, {len(inputs)} inputs, {data.source}")
+  print(f"mean loss by TensorFlow: {losses.mean():.6f}")
+  return 0
+
+
+if __name__ == "__main__":
+  command_line.run(main, (problems.DataError, OSError))

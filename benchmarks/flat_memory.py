@@ -1,0 +1,64 @@
+"""Memory over many meta-steps: python -m benchmarks.flat_memory [--out=benchmarks/flat_memory.json]
+
+Meta-training on MNIST as the paper has it; the resident memory of the process after every so many
+meta-steps. Flat means that the last rows equal the first ones.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import dataclasses
+import gc
+from typing import Sequence
+
+from benchmarks import measuring
+from l2l_tf import blocks
+from l2l_tf import command_line
+from l2l_tf.experiments import PRESETS
+from l2l_tf.meta_training import MetaTrainer
+from problems import DataError
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = command_line.Flags(__doc__)
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(int, "meta_steps", 1000, "all together")
+  flags.add(int, "every", 50, "meta-steps between two rows")
+  flags.add(int, "unroll_length", 20, "optimization steps a meta-step, of 100 an episode")
+  flags.add(str, "out", None, "JSON file to write")
+  flags.parse(argv)
+  if not 1 <= flags.every <= flags.meta_steps:
+    raise command_line.UsageError(
+      f"--every must be of 1..{flags.meta_steps} (--meta_steps), got {flags.every}."
+    )
+  blocks.use_a_thread_a_block()
+  experiment = PRESETS["paper"]["mnist"]
+  problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()
+  baseline = measuring.resident_bytes()
+  # One epoch, as validation has a memory of its own.
+  training = dataclasses.replace(
+    experiment.training, episodes_per_epoch=10**6, unroll_length=flags.unroll_length
+  )
+  trainer = MetaTrainer(problem, experiment.optimizer.build(0), training)
+  rows = []
+  measuring.reset_peak()
+  for step in range(1, flags.meta_steps + 1):
+    trainer.step()
+    if step % flags.every == 0:
+      gc.collect()
+      resident = (measuring.resident_bytes() - baseline) / measuring.MIB
+      peak = (measuring.peak_bytes() - baseline) / measuring.MIB
+      rows.append({"meta_steps": step, "resident_mib": resident, "peak_mib": peak})
+      measuring.reset_peak()
+  measuring.report(rows, flags.out, data=data)
+  first, last = rows[len(rows) // 10]["peak_mib"], rows[-1]["peak_mib"]
+  print(
+    f"peak after {rows[len(rows) // 10]['meta_steps']} meta-steps to the end: {last - first:+.1f}"
+  )
+  return 0
+
+
+if __name__ == "__main__":
+  command_line.run(main, (DataError, OSError))

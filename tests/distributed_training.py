@@ -1,0 +1,56 @@
+"""A meta-training for tests of distribution: python -m tests.distributed_training STRATEGY OUT ...
+
+Takes 20 meta-steps on 4 instances and writes phi to OUT (.npz). A JSON object as a third argument
+changes the options; multi_worker needs TF_CONFIG.
+"""
+
+import json
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from l2l_tf import distribution as distribution_lib
+from l2l_tf import optimizers
+from l2l_tf.meta_training import MetaTrainer
+from l2l_tf.meta_training import Training
+import problems
+
+STEPS = 20
+OPTIONS = {"num_tasks": 4, "num_steps": 8, "unroll_length": 4, "validation_runs": 2}
+
+
+def train(distribution: distribution_lib.Distribution, **options) -> dict[str, np.ndarray]:
+  """Returns phi, the last report, and the validation curve."""
+  config = Training(episodes_per_epoch=STEPS, **(OPTIONS | options))
+  with distribution.strategy.scope():
+    optimizer = optimizers.CoordinatewiseLSTM((4,))
+  trainer = MetaTrainer(problems.quadratic(3), optimizer, config, distribution)
+  for _ in range(STEPS):
+    report = trainer.step()
+  trainer.before_saving()
+  carries = [tf.nest.flatten(carry) for carry in trainer._saved_carries]
+  values = {f"phi_{i}": v.numpy() for i, v in enumerate(trainer.phi)}
+  thetas = [carry[0].numpy() for carry in carries]  # [instances of the replica, 3]
+  curve, _ = trainer.validate()
+  report = np.array(report, np.float64)
+  return values | {"report": report, "curve": curve, "theta": np.concatenate(thetas)}
+
+
+def main(strategy: str, out: str, options: str = "{}"):
+  """Runs the program."""
+  if strategy == "mirrored":
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, two)
+  distribution = distribution_lib.make(strategy)
+  try:
+    values = train(distribution, **json.loads(options))
+  except distribution_lib.DistributionError as error:
+    sys.exit(str(error))
+  np.savez(out, replicas=distribution.num_replicas, chief=distribution.is_chief, **values)
+  distribution.highest(0)  # so that none ends before the others
+
+
+if __name__ == "__main__":
+  main(*sys.argv[1:])
