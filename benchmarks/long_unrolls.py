@@ -17,7 +17,7 @@ from l2l_tf import blocks
 from l2l_tf import command_line
 from l2l_tf.experiments import PRESETS
 from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.meta_training import Training
+from l2l_tf.training_options import Training
 from problems import DataError
 
 

@@ -15,7 +15,7 @@ from l2l_tf.diagnosis import diagnose
 from l2l_tf.keras_optimizer import LearnedOptimizer
 from l2l_tf.meta_training import Diverged
 from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.meta_training import Training
+from l2l_tf.training_options import Training
 
 __all__ = [
   "CheckpointError",

@@ -8,7 +8,7 @@ import sys
 from absl import flags
 
 from l2l_tf import experiments
-from l2l_tf.meta_training import Training
+from l2l_tf.training_options import Training
 from l2l_tf.options import Options
 from l2l_tf.user_problem import is_name
 

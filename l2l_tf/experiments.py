@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 from l2l_tf import optimizers
 from l2l_tf import preprocessing as preprocessing_lib
-from l2l_tf.meta_training import Training
+from l2l_tf.training_options import Training
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.optimizers import global_averaging
 from l2l_tf.options import Options

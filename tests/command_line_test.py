@@ -9,7 +9,7 @@ import pytest
 
 from l2l_tf import command_line
 from l2l_tf import experiments
-from l2l_tf.meta_training import Training
+from l2l_tf.training_options import Training
 
 KINDS = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
 

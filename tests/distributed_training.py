@@ -13,7 +13,7 @@ import tensorflow as tf
 from l2l_tf import distribution as distribution_lib
 from l2l_tf import optimizers
 from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.meta_training import Training
+from l2l_tf.training_options import Training
 import problems
 
 STEPS = 20

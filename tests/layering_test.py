@@ -17,7 +17,7 @@ LAYERS = [
   + ["l2l_tf.optimizers.lstm", "l2l_tf.optimizers.memory", "l2l_tf.optimizers.hand_designed"]
   + ["l2l_tf.optimizers.coordinatewise", "l2l_tf.optimizers.global_averaging"]
   + ["l2l_tf.optimizers.ntm_bfgs", "l2l_tf.optimizers", "l2l_tf.optimizers.subset"]
-  + ["l2l_tf.optimizers.stored_state"],
+  + ["l2l_tf.optimizers.stored_state", "l2l_tf.training_options"],
   ["l2l_tf.user_problem", "l2l_tf.unroll", "l2l_tf.checkpoint", "l2l_tf.summaries", "l2l_tf.peers"],
   ["l2l_tf.blocks"],
   ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],

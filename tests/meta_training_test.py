@@ -12,7 +12,7 @@ from l2l_tf import optimizers
 from l2l_tf import preprocessing
 from l2l_tf import unroll
 from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.meta_training import Training
+from l2l_tf.training_options import Training
 import problems
 from problems.base import make_seeds
 from problems.base import Stream

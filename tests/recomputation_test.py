@@ -9,6 +9,7 @@ from l2l_tf import meta_training
 from l2l_tf import optimizers
 from l2l_tf import recomputation
 from l2l_tf import unroll
+from l2l_tf.training_options import Training
 import problems
 from problems.base import make_seeds
 
@@ -50,7 +51,7 @@ def test_the_gradient_is_that_of_the_whole_window(name, segment_length, second_d
 def test_meta_training_takes_the_same_steps():
   phi = []
   for segment_length in (0, 5):
-    config = meta_training.Training(
+    config = Training(
       num_steps=10, unroll_length=10, segment_length=segment_length, learning_rate=0.01
     )
     optimizer = optimizers.CoordinatewiseLSTM((4,))
@@ -65,4 +66,4 @@ def test_meta_training_takes_the_same_steps():
 @pytest.mark.parametrize("options", [{"segment_length": 3}, {"backprop_coordinates": 5}])
 def test_lengths_and_combinations_that_make_no_sense(options):
   with pytest.raises(ValueError, match="segment_length"):
-    meta_training.Training(**{"segment_length": 5, "unroll_length": 20, **options})
+    Training(**{"segment_length": 5, "unroll_length": 20, **options})

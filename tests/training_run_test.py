@@ -17,7 +17,7 @@ from l2l_tf import checkpoint
 from l2l_tf import experiments
 from l2l_tf import training_run
 from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.meta_training import Training
+from l2l_tf.training_options import Training
 from l2l_tf.training_run import TrainingRun
 from problems import datasets
 
