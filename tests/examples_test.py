@@ -18,8 +18,8 @@ def test_these_are_all():
 
 def test_a_pretrained_optimizer_in_fit(capsys):
   losses = pretrained_in_fit.main()
-  assert losses["mnist_lstm"] < 0.4 < 1 < losses["adam"]
-  assert f"loss {losses['adam']:.3f}" in capsys.readouterr().out
+  assert losses["learned"] < 0.4 < 1 < losses["Adam"]
+  assert f"loss {losses['Adam']:.3f}" in capsys.readouterr().out
 
 
 @pytest.mark.slow
