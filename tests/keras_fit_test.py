@@ -20,13 +20,23 @@ from tests import sources
 STEPS = 100
 
 
-def minibatches(data, seed):
+def minibatches(data, seed, dtype):
   """The minibatches of `problems.mlp` at steps 0, 1, ..."""
-  images = data.images.reshape(len(data.images), -1).astype(np.float32) / 255
+  images = data.images.reshape(len(data.images), -1).astype(dtype) / 255
   for step in range(STEPS):
     at = base.at_step(tf.constant(seed), tf.constant(step))
     indices = tf.random.stateless_uniform([128], at, 0, len(images), dtype=tf.int32).numpy()
     yield images[indices], data.labels[indices]
+
+
+def shipped(dtype):
+  """`mnist_lstm` with the numbers of its phi as `dtype`."""
+  original, _ = l2l_tf.load_optimizer(l2l_tf.pretrained.find("mnist_lstm"))
+  options = (original.layer_sizes, original.preprocessing, original.output_scale)
+  optimizer = l2l_tf.optimizers.CoordinatewiseLSTM(*options, dtype=dtype)
+  for variable, value in zip(optimizer.trainable_variables, original.trainable_variables):
+    variable.assign(tf.cast(value, dtype))
+  return optimizer
 
 
 class StepLosses(keras.callbacks.Callback):
@@ -41,25 +51,29 @@ class StepLosses(keras.callbacks.Callback):
     self.model.reset_metrics()
 
 
-def test_100_steps_of_fit_are_100_steps_of_unroll_on_mnist():
-  optimizer, _ = l2l_tf.load_optimizer(l2l_tf.pretrained.find("mnist_lstm"))
+@pytest.mark.parametrize("dtype, same_steps", [("float64", STEPS), ("float32", 10)])
+def test_100_steps_of_fit_are_100_steps_of_unroll_on_mnist(dtype, same_steps):
+  """In float32 the last digits differ, and by step 100 have grown to the third."""
   data = problems.load("mnist", "train", "bundled")
-  problem, seeds = problems.mlp(data), base.make_seeds(5, count=1)
+  problem, seeds = problems.mlp(data, dtype=tf.as_dtype(dtype)), base.make_seeds(5, count=1)
+  optimizer = shipped(dtype)
   rollout = tf.function(lambda: unroll.rollout(problem, optimizer, seeds, STEPS - 1))
   expected = rollout()[:, 0].numpy()
   assert expected[-1] < expected[0] - 1.5
 
-  layers = [keras.layers.Dense(20, "sigmoid"), keras.layers.Dense(10)]
-  model = keras.Sequential([keras.Input((784,)), *layers])
+  options = {"dtype": dtype}
+  layers = [keras.layers.Dense(20, "sigmoid", **options), keras.layers.Dense(10, **options)]
+  model = keras.Sequential([keras.Input((784,), **options), *layers])
   params, _ = problem.init(tf.constant(seeds[0]))
   model.set_weights([p.numpy() for p in params.values()])
-  loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-  model.compile(l2l_tf.LearnedOptimizer("mnist_lstm"), loss, jit_compile=False)
+  loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
+  model.compile(l2l_tf.LearnedOptimizer(optimizer), loss, jit_compile=False)
   losses = StepLosses()
-  model.fit(
-    minibatches(data, seeds[0]), steps_per_epoch=STEPS, verbose=0, shuffle=False, callbacks=[losses]
-  )
-  np.testing.assert_allclose(losses.losses, expected, rtol=0, atol=1e-5)
+  batches = minibatches(data, seeds[0], dtype)
+  model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False, callbacks=[losses])
+  received = np.array(losses.losses)
+  np.testing.assert_allclose(received[:same_steps], expected[:same_steps], rtol=0, atol=1e-5)
+  np.testing.assert_allclose(received, expected, rtol=0, atol=0.05)
 
 
 def two_devices() -> dict:
