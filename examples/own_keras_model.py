@@ -46,9 +46,7 @@ def main(num_epochs: int = 14) -> dict[str, float]:
   )  # fmt: skip
   trainer = l2l_tf.MetaTrainer(problem, learned, training)
   while not trainer.done:
-    while not trainer.epoch_complete:
-      trainer.step()
-    row = trainer.end_epoch()
+    row = trainer.run_epoch()
     print(f"epoch {row['epoch']}: validation loss {row['validation_final_loss']:.3f}", flush=True)
   trainer.use_best()
   tuning, test = (make_seeds(0, stream, count=10) for stream in (Stream.TUNING, Stream.TEST))

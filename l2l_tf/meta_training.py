@@ -164,6 +164,12 @@ class MetaTrainer:
         )
     return report
 
+  def run_epoch(self) -> dict[str, Any]:
+    """Takes the meta-steps that are left of the epoch, and ends it; returns its row."""
+    while not self.epoch_complete:
+      self.step()
+    return self.end_epoch()
+
   def end_epoch(self) -> dict[str, Any]:
     """Validates phi, keeps it if it is the best, and returns the epoch's row of the history."""
     progress = self.progress

@@ -5,6 +5,9 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from l2l_tf import MetaTrainer
+from l2l_tf import optimizers
+from l2l_tf import Training
 import problems
 
 _RNG = np.random.default_rng(0)
@@ -63,6 +66,18 @@ def cross_entropy(y_true, y_pred):
 
 def keras_model(dtype) -> problems.Problem:
   return problems.from_keras(network(dtype.name), cross_entropy, (X, Y), 8)
+
+
+def assert_meta_trains(problem: problems.Problem, second_derivatives: bool):
+  """Two meta-steps change phi by finite meta-gradients, and phi can be validated."""
+  config = Training(
+    num_steps=4, unroll_length=2, num_tasks=2, episodes_per_epoch=1, num_epochs=1,
+    validation_runs=2, second_derivatives=second_derivatives,
+  )  # fmt: skip
+  trainer = MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), config)
+  reports = [trainer.step() for _ in range(2)]
+  assert all(r.finite and r.gradient_norm > 0 for r in reports)
+  assert np.isfinite(trainer.validate()[1])
 
 
 PROBLEMS = {"from_function": function, "from_sonnet": sonnet, "from_keras": keras_model}

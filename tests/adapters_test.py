@@ -6,12 +6,11 @@ import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf import evaluation
-from l2l_tf import MetaTrainer
 from l2l_tf import optimizers
-from l2l_tf import Training
 from l2l_tf import unroll
 import problems
 from problems import base
+from tests import adapted
 
 SEEDS = tf.constant(base.make_seeds(5, count=3))
 RNG = np.random.default_rng(0)
@@ -175,13 +174,7 @@ def test_a_module_without_parameters():
 @pytest.mark.parametrize("second_derivatives", [False, True])
 def test_meta_training_and_evaluation(second_derivatives):
   problem = mlp(activation=tf.tanh)
-  config = Training(
-    num_steps=4, unroll_length=2, num_tasks=2, episodes_per_epoch=1, num_epochs=1,
-    validation_runs=2, second_derivatives=second_derivatives,
-  )  # fmt: skip
-  trainer = MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), config)
-  reports = [trainer.step() for _ in range(2)]
-  assert all(r.finite and r.gradient_norm > 0 for r in reports)
+  adapted.assert_meta_trains(problem, second_derivatives)
   curves = evaluation.grid_curves(problem, optimizers.Adam, SEEDS[:2].numpy(), 20, (1e-3, 3e-2))
   final = evaluation.final_losses(curves).mean(axis=1)
   assert final[1] < final[0] < 1.5

@@ -74,6 +74,9 @@ def test_limits_follow_the_curves_that_fall():
 def test_nothing_finite_is_drawn_all_the_same():
   axes = plots.new_figure(3, 3).subplots()
   plots.draw_curves(axes, {"learned": np.full(5, np.nan)}, ["learned"])
+  (line,) = axes.get_lines()
+  assert line.get_label() == "learned" and len(line.get_xdata()) == 5
+  assert np.isfinite(axes.get_ylim()).all()  # a panel with axes rather than an error
 
 
 @pytest.mark.parametrize("how", ["missing", "corrupt", "mismatched"])

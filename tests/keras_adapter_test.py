@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l_tf import MetaTrainer
 from l2l_tf import optimizers
-from l2l_tf import Training
 from l2l_tf import unroll
 import problems
 from problems import base
@@ -200,14 +198,7 @@ def test_several_inputs():
 @pytest.mark.parametrize("second_derivatives", [False, True])
 def test_meta_training(second_derivatives):
   problem = from_keras(keras.layers.BatchNormalization(), keras.layers.Dropout(0.2))
-  config = Training(
-    num_steps=4, unroll_length=2, num_tasks=2, episodes_per_epoch=1, num_epochs=1,
-    validation_runs=2, second_derivatives=second_derivatives,
-  )  # fmt: skip
-  trainer = MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), config)
-  reports = [trainer.step() for _ in range(2)]
-  assert all(r.finite and r.gradient_norm > 0 for r in reports)
-  assert np.isfinite(trainer.validate()[1])
+  adapted.assert_meta_trains(problem, second_derivatives)
 
 
 BATCHES = tf.data.Dataset.from_tensor_slices((X, Y)).batch(10)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import keras_experiments
 import l2l_tf
 from l2l_tf import unroll
 import problems
@@ -39,18 +40,6 @@ def shipped(dtype):
   return optimizer
 
 
-class StepLosses(keras.callbacks.Callback):
-  """The loss of each step; Keras itself reports means over the epoch so far."""
-
-  def __init__(self):
-    super().__init__()
-    self.losses = []
-
-  def on_train_batch_end(self, batch, logs=None):
-    self.losses.append(logs["loss"])
-    self.model.reset_metrics()
-
-
 @pytest.mark.parametrize("dtype, same_steps", [("float64", STEPS), ("float32", 10)])
 def test_100_steps_of_fit_are_100_steps_of_unroll_on_mnist(dtype, same_steps):
   """In float32 the last digits differ, and by step 100 have grown to the third."""
@@ -68,7 +57,7 @@ def test_100_steps_of_fit_are_100_steps_of_unroll_on_mnist(dtype, same_steps):
   model.set_weights([p.numpy() for p in params.values()])
   loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
   model.compile(l2l_tf.LearnedOptimizer(optimizer), loss, jit_compile=False)
-  losses = StepLosses()
+  losses = keras_experiments.StepLosses()
   batches = minibatches(data, seeds[0], dtype)
   model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False, callbacks=[losses])
   received = np.array(losses.losses)

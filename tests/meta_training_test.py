@@ -72,6 +72,13 @@ def trained():
   return meta, before, epochs
 
 
+def test_an_epoch_at_once_is_an_epoch_step_by_step():
+  by_steps, at_once = trainer(), trainer()
+  _, row = train_epoch(by_steps)
+  assert_equal(row.values(), at_once.run_epoch().values())
+  assert_equal(values(by_steps.phi), values(at_once.phi))
+
+
 def test_one_trace_for_all_meta_steps(trained):
   meta, before, epochs = trained
   assert sum(len(reports) for reports, _ in epochs) == 12
