@@ -1,8 +1,12 @@
-"""A coordinatewise optimizer run on blocks of coordinates side by side.
+"""A coordinatewise optimizer run on blocks of coordinates, side by side or in turn.
 
-TensorFlow splits one operation over cores with a loss that, on the 15,910 coordinates of the MNIST
-network, is as large as the gain. Whole chains of operations, one for each block of coordinates, run
-in parallel without it: see benchmarks/meta_step.py and `use_a_thread_a_block`.
+Side by side is for speed. TensorFlow splits one operation over cores with a loss that, on the
+15,910 coordinates of the MNIST network, is as large as the gain. Whole chains of operations, one
+for each block of coordinates, run in parallel without it: see benchmarks/meta_step.py and
+`use_a_thread_a_block`.
+
+In turn is for memory. A step holds the states four times over: before it, after it, and the gates
+of two layers. Block after block it holds them once, and one block of all that.
 """
 
 import contextlib
@@ -12,41 +16,65 @@ import tensorflow as tf
 
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import CoordinatewiseLSTM
+from l2l_tf.optimizers.stored_state import StoredState
 
 SIZE = 4096  # coordinates of a block, at least: smaller ones cost more than they gain
 MOST = 8  # blocks: each makes the graph longer
+SIZE_IN_TURN = 2**17  # below, memory is not what counts
+MOST_IN_TURN = 32
 
 
 class Blocks(base.Optimizer):
   """Does what `optimizer` does, which must be coordinatewise; the state is a tuple of blocks'."""
 
-  def __init__(self, optimizer: base.Optimizer):
+  def __init__(self, optimizer: base.Optimizer, in_turn: bool = False):
     super().__init__(optimizer.name)
     self.optimizer = optimizer
+    self.in_turn = in_turn
 
   def initial_state(self, params: base.Params) -> tuple[Any, ...]:
     """Returns the state of `optimizer` for each block of the n coordinates."""
-    return tuple(self.optimizer.initial_state({"block": block}) for block in _split(params))
+    return tuple(self.optimizer.initial_state({"block": block}) for block in self._split(params))
 
   def __call__(self, gradients, state):
-    blocks = zip(_split(gradients), state)
-    updates, states = zip(*(self.optimizer({"block": block}, s) for block, s in blocks))
-    flat = tf.concat([update["block"] for update in updates], axis=1)
-    return base.unflatten(flat, gradients), states
+    updates, states = [], []
+    for block, block_state in zip(self._split(gradients), state):
+      with tf.control_dependencies(updates[-1:] if self.in_turn else []):
+        block = tf.identity(block)
+      update, block_state = self.optimizer({"block": block}, block_state)
+      updates.append(update["block"])
+      states.append(block_state)
+    return base.unflatten(tf.concat(updates, axis=1), gradients), tuple(states)
+
+  def merge(self, state: tuple[Any, ...]) -> Any:
+    """Returns the state of `optimizer` for all coordinates; its leaves are `[..., n]`."""
+    return tf.nest.map_structure(lambda *leaves: tf.concat(leaves, axis=-1), *state)
+
+  def part(self, state: Any) -> tuple[Any, ...]:
+    """The inverse of `merge`."""
+    leaves = [tf.split(x, self._sizes(x.shape[-1]), axis=-1) for x in tf.nest.flatten(state)]
+    return tuple(tf.nest.pack_sequence_as(state, block) for block in zip(*leaves))
+
+  def _split(self, tensors: base.Params) -> list[tf.Tensor]:
+    flat = base.flatten(tensors)  # [B, n]
+    return tf.split(flat, self._sizes(flat.shape[1]), axis=1)
+
+  def _sizes(self, n: int) -> list[int]:
+    return sizes(n, self.in_turn)
 
 
-def split(optimizer: base.Optimizer) -> base.Optimizer:
+def split(optimizer: base.Optimizer, in_turn: bool = False) -> base.Optimizer:
   """Returns `optimizer` in `Blocks`, if it is one whose coordinates do not depend on each other."""
-  alone = isinstance(optimizer, CoordinatewiseLSTM) and optimizer.outgoing is None
-  return Blocks(optimizer) if alone else optimizer
+  inner = optimizer.optimizer if isinstance(optimizer, StoredState) else optimizer
+  alone = isinstance(inner, CoordinatewiseLSTM) and inner.outgoing is None
+  return Blocks(optimizer, in_turn) if alone else optimizer
 
 
 def merge(optimizer: base.Optimizer, state: Any) -> tuple[base.Optimizer, Any]:
-  """The inverse of `split` for an optimizer with its state, leaves `[..., n]`."""
+  """The inverse of `split` for an optimizer with its state."""
   if not isinstance(optimizer, Blocks):
     return optimizer, state
-  whole = tf.nest.map_structure(lambda *leaves: tf.concat(leaves, axis=-1), *state)
-  return optimizer.optimizer, whole
+  return optimizer.optimizer, optimizer.merge(state)
 
 
 def use_a_thread_a_block():
@@ -58,13 +86,9 @@ def use_a_thread_a_block():
     tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
-def sizes(n: int) -> list[int]:
+def sizes(n: int, in_turn: bool = False) -> list[int]:
   """How many of n coordinates each block gets; all but the last one a multiple of 16."""
-  count = min(MOST, max(1, -(-n // SIZE)))
+  size, most = (SIZE_IN_TURN, MOST_IN_TURN) if in_turn else (SIZE, MOST)
+  count = min(most, max(1, -(-n // size)))
   size = -(-n // (16 * count)) * 16
   return [min(size, n - start) for start in range(0, n, size)]
-
-
-def _split(tensors: base.Params) -> list[tf.Tensor]:
-  flat = base.flatten(tensors)  # [B, n]
-  return tf.split(flat, sizes(flat.shape[1]), axis=1)

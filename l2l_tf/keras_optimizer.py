@@ -1,7 +1,6 @@
 """A trained optimizer as a Keras optimizer, for `fit`, custom loops and Sonnet modules."""
 
 import base64
-import binascii
 import math
 import os
 from typing import Any, Optional
@@ -10,6 +9,7 @@ import warnings
 import keras
 import tensorflow as tf
 
+from l2l_tf import blocks
 from l2l_tf import checkpoint
 from l2l_tf import keras_arguments
 from l2l_tf import optimizers
@@ -18,7 +18,7 @@ from l2l_tf.checkpoint import CheckpointError
 from l2l_tf.optimizers import stored_state
 from l2l_tf.optimizers import subset
 
-FAR = 5  # times the horizon; the paper shows two (Figure 4, right) and not where it ends
+FAR = 5  # horizons: worth a warning even where nothing went wrong, see also advice.BEYOND
 
 
 @keras.saving.register_keras_serializable(package="l2l_tf")
@@ -83,9 +83,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     self.learned = optimizer
     self.horizon = keras_arguments.horizon(horizon, about)
     self.state_dtype = keras_arguments.state_dtype(state_dtype)
-    self._runner = optimizer
     if self.state_dtype is not None:
-      self._runner = stored_state.StoredState(optimizer, tf.as_dtype(self.state_dtype))
+      optimizer = stored_state.StoredState(optimizer, tf.as_dtype(self.state_dtype))
+    self._runner = blocks.split(optimizer, in_turn=True)
     self._num_unbuilt = len(self.variables)
     self._warned = False
 
@@ -237,13 +237,22 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       for (name, g), v in zip(gradients.items(), variables)
     }
     state = tf.nest.pack_sequence_as(self._state, [tf.convert_to_tensor(s) for s in states])
-    sizes = {name: math.prod(shape) for name, shape in self._shapes.items()}
-    updates, state = subset.step(self._runner, gradients, state, sizes)
+    if len(gradients) == len(self._shapes):
+      updates, state = self._runner(gradients, state)
+    else:
+      updates, state = self._step_on_some(gradients, state)
     scale = tf.cast(update_scale, dtype)
     for variable, update in zip(variables, updates.values()):
       variable.assign_add(tf.cast(scale * update[0], variable.dtype))
     for variable, value in zip(states, tf.nest.flatten(state)):
       variable.assign(value)
+
+  def _step_on_some(self, gradients, state):
+    """Returns the updates of some of the variables, and the state; the others rest."""
+    sizes = {name: math.prod(shape) for name, shape in self._shapes.items()}
+    whole, merged = blocks.merge(self._runner, state)
+    updates, merged = subset.step(whole, gradients, merged, sizes)
+    return updates, merged if whole is self._runner else self._runner.part(merged)
 
   def _warn_beyond_horizon(self):
     """Warns once; only where Python sees the steps: eagerly, or at the end of `fit`."""
@@ -271,5 +280,5 @@ def _decode(text) -> bytes:
     raise CheckpointError("The config of a LearnedOptimizer holds no phi, or far too large a one.")
   try:
     return base64.b64decode(text, validate=True)
-  except binascii.Error as error:
+  except ValueError as error:
     raise CheckpointError(f"The phi of a LearnedOptimizer is no base64: {error}.") from error

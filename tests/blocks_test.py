@@ -1,9 +1,11 @@
 """Tests of coordinatewise optimizers run on blocks of coordinates."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import l2l_tf
 from l2l_tf import blocks
 from l2l_tf import sampled_backprop
 from l2l_tf import unroll
@@ -49,3 +51,23 @@ def test_blocks_do_what_the_whole_does(monkeypatch):
 def test_optimizers_whose_coordinates_talk_are_not_split():
   optimizer = GlobalAveragingLSTM((3,), num_gacs=1)
   assert blocks.split(optimizer) is optimizer
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_in_turn_is_the_whole_in_keras_also_when_some_rest(monkeypatch, dtype):
+  """44 coordinates of three variables, in one block and in three."""
+  runs = []
+  for most in (1, 3):
+    monkeypatch.setattr(blocks, "SIZE_IN_TURN", 7)
+    monkeypatch.setattr(blocks, "MOST_IN_TURN", most)
+    theta = [keras.Variable(np.linspace(-1, 1, n, dtype=np.float32)) for n in (30, 5, 9)]
+    optimizer = l2l_tf.LearnedOptimizer(CoordinatewiseLSTM((4, 3), seed=1), state_dtype=dtype)
+    optimizer.build(theta)
+    assert len([v for v in optimizer.variables if v.name.startswith("state")]) == 4 * most
+    for step in range(6):
+      gradients = [tf.sin(step + 3 * v.value) for v in theta]
+      optimizer.apply(*((gradients, theta) if step % 3 else (gradients[::2], theta[::2])))
+    runs.append([v.numpy() for v in theta])
+  for a, b in zip(*runs):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+  assert np.abs(runs[0][0] - np.linspace(-1, 1, 30)).max() > 1e-3
