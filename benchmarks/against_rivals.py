@@ -25,6 +25,7 @@ from benchmarks.rivals import matrix_products
 from benchmarks.rivals import ours
 from l2l_tf import command_line
 import problems
+from problems.datasets import SOURCES
 
 CONTESTANTS = ("ours", "torch_loop", "jax_scan", "per_parameter", "matrix_products")
 RIVALS = ("torch_loop", "jax_scan")  # which need packages of their own
@@ -176,7 +177,7 @@ def main(argv: Sequence[str]) -> int:
   flags = command_line.Flags(__doc__)
   flags.add(tuple[str, ...], "contestants", None, f"who takes part: {', '.join(CONTESTANTS)}")
   flags.add(str, "rivals_python", sys.executable, "interpreter that has the packages of the rivals")
-  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(tuple[int, ...], "threads", (1, 2), "of each contestant, a race each")
   flags.add(int, "rounds", 10, "turns of each contestant")
   flags.add(int, "batch", 3, "timed meta-steps a turn, after one that is not")

@@ -1,9 +1,8 @@
 """Cost against coordinates: python -m benchmarks.coordinates [--out=benchmarks/coordinates.json]
 
-The 2 x 20 LSTM on a bowl of n dimensions, which itself costs next to nothing: seconds of one step
-at inference, where the optimizer is only used, and of one inner step in meta-training, where a
-window of it is differentiated; and the peak memory of both, against the size of the states h and c.
-Each n has a process of its own.
+The 2 x 20 LSTM: seconds of one step at inference, in Keras without XLA, and of one inner step in
+meta-training on a bowl of n dimensions, which itself costs next to nothing; and the peak memory of
+both, against the size of the states h and c. Each n has a process of its own.
 """
 
 import os
@@ -12,38 +11,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from typing import Any, Sequence
 
-import tensorflow as tf
-
+from benchmarks import keras_cost
 from benchmarks import measuring
 from l2l_tf import blocks
 from l2l_tf import command_line
-from l2l_tf import unroll
 from l2l_tf.meta_training import MetaTrainer
 from l2l_tf.training_options import Training
 from l2l_tf.optimizers import CoordinatewiseLSTM
 import problems
 
-STEPS = 5  # of a loop at inference
-
 
 def inference(n: int, repeats: int) -> dict[str, Any]:
-  """Times a loop of `STEPS` steps; the states are among the memory that counts."""
-  blocks.use_a_thread_a_block()
-  problem, optimizer = problems.bowl(n), blocks.split(CoordinatewiseLSTM())
-  seeds = tf.constant([[0, 1]])
-  start = tf.function(lambda: unroll.start(problem, optimizer, seeds)[0])
-  steps = tf.function(lambda carry: unroll.unroll(problem, optimizer, carry, STEPS))
-  baseline = measuring.resident_bytes()
-  carry = [start()]
-
-  def loop():
-    after, losses = steps(carry.pop())
-    carry.append(after)
-    losses.numpy()  # waits for it
-
-  figures = measuring.measured(loop, repeats, baseline)
-  size = sum(x.shape.num_elements() * x.dtype.size for x in tf.nest.flatten(carry[0].state))
-  return _row("inference", n, figures, STEPS, size)
+  """Times steps of `LearnedOptimizer`; the states are among the memory that counts."""
+  found = keras_cost.measure("mnist_lstm", n, repeats)
+  figures = {"seconds": {"median": found["median_s"]}, "peak": found["peak_mib"] * measuring.MIB}
+  return _row("inference", n, figures, 1, found["bytes_a_parameter"] * n)
 
 
 def meta_training(n: int, repeats: int, unroll_length: int) -> dict[str, Any]:
@@ -71,7 +53,6 @@ def _row(what: str, n: int, figures: dict, steps: int, state_bytes: int) -> dict
     "state_mib": state_bytes / measuring.MIB,
     "peak_mib": figures["peak"] / measuring.MIB,
     "peak_over_state": figures["peak"] / state_bytes,
-    "first_s": figures["first_seconds"],
   }
 
 
@@ -81,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(tuple[int, ...], "inference", tuple(10**k for k in range(3, 8)), "values of n")
   flags.add(tuple[int, ...], "meta_training", tuple(10**k for k in range(3, 7)), "values of n")
   flags.add(int, "unroll_length", 20, "steps of a window in meta-training")
-  flags.add(int, "repeats", 20, "timed loops or meta-steps")
+  flags.add(int, "repeats", 20, "timed steps or meta-steps")
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(*flags.inference, *flags.meta_training, flags.unroll_length, flags.repeats) < 1:

@@ -20,9 +20,11 @@ import tensorflow as tf
 from benchmarks.rivals import case as case_lib
 from benchmarks.rivals import ours
 from l2l_tf import command_line
+from l2l_tf import meta_training
 from l2l_tf import optimizers
 from l2l_tf import unroll
 import problems
+from problems.datasets import SOURCES
 
 THETA_SCALE = 0.01  # by which the theta_0 of the instances differ
 
@@ -51,7 +53,7 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
     with tf.GradientTape() as tape:
       _, losses = unroll.unroll(problem, optimizer, carry, case.num_steps)
       meta_loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1))
-    gradients = _one_instance(tape.gradient(meta_loss, phi))
+    gradients = meta_training.with_tasks_axis(tape.gradient(meta_loss, phi))
     updates, adam_state = adam(gradients, adam_state)
     return losses, [v + update[0] for v, update in zip(phi, updates.values())], adam_state
 
@@ -59,13 +61,8 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
   noise = {n: random.standard_normal([num_tasks, *v.shape]) for n, v in case.theta.items()}
   theta = {name: case.theta[name] + THETA_SCALE * x for name, x in noise.items()}
   theta = {name: tf.constant(value, tf.float32) for name, value in theta.items()}
-  adam_state = adam.initial_state(_one_instance(phi))
+  adam_state = adam.initial_state(meta_training.with_tasks_axis(phi))
   return step, (theta, adam_state)
-
-
-def _one_instance(tensors) -> dict[str, tf.Tensor]:
-  """Phi as one instance of parameters, so that an `Optimizer` can optimize it."""
-  return {str(i): tf.convert_to_tensor(x)[tf.newaxis] for i, x in enumerate(tensors)}
 
 
 def stablehlo(function: Any, arguments: tuple) -> tuple[str, list[np.ndarray]]:
@@ -85,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "num_tasks", 1, "B, the instances side by side")
   flags.add(int, "num_steps", 20, "optimization steps a meta-step")
   flags.add(int, "batch_size", 128, "examples a minibatch")
-  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(str, "out", "meta_step", "files to write, without their endings")
   flags.parse(argv)
   for name in ("num_tasks", "num_steps", "batch_size"):

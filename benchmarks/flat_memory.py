@@ -18,12 +18,13 @@ from l2l_tf import command_line
 from l2l_tf.experiments import PRESETS
 from l2l_tf.meta_training import MetaTrainer
 from problems import DataError
+from problems.datasets import SOURCES
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = command_line.Flags(__doc__)
-  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(int, "meta_steps", 1000, "all together")
   flags.add(int, "every", 50, "meta-steps between two rows")
   flags.add(int, "unroll_length", 20, "optimization steps a meta-step, of 100 an episode")
@@ -33,6 +34,8 @@ def main(argv: Sequence[str]) -> int:
     raise command_line.UsageError(
       f"--every must be of 1..{flags.meta_steps} (--meta_steps), got {flags.every}."
     )
+  if flags.unroll_length < 1 or 100 % flags.unroll_length:
+    raise command_line.UsageError(f"--unroll_length must divide 100, got {flags.unroll_length}.")
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
   problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()

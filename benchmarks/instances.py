@@ -21,6 +21,7 @@ from l2l_tf.experiments import PRESETS
 from l2l_tf.meta_training import MetaTrainer
 from problems import DataError
 from problems.base import make_seeds
+from problems.datasets import SOURCES
 
 
 def inference(num_tasks: int, repeats: int, num_steps: int, data: str) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(tuple[int, ...], "instances", tuple(2**k for k in range(9)), "values of B")
   flags.add(int, "num_steps", 20, "of an unroll on MNIST")
   flags.add(int, "repeats", 20, "timed unrolls and meta-steps")
-  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(*flags.instances, flags.num_steps, flags.repeats) < 1:

@@ -34,6 +34,7 @@ from l2l_tf import unroll
 import problems
 from problems.base import make_seeds
 from problems.base import Stream
+from problems.datasets import SOURCES
 
 BATCH = 128
 CROSS_ENTROPY = "cross entropy"
@@ -210,7 +211,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "seeds", 20, "reported runs of each optimizer, at least 2")
   flags.add(int, "tuning_seeds", 5, "other runs, which pick Adam's rate on mnist")
   flags.add(tuple[int, ...], "horizons", (100, 200), "batches")
-  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(str, "out", "benchmarks/keras_experiments.json", "JSON file to write")
   flags.parse(argv)
   names = [name for group in flags.tasks or [TASKS] for name in group]

@@ -1,8 +1,8 @@
-"""Longer unrolls: python -m benchmarks.long_unrolls [--option=NAME] [--out=...]
+"""Longer unrolls: python -m benchmarks.long_unrolls [--out=benchmarks/long_unrolls.json]
 
-Meta-steps on MNIST with windows of 20 and of 80 steps: seconds an inner step, and peak memory.
---option names an option of meta-training that saves memory, and measures all windows with it too.
-Each row has a process of its own.
+Meta-steps on MNIST with windows of 20 and of 80 steps: seconds an inner step, and peak memory. The
+windows longer than --segment_length are measured with recomputation too. Each row has a process of
+its own.
 """
 
 import os
@@ -17,11 +17,11 @@ from l2l_tf import blocks
 from l2l_tf import command_line
 from l2l_tf.experiments import PRESETS
 from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.training_options import Training
 from problems import DataError
+from problems.datasets import SOURCES
 
 
-def measure(unroll_length: int, repeats: int, data: str, options: dict) -> dict[str, Any]:
+def measure(unroll_length: int, repeats: int, data: str, segment_length: int) -> dict[str, Any]:
   """Times meta-steps of one window each."""
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
@@ -31,50 +31,38 @@ def measure(unroll_length: int, repeats: int, data: str, options: dict) -> dict[
     num_steps=unroll_length,
     unroll_length=unroll_length,
     episodes_per_epoch=10**6,
-    **options,
+    segment_length=segment_length,
   )
   trainer = MetaTrainer(problem, experiment.optimizer.build(0), training)
   figures = measuring.measured(trainer.step, repeats)
   return {
     "unroll_length": unroll_length,
-    "option": " ".join(f"{name}={value}" for name, value in options.items()) or None,
+    "segment_length": segment_length,
     "step_s": figures["seconds"]["median"] / unroll_length,
     **measuring.row(figures),
   }
-
-
-def parse_option(text: str) -> dict[str, Any]:
-  """Returns {"name": True} for "name" and {"name": 3} for "name=3"; they are of `Training`.
-
-  Raises:
-    UsageError: if there is no such option, or it does not take such a value.
-  """
-  name, _, value = text.partition("=")
-  options = {name: int(value) if value.isdecimal() else value or True}
-  try:
-    Training.from_dict(options)
-  except ValueError as error:
-    raise command_line.UsageError(f"--option={text}: {error}") from error
-  return options
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = command_line.Flags(__doc__)
   flags.add(tuple[int, ...], "unroll_lengths", (20, 80), "steps of a window")
-  flags.add(str, "option", None, "of meta-training (bin/train.py --help): NAME, or NAME=NUMBER")
+  flags.add(int, "segment_length", 20, "steps whose activations are kept; recompute the others")
   flags.add(int, "repeats", 20, "timed meta-steps")
-  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
-  if min(*flags.unroll_lengths, flags.repeats) < 1:
+  segment = flags.segment_length
+  if min(*flags.unroll_lengths, flags.repeats, segment) < 1:
     raise command_line.UsageError("All numbers must be at least 1.")
-  variants = [{}, parse_option(flags.option)] if flags.option else [{}]
-  rows = [
-    measuring.in_own_process(measure, length, flags.repeats, flags.data, options)
-    for options in variants
-    for length in flags.unroll_lengths
-  ]
+  longer = [length for length in flags.unroll_lengths if length > segment]
+  if any(length % segment for length in longer):
+    raise command_line.UsageError(
+      f"--unroll_lengths must be multiples of --segment_length={segment}, got {longer}."
+    )
+  own, pairs = measuring.in_own_process, [(length, 0) for length in flags.unroll_lengths]
+  pairs += [(length, segment) for length in longer]
+  rows = [own(measure, length, flags.repeats, flags.data, kept) for length, kept in pairs]
   for row in rows:
     row["step_over_first"] = row["step_s"] / rows[0]["step_s"]
     row["peak_over_first"] = measuring.ratio(row["peak_mib"], rows[0]["peak_mib"])

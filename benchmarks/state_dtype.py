@@ -24,13 +24,14 @@ import problems
 from problems import DataError
 from problems.base import make_seeds
 from problems.base import Stream
+from problems.datasets import SOURCES
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = command_line.Flags(__doc__)
   flags.add(str, "optimizer", "mnist_lstm", "directory, or a name of l2l_tf.pretrained.list()")
-  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py")
+  flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
   flags.add(int, "num_steps", 100, "optimization steps of each")
   flags.add(str, "out", None, "JSON file to write")
@@ -39,7 +40,11 @@ def main(argv: Sequence[str]) -> int:
     raise command_line.UsageError("--num_runs must be at least 2 and --num_steps at least 1.")
   data = problems.load("mnist", source=flags.data)
   problem = problems.mlp(data)
-  optimizer, _ = l2l_tf.load_optimizer(pretrained.find(flags.optimizer))
+  try:
+    directory = pretrained.find(flags.optimizer)
+  except ValueError as error:
+    raise command_line.UsageError(str(error)) from error
+  optimizer, _ = l2l_tf.load_optimizer(directory)
   seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
   rows, finals = [], []
   print(f"{flags.optimizer}; {data.source}; {flags.num_runs} runs of {flags.num_steps} steps")

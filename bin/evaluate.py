@@ -78,21 +78,22 @@ def main(argv: Sequence[str]) -> int:
   sizes = {name: getattr(flags, name) for name in MINIMUM}
   setting = Setting(flags.problem, command_line.problem(flags), **sizes)
   path = _output(flags)
-  _check_output(path, setting)
+  recorded = _check_output(path, setting)
   everybody = contenders.load(
     _flat(flags.optimizer), _flat(flags.peer), flags.problem, flags.transfer
   )
   os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
   parts = Parts(flags.work_dir or f"{path}.work")
-  with tqdm.tqdm(unit="run", dynamic_ncols=True) as bar:
-
-    def progress(name: str, runs: int):
-      bar.set_postfix_str(name, refresh=False)
-      bar.update(runs)
-
-    comparison = Comparison(setting, everybody, parts, progress=progress)
-    bar.reset(comparison.total_runs)
-    tqdm.tqdm.write(f"Data: {comparison.data}")
+  comparison = Comparison(
+    setting, everybody, parts, progress=lambda name, runs: _advance(bar, name, runs)
+  )
+  print(f"Data: {comparison.data}")
+  if recorded not in (None, comparison.data):
+    raise results_lib.ResultsError(
+      f"{path} holds results on '{recorded}', not on '{comparison.data}'. It is not overwritten;"
+      " give another --name, or make those data available (--data, --data_dir, TFDS_DATA_DIR)."
+    )
+  with tqdm.tqdm(total=comparison.total_runs, unit="run", dynamic_ncols=True) as bar:
     try:
       numbers = comparison.run()
     except KeyboardInterrupt:
@@ -109,6 +110,11 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
+def _advance(bar: tqdm.tqdm, name: str, runs: int):
+  bar.set_postfix_str(name, refresh=False)
+  bar.update(runs)
+
+
 def _flat(values: Sequence[Sequence[str]] | None) -> list[str]:
   """A flag that was given several times, each time with names separated by commas."""
   return [value for group in values or () for value in group]
@@ -123,10 +129,14 @@ def _output(flags: command_line.Flags) -> str:
   return flags.out or os.path.join("results", f"{name}.json")
 
 
-def _check_output(path: str, setting: Setting):
-  """Refuses to replace a file that holds anything but older results of the same setting."""
+def _check_output(path: str, setting: Setting) -> str | None:
+  """Refuses to replace a file that holds anything but older results of the same setting.
+
+  Returns:
+    What data those are of; None if there is no file.
+  """
   if not os.path.exists(path):
-    return
+    return None
   try:
     old = results_lib.read(path)
   except results_lib.ResultsError as error:
@@ -138,6 +148,7 @@ def _check_output(path: str, setting: Setting):
       f"{path} holds results of {old_setting}, not of {new_setting}. It is not overwritten; give"
       " another --name, or move it away."
     )
+  return old["data"]
 
 
 def _command(flags: command_line.Flags) -> str:

@@ -133,6 +133,8 @@ def _assist(flags: command_line.Flags, replicas: distribution.Distribution) -> i
       run.train()
     except training_run.Interrupted as stop:
       return 128 + stop.signum
+    except meta_training.Diverged as error:  # on all workers at the same step
+      raise training_run.RunError(str(error)) from error
   return 0
 
 

@@ -14,8 +14,8 @@ from l2l_tf.diagnosis import Record
 ENOUGH = 0.9  # of the best rival's progress: more is fine
 MOST = 0.5  # of all coordinates or units
 MOST_CELLS = 0.9  # good optimizers keep about half of their cells saturated: as memories
-FAR = 10.0  # times as large, or as small
-BEYOND = 2  # horizons; the paper shows two (Figure 4, right)
+TOO_MUCH = 10.0  # times as large, or as small
+BEYOND = 2  # horizons, a likely cause; the paper shows two (Figure 4, right)
 
 
 class Finding(NamedTuple):
@@ -124,7 +124,7 @@ def _of_the_optimizer(diagnosis: Diagnosis) -> list[Finding]:
     )
     findings.append(Finding("uphill", text))
   ratio = _size(record) / max(_size(diagnosis.rival), 1e-30)
-  if np.isfinite(ratio) and not 1 / FAR < ratio < FAR:
+  if np.isfinite(ratio) and not 1 / TOO_MUCH < ratio < TOO_MUCH:
     kind, word = ("small steps", "smaller") if ratio < 1 else ("large steps", "larger")
     factor = ratio if ratio > 1 else 1 / max(ratio, 1e-30)
     text = (

@@ -132,7 +132,7 @@ def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
 
 def weights_to_bytes(optimizer: Optimizer) -> bytes:
   """Returns phi as the content of an `optimizer.safetensors`."""
-  return safetensors.numpy.save({name: v.numpy() for name, v in _named_phi(optimizer).items()})
+  return safetensors.numpy.save({name: v.numpy() for name, v in named_phi(optimizer).items()})
 
 
 def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
@@ -151,7 +151,7 @@ def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
     optimizer = optimizer_from_config(config)
   except (safetensors.SafetensorError, ValueError, KeyError) as error:  # KeyError: unknown dtypes
     raise CheckpointError(f"{source} holds no optimizer of ours: {error}") from error
-  _assign(_named_phi(optimizer), tensors, source)
+  _assign(named_phi(optimizer), tensors, source)
   return optimizer
 
 
@@ -176,7 +176,7 @@ def optimizer_from_config(config: Any) -> Optimizer:
     raise ValueError(f"Bad options for the optimizer {kind!r}: {error}.") from error
 
 
-def _named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:
+def named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:
   """Names like "lstm_1/w_gates", without the module's own name and the ":0"."""
   prefix = optimizer.name + "/"
   return {v.name.removeprefix(prefix).split(":")[0]: v for v in optimizer.trainable_variables}

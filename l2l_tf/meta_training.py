@@ -66,7 +66,7 @@ class MetaTrainer:
     self.progress = Progress()
     self.phi = optimizer.trainable_variables
     self.best = [tf.Variable(v, trainable=False) for v in self.phi]
-    meta_state = Adam(0.0).initial_state(_with_tasks_axis(self.phi))
+    meta_state = Adam(0.0).initial_state(with_tasks_axis(self.phi))
     self.meta_state = tf.nest.map_structure(_variable, meta_state)
     self._runner = optimizer if config.jit_compile else blocks.split(optimizer)
     start = lambda seeds: unroll.start(problem, self._runner, seeds)[0]  # noqa: E731
@@ -236,7 +236,8 @@ class MetaTrainer:
     else:
       with tf.GradientTape() as tape:
         carry, losses = unroll.unroll(*args, config.second_derivatives)
-        meta_loss = tf.reduce_sum(weights * tf.reduce_mean(losses, axis=1))  # Eq. 3
+        means = tf.reduce_mean(losses, axis=1)
+        meta_loss = tf.reduce_sum(tf.cast(weights, means.dtype) * means)  # Eq. 3
       gradients = tape.gradient(meta_loss, self.phi)
     return carry, tf.reduce_mean(losses), gradients
 
@@ -254,7 +255,7 @@ class MetaTrainer:
     if limit := self.config.max_gradient_norm:
       gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
     state = tf.nest.map_structure(tf.convert_to_tensor, self.meta_state)
-    updates, state = Adam(learning_rate)(_with_tasks_axis(gradients), state)
+    updates, state = Adam(learning_rate)(with_tasks_axis(gradients), state)
     for variable, update in zip(self.phi, updates.values()):
       variable.assign(tf.where(finite, variable + update[0], variable))
     for variable, value in zip(tf.nest.flatten(self.meta_state), tf.nest.flatten(state)):
@@ -266,6 +267,6 @@ def _variable(value: tf.Tensor) -> tf.Variable:
   return tf.Variable(value, trainable=False)
 
 
-def _with_tasks_axis(tensors) -> dict[str, tf.Tensor]:
+def with_tasks_axis(tensors) -> dict[str, tf.Tensor]:
   """Phi as one instance of parameters, so that an `Optimizer` can optimize it."""
   return {str(i): tf.convert_to_tensor(t)[tf.newaxis] for i, t in enumerate(tensors)}

@@ -35,9 +35,19 @@ def start(problem: problem_lib.Problem, optimizer: Optimizer, seeds: tf.Tensor):
 
   Returns:
     The `Carry` at step 0 and f(theta_0), `[B]`.
+
+  Raises:
+    TypeError: if theta is of another float type than phi.
   """
   seeds = tf.convert_to_tensor(seeds, tf.int32)
   params, task = problem_lib.instances(problem, seeds)
+  types = {name: x.dtype.name for name, x in params.items()}
+  for phi in optimizer.trainable_variables[:1]:
+    if set(types.values()) != {phi.dtype.name}:
+      raise TypeError(
+        f"The optimizer computes in {phi.dtype.name}, the problem's parameters are of"
+        f" {types}. Let its `init` return {phi.dtype.name}."
+      )
   step = tf.constant(0)
   losses, gradients = _value_and_gradients(problem, params, task, seeds, step)
   return Carry(params, gradients, optimizer.initial_state(params), task, seeds, step), losses

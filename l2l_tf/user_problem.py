@@ -5,8 +5,11 @@ import hashlib
 import importlib
 import os
 import sys
+import sysconfig
 import traceback
 from types import ModuleType
+
+import tensorflow as tf
 
 from l2l_tf.options import option
 from l2l_tf.options import Options
@@ -32,7 +35,7 @@ class UserProblem(Options):
 
     Raises:
       UserProblemError: if there is no such module or factory, one of them raises, or what is
-        returned is no `Problem`.
+        returned is no `Problem` in float32.
     """
     module_name, _, factory_name = self.name.partition(":")
     if not (module_name and factory_name.isidentifier()):
@@ -56,7 +59,21 @@ class UserProblem(Options):
         f"{self.name} returned {type(problem).__name__}, not a Problem; let it return what"
         " problems.from_function, from_sonnet, from_keras or problems.Problem(init, loss) gives."
       )
+    self._check_types(problem)
     return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(path)}"
+
+  def _check_types(self, problem: problems.Problem):
+    """Theta must be of the float type of the optimizers that `OptimizerOptions` builds."""
+    try:
+      params, _ = problems.base.specs(problem)
+    except Exception as error:  # whatever a user's function raises
+      raise self._error(error, "raised") from error
+    wrong = {name: x.dtype.name for name, x in params.items() if x.dtype != tf.float32}
+    if wrong:
+      raise UserProblemError(
+        f"The parameters of {self.name} must be of float32, got {wrong}; use `np.float32` or"
+        " `tf.cast` in its init."
+      )
 
   def _import(self, name: str) -> ModuleType:
     here = os.getcwd()
@@ -84,7 +101,11 @@ class UserProblem(Options):
 
 
 def _is_users(path: str) -> bool:
-  return path.startswith(os.getcwd()) and "site-packages" not in path
+  """Whether the file is neither ours nor installed nor Python's."""
+  places = [sysconfig.get_path("stdlib"), os.path.dirname(problems.__file__)]
+  places.append(os.path.dirname(os.path.abspath(__file__)))
+  installed = "site-packages" in path or path.startswith("<")
+  return not installed and not path.startswith(tuple(f"{p}{os.sep}" for p in places))
 
 
 def is_name(text: object) -> bool:

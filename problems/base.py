@@ -67,11 +67,15 @@ def at_step(seeds: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
   return seeds + tf.stack([tf.zeros_like(step), step + 1])
 
 
+def specs(problem: Problem) -> tuple[Params, Task]:
+  """Returns the `TensorSpec`s of what `init` returns, without running it."""
+  init = tf.function(problem.init).get_concrete_function(tf.TensorSpec([2], tf.int32))
+  return tf.nest.map_structure(tf.TensorSpec.from_tensor, init.structured_outputs)
+
+
 def instances(problem: Problem, seeds: tf.Tensor) -> tuple[Params, Task]:
   """Samples one instance a seed: `init` lifted to seeds `[B, 2]`."""
-  init = tf.function(problem.init).get_concrete_function(tf.TensorSpec([2], tf.int32))
-  signature = tf.nest.map_structure(tf.TensorSpec.from_tensor, init.structured_outputs)
-  return tf.map_fn(problem.init, seeds, fn_output_signature=signature)
+  return tf.map_fn(problem.init, seeds, fn_output_signature=specs(problem))
 
 
 def losses(problem: Problem, params: Params, tasks: Task, seeds: tf.Tensor) -> tf.Tensor:

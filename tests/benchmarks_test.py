@@ -1,16 +1,20 @@
 """Tests of the benchmarks that use `measuring`, each at a tiny size."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from benchmarks import coordinates
 from benchmarks import double_backprop
+from benchmarks import exact_line_search
 from benchmarks import flat_memory
 from benchmarks import instances
 from benchmarks import long_unrolls
 from benchmarks import measuring
+from benchmarks import meta_step
+from benchmarks import state_dtype
 from l2l_tf import command_line
 
 
@@ -61,21 +65,66 @@ def test_instances(rows):
 
 @pytest.mark.slow
 def test_long_unrolls(rows):
-  args = ["--unroll_lengths=1,2", "--option=backprop_coordinates=5"]
-  found = rows(long_unrolls, *args, "--repeats=1", "--data=bundled")
-  assert [(row["unroll_length"], row["option"]) for row in found] == [
-    (1, None),
-    (2, None),
-    (1, "backprop_coordinates=5"),
-    (2, "backprop_coordinates=5"),
-  ]
+  args = ["--unroll_lengths=1,2", "--segment_length=1", "--repeats=1", "--data=bundled"]
+  found = rows(long_unrolls, *args)
+  kinds = [(row["unroll_length"], row["segment_length"]) for row in found]
+  assert kinds == [(1, 0), (2, 0), (2, 1)]
   assert found[0]["step_over_first"] == 1.0
 
 
-@pytest.mark.parametrize("option", ["speed", "second_derivatives=3", "jit_compile=yes"])
-def test_an_option_that_there_is_not(option):
-  with pytest.raises(command_line.UsageError, match=option.partition("=")[0]):
-    long_unrolls.parse_option(option)
+BAD = [
+  (long_unrolls, "--segment_length=3", "multiples of --segment_length=3, got .20, 80."),
+  (flat_memory, "--unroll_length=30", "--unroll_length must divide 100, got 30"),
+  (meta_step, "--data=attic", "auto|tfds|bundled"),
+  (meta_step, "--repeats=0", "--repeats must be at least 1, got 0"),
+  (state_dtype, "--optimizer=nobody", "nobody.*pretrained: mnist_lstm"),
+  (exact_line_search, "--dimensions=0", "must be at least 1, got 2000, 0"),
+]
+
+
+@pytest.mark.parametrize("module, flag, message", BAD, ids=lambda x: getattr(x, "__name__", x))
+def test_bad_flags(module, flag, message):
+  with pytest.raises(command_line.UsageError, match=message):
+    module.main([module.__name__, flag])
+
+
+@pytest.mark.slow
+def test_a_meta_step(capsys):
+  assert meta_step.main(["meta_step", "--data=bundled", "--repeats=1"]) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert "5000 examples" in lines[0]
+  seconds, peak = (float(re.search(r"[\d.]+", line)[0]) for line in lines[2:])
+  assert 0 < seconds < 60 and peak > 100
+
+
+def test_state_dtype(rows):
+  args = ["--data=bundled", "--num_runs=3", "--num_steps=12"]
+  found = rows(state_dtype, *args)
+  assert [(row["dtype"], row["bytes"]) for row in found] == [("float32", 320), ("bfloat16", 160)]
+  exact, rounded = (row["final_loss"]["mean"] for row in found)
+  assert exact != rounded and abs(rounded / exact - 1) < 0.05
+  assert rows.about["ratio"]["ratio"] == pytest.approx(rounded / exact, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", exact_line_search.METHODS.values())
+def test_exact_line_search_ends_after_n_steps(method):
+  """Both do on a convex quadratic, and both start with steepest descent (Nocedal and Wright)."""
+  rng = np.random.default_rng(0)
+  w, y, theta = np.eye(4) + 0.2 * rng.normal(size=(4, 4)), rng.normal(size=4), rng.normal(size=4)
+  losses = exact_line_search.run(method, w, y, theta, 4)
+  gradient, hessian = 2 * w.T @ (w @ theta - y), 2 * w.T @ w
+  decrease = (gradient @ gradient) ** 2 / (2 * gradient @ hessian @ gradient)
+  np.testing.assert_allclose(losses[0] - losses[1], decrease, rtol=1e-10)
+  assert np.all(np.diff(losses) < 0) and losses[3] > 1e-6 * losses[0] and losses[4] < 1e-20
+
+
+def test_exact_line_search_as_a_program(tmp_path, capsys):
+  out = str(tmp_path / "out.json")
+  assert exact_line_search.main(["p", "--num_runs=2", "--dimensions=3", f"--out={out}"]) == 0
+  with open(out, encoding="utf-8") as file:
+    losses = json.load(file)["losses"]["bfgs"]
+  assert losses["1"]["mean"] > 1e-9 > losses["100"]["mean"]
+  assert "2 functions of 3 dimensions" in capsys.readouterr().out
 
 
 @pytest.mark.slow

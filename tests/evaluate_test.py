@@ -143,13 +143,18 @@ def test_an_optimizer_of_another_problem_needs_transfer(here, capsys):
   assert _run(*arguments, "--transfer") == 0
 
 
-@pytest.mark.parametrize("content", ["corrupt", "other setting"])
+@pytest.mark.parametrize("content", ["corrupt", "other setting", "other data"])
 def test_a_file_of_something_else_is_not_overwritten(here, capsys, content):
   path = here / "precious.json"
   if content == "corrupt":
     path.write_text('{"my": "notes"}')
-  else:
+  elif content == "other setting":
     path.write_text(json.dumps(tiny_results.make()))
+  else:
+    assert _run(*SMALL, "--out=precious.json") == 0
+    found = results.read(str(path)) | {"data": "another sample"}
+    path.write_text(json.dumps(found))
+    capsys.readouterr()
   before = path.read_bytes()
   assert _run(*SMALL, "--out=precious.json") == 1
   error = capsys.readouterr().err

@@ -126,6 +126,7 @@ HOSTILE = [
   ({"phi": None}, "holds no phi"),
   ({"phi": 3}, "holds no phi"),
   ({"phi": "not base64!"}, "is no base64"),
+  ({"phi": "n\u00f6"}, "is no base64"),
   ({"phi": encode(b"\x80\x04\x95 a pickle")}, "holds no optimizer of ours"),
   ({"phi": encode(b"\xff" * 16)}, "holds no optimizer of ours"),
   ({"phi": tensors(extra=np.zeros(3, np.float32))}, "but its config calls for"),

@@ -79,6 +79,20 @@ def test_an_epoch_at_once_is_an_epoch_step_by_step():
   assert_equal(values(by_steps.phi), values(at_once.phi))
 
 
+@pytest.mark.parametrize("other", [{"segment_length": 2}, {"backprop_coordinates": 3}])
+def test_in_double_precision_too_all_ways_agree(other):
+  phis = []
+  for options in ({}, other):
+    optimizer = lstm(dtype=tf.float64)
+    meta = trainer(problems.quadratic(3, dtype=tf.float64), optimizer, **options)
+    before = values(meta.phi)
+    assert meta.step().finite
+    phis.append(values(meta.phi))
+    assert any(np.any(a != b) for a, b in zip(before, phis[-1]))
+  for a, b in zip(*phis, strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
+
+
 def test_one_trace_for_all_meta_steps(trained):
   meta, before, epochs = trained
   assert sum(len(reports) for reports, _ in epochs) == 12

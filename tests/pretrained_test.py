@@ -1,9 +1,15 @@
 """What is shipped: each optimizer can be loaded and has a card that says what it is for."""
 
+import re
+
 import pytest
 
 import l2l_tf
+from l2l_tf import command_line
 from l2l_tf import pretrained
+from tests import programs
+
+train = programs.load("train")
 
 SAID = ["- **Trained** for ", "python bin/train.py ", "- **Works** ", "- **Does not work** "]
 
@@ -48,3 +54,19 @@ def test_each_has_a_card_and_a_horizon(name):
   assert all(words in card for words in SAID)
   optimizer = l2l_tf.LearnedOptimizer(name)
   assert f"**Trained** for {optimizer.horizon} steps" in card
+
+
+@pytest.mark.parametrize("name", pretrained.list())
+def test_the_commands_of_the_card_are_those_it_was_trained_by(name):
+  """The card's commands, first to last, against the config's chain of trainings, last to first."""
+  commands = re.findall(r"python bin/train.py ([^\n`]*)", pretrained.card(name))
+  _, about = l2l_tf.load_optimizer(pretrained.directory(name))
+  for command in reversed(commands):
+    flags = train.make_flags().parse(["train", *command.split()])
+    given = command_line.experiment(flags).to_dict()
+    recorded = about["experiment"]
+    for group in given:  # what is newer than the training has its default
+      expected = {key: value for key, value in given[group].items() if key in recorded[group]}
+      assert expected == {key: recorded[group][key] for key in expected}
+    about = about.get("init_from")
+  assert commands and about is None

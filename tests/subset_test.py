@@ -5,11 +5,21 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf import optimizers
+from l2l_tf.optimizers import stored_state
 from l2l_tf.optimizers import subset
 from tests import keras_models as models
 
 SIZES = {"w": 6, "b": 3, "scalar": 1}
 SHAPES = {"w": (2, 3), "b": (3,), "scalar": ()}
+
+
+OPTIMIZERS = {
+  **models.KINDS,
+  **{
+    f"{kind}, bfloat16 states": lambda make=make: stored_state.StoredState(make(), tf.bfloat16)
+    for kind, make in models.KINDS.items()
+  },
+}
 
 
 def gradients(step, names=SIZES):
@@ -33,18 +43,18 @@ def assert_close(first, second, atol=1e-6):
     np.testing.assert_allclose(a, b, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_all_of_them_is_a_plain_step(kind):
-  optimizer = models.KINDS[kind]()
+  optimizer = OPTIMIZERS[kind]()
   state = optimizer.initial_state(gradients(0))
   updates, state = optimizer(gradients(0), state)
   assert_close(run(optimizer, [SIZES]), ([updates], state), atol=0)
 
 
-@pytest.mark.parametrize("kind", models.KINDS)
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize("names", [("w", "scalar"), ("b",)])
 def test_those_at_rest_might_as_well_not_be_there(kind, names):
-  optimizer = models.KINDS[kind]()
+  optimizer = OPTIMIZERS[kind]()
   results, state = run(optimizer, [names] * 6)
   alone = optimizer.initial_state(gradients(0, names))
   for step in range(6):

@@ -221,3 +221,9 @@ def test_sgd_on_the_bowl_follows_the_formula():
   losses = unroll.rollout(problem, optimizers.SGD(0.5), SEEDS, STEPS).numpy()
   ratio = (1 - 0.5 * 2 / 5) ** 2  # theta - c shrinks by 1 - rate 2 / n a step
   np.testing.assert_allclose(losses[1:] / losses[:-1], ratio, rtol=1e-9)
+
+
+def test_types_that_differ_are_an_error():
+  optimizer = optimizers.CoordinatewiseLSTM((3,), dtype=tf.float64)
+  with pytest.raises(TypeError, match="computes in float64, .* {'theta': 'float32'}"):
+    unroll.start(problems.bowl(3), optimizer, tf.zeros([1, 2], tf.int32))

@@ -21,6 +21,7 @@ from tests import tiny_training
 evaluate = programs.load("evaluate")
 one_rival = functools.partial(Comparison, rivals=("sgd",))
 MODULE = """
+import numpy as np
 import tensorflow as tf
 import problems
 
@@ -43,6 +44,10 @@ def fails():
 
 def divides():
   return 1 / 0
+
+def doubles():
+  return problems.from_function(
+    lambda seed: {"x": np.zeros(3)}, lambda params, task, seed: tf.reduce_sum(params["x"] ** 2))
 """
 
 
@@ -90,8 +95,9 @@ BAD = {
   "my_problems:absent": "my_problems.py has no function 'absent'; it has init, loss, parabola",
   "my_problems:number": "no function 'number'",
   "my_problems:nothing": "returned NoneType, not a Problem; .* problems.from_function",
-  "my_problems:fails": r"raised ValueError: The loss must be a scalar .*my_problems.py, line 20",
-  "my_problems:divides": r"raised ZeroDivisionError: division by zero \(.*my_problems.py, line 23",
+  "my_problems:fails": r"raised ValueError: The loss must be a scalar .*my_problems.py, line 21",
+  "my_problems:divides": r"raised ZeroDivisionError: division by zero \(.*my_problems.py, line 24",
+  "my_problems:doubles": "must be of float32, got {'x': 'float64'}; use `np.float32`",
   "broken:parabola": "cannot be imported: SyntaxError: .*broken.py, line 1",
   "needs:parabola": "cannot be imported: ModuleNotFoundError: No module named 'absent'.*line 1",
 }
@@ -104,6 +110,13 @@ def test_what_gives_no_problem_is_one_line(name, message, module):
   with pytest.raises(UserProblemError, match=message) as info:
     UserProblem(name).build()
   assert "\n" not in str(info.value)
+
+
+def test_the_line_named_is_the_users_wherever_the_program_runs(module, monkeypatch):
+  monkeypatch.syspath_prepend(module.parent)
+  monkeypatch.chdir(programs.ROOT)
+  with pytest.raises(UserProblemError, match=r"scalar .*\(.*my_problems.py, line 21\)"):
+    UserProblem("my_problems:fails").build()
 
 
 def test_the_command_line_takes_a_name_with_a_colon_only():

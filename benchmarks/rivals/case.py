@@ -46,3 +46,8 @@ def load(path: str) -> Case:
       else:
         rest[key] = value if value.ndim else float(value)
   return Case(**groups, **rest)
+
+
+def forget_bias(units: int) -> np.ndarray:
+  """The 1 that our cell adds to b_gates and other libraries' cells do not: `[4 units]`."""
+  return np.repeat(np.array([0, 1, 0, 0], np.float32), units)

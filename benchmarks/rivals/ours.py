@@ -10,6 +10,7 @@ import tensorflow as tf
 from benchmarks.rivals import case as case_lib
 from benchmarks.rivals import worker
 from l2l_tf import blocks
+from l2l_tf import checkpoint
 from l2l_tf import optimizers
 from l2l_tf import preprocessing
 from l2l_tf import unroll
@@ -38,7 +39,7 @@ def make_case(
   theta = {n: 0.01 * random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
   optimizer = optimizers.CoordinatewiseLSTM()
   return case_lib.Case(
-    phi={name: v.numpy() for name, v in _variables(optimizer).items()},
+    phi={name: v.numpy() for name, v in checkpoint.named_phi(optimizer).items()},
     theta=theta,
     images=images[drawn].astype(np.float32) / 255,
     labels=labels[drawn].astype(np.int32),
@@ -90,7 +91,7 @@ def optimizer_of(case: case_lib.Case) -> optimizers.CoordinatewiseLSTM:
   sizes = [case.phi[f"lstm_{i + 1}/b_gates"].size // 4 for i in range(case.num_layers)]
   log_and_sign = preprocessing.LogAndSign(case.p)
   optimizer = optimizers.CoordinatewiseLSTM(sizes, log_and_sign, case.output_scale)
-  for name, variable in _variables(optimizer).items():
+  for name, variable in checkpoint.named_phi(optimizer).items():
     variable.assign(case.phi[name])
   return optimizer
 
@@ -122,20 +123,14 @@ class Ours(worker.Contestant):
     with tf.GradientTape() as tape:
       _, losses = unroll.unroll(what, runner, carry, self._case.num_steps)
       total = tf.reduce_sum(losses)
-    return losses[:, 0], tape.gradient(total, _variables(self._optimizer))
+    return losses[:, 0], tape.gradient(total, checkpoint.named_phi(self._optimizer))
 
   def losses_and_gradients(self):
     losses, gradients = self._losses_and_gradients()
     return losses.numpy(), {name: g.numpy() for name, g in gradients.items()}
 
   def phi(self):
-    return {name: v.numpy() for name, v in _variables(self._optimizer).items()}
-
-
-def _variables(optimizer: optimizers.Optimizer) -> dict[str, tf.Variable]:
-  """Names like "lstm_1/w_gates", without the module's own name and the ":0"."""
-  prefix = optimizer.name + "/"
-  return {v.name.removeprefix(prefix).split(":")[0]: v for v in optimizer.trainable_variables}
+    return {name: v.numpy() for name, v in checkpoint.named_phi(self._optimizer).items()}
 
 
 if __name__ == "__main__":

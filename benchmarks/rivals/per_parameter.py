@@ -12,6 +12,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from benchmarks.rivals import case as case_lib
 from benchmarks.rivals import worker
 from l2l_tf.preprocessing import log_and_sign
 
@@ -32,7 +33,7 @@ class PerParameter(worker.Contestant):
       w_inputs, w_hidden = np.split(gates, [len(gates) - sizes[i]])
       lstm.input_to_hidden.assign(w_inputs)
       lstm.hidden_to_hidden.assign(w_hidden)
-      lstm.b.assign(bias + _forget_bias(sizes[i]))
+      lstm.b.assign(bias + case_lib.forget_bias(sizes[i]))
     self._linear.w.assign(case.phi["linear/w"])
     self._linear.b.assign(case.phi["linear/b"])
     self._adam = snt.optimizers.Adam(case.learning_rate)
@@ -100,7 +101,7 @@ class PerParameter(worker.Contestant):
   def phi(self):
     values = self._named(self._network.trainable_variables)
     for i, lstm in enumerate(self._lstms):
-      values[f"lstm_{i + 1}/b_gates"] -= _forget_bias(lstm.b.shape[0] // 4)
+      values[f"lstm_{i + 1}/b_gates"] -= case_lib.forget_bias(lstm.b.shape[0] // 4)
     return values
 
   def _named(self, values) -> dict[str, np.ndarray]:
@@ -115,10 +116,6 @@ class PerParameter(worker.Contestant):
       "linear/w": values[self._linear.w.ref()],
       "linear/b": values[self._linear.b.ref()],
     }
-
-
-def _forget_bias(units: int) -> np.ndarray:
-  return np.repeat(np.array([0, 1, 0, 0], np.float32), units)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The loss of each step is differentiated by that step's theta alone, so the windo
 import numpy as np
 import torch
 
+from benchmarks.rivals import case as case_lib
 from benchmarks.rivals import worker
 
 
@@ -28,7 +29,7 @@ class TorchLoop(worker.Contestant):
     gates, bias = self._case.phi[f"{name}/w_gates"], self._case.phi[f"{name}/b_gates"]
     units = len(bias) // 4
     inputs, hidden = np.split(gates.T, [len(gates) - units], axis=1)
-    return [_leaf(inputs), _leaf(hidden), _leaf(bias + _forget_bias(units))]
+    return [_leaf(inputs), _leaf(hidden), _leaf(bias + case_lib.forget_bias(units))]
 
   def _loss(self, theta: torch.Tensor, step: int) -> torch.Tensor:
     """f of the flat theta on the minibatch of `step`."""
@@ -80,7 +81,7 @@ class TorchLoop(worker.Contestant):
     values = self._named(lambda leaf: leaf.detach())
     for name in values:
       if name.endswith("b_gates"):
-        values[name] = values[name] - _forget_bias(len(values[name]) // 4)
+        values[name] = values[name] - case_lib.forget_bias(len(values[name]) // 4)
     return values
 
   def _named(self, get) -> dict[str, np.ndarray]:
@@ -95,10 +96,6 @@ class TorchLoop(worker.Contestant):
 
 def _leaf(value: np.ndarray) -> torch.Tensor:
   return torch.tensor(np.ascontiguousarray(value), requires_grad=True)
-
-
-def _forget_bias(units: int) -> np.ndarray:
-  return np.repeat(np.array([0, 1, 0, 0], np.float32), units)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,14 @@ class StoredState(base.Optimizer):
     return _cast(self.optimizer.initial_state(params), self.dtype)
 
   def __call__(self, gradients, state):
-    own = self.optimizer.trainable_variables[0].dtype
-    updates, state = self.optimizer(gradients, _cast(state, own))
+    updates, state = self.optimizer(gradients, self._wide(state))
     return updates, _cast(state, self.dtype)
 
   def rest(self, state):
-    return _cast(self.optimizer.rest(state), self.dtype)
+    return _cast(self.optimizer.rest(self._wide(state)), self.dtype)
+
+  def _wide(self, state):
+    return _cast(state, self.optimizer.trainable_variables[0].dtype)
 
 
 def _cast(state: base.State, dtype: tf.DType) -> base.State:
