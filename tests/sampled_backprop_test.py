@@ -68,7 +68,8 @@ def test_a_sample_leaves_the_trajectory_alone_and_is_unbiased():
 
 def test_the_sample_has_seeds_of_its_own():
   """Neither those of theta_0 and the task, nor those of the minibatches around."""
-  carry, _ = unroll.start(_problem(), CoordinatewiseLSTM((2,)), make_seeds(1, count=1))
+  optimizer = CoordinatewiseLSTM((2,), dtype=tf.float64)
+  carry, _ = unroll.start(_problem(), optimizer, make_seeds(1, count=1))
   start = carry.seeds[0].numpy()
   others = {tuple(start + [0, step]) for step in range(-5, 50)}
   seeds = [
