@@ -1,8 +1,8 @@
 """Longer unrolls: python -m benchmarks.long_unrolls [--out=benchmarks/long_unrolls.json]
 
-Meta-steps on MNIST with windows of 20 and of 80 steps: seconds an inner step, and peak memory. The
-windows longer than --segment_length are measured with recomputation too. Each row has a process of
-its own.
+Meta-steps on MNIST with windows of 20 and of 80 steps: seconds an inner step, and peak memory,
+plain and with recomputation in segments (--segment_length of bin/train.py). Each row has a process
+of its own.
 """
 
 import os
@@ -47,22 +47,24 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = command_line.Flags(__doc__)
   flags.add(tuple[int, ...], "unroll_lengths", (20, 80), "steps of a window")
-  flags.add(int, "segment_length", 20, "steps whose activations are kept; recompute the others")
+  flags.add(tuple[int, ...], "segment_lengths", (5, 10), "steps whose activations are kept")
   flags.add(int, "repeats", 20, "timed meta-steps")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
-  segment = flags.segment_length
-  if min(*flags.unroll_lengths, flags.repeats, segment) < 1:
+  lengths, segments = flags.unroll_lengths, flags.segment_lengths
+  if min(*lengths, *segments, flags.repeats) < 1:
     raise command_line.UsageError("All numbers must be at least 1.")
-  longer = [length for length in flags.unroll_lengths if length > segment]
-  if any(length % segment for length in longer):
+  pairs = [(length, segment) for segment in segments for length in lengths if segment < length]
+  if any(length % segment for length, segment in pairs):
     raise command_line.UsageError(
-      f"--unroll_lengths must be multiples of --segment_length={segment}, got {longer}."
+      f"--unroll_lengths={lengths} must be multiples of --segment_lengths={segments}."
     )
-  own, pairs = measuring.in_own_process, [(length, 0) for length in flags.unroll_lengths]
-  pairs += [(length, segment) for length in longer]
-  rows = [own(measure, length, flags.repeats, flags.data, kept) for length, kept in pairs]
+  pairs = [(length, 0) for length in lengths] + pairs
+  rows = [
+    measuring.in_own_process(measure, length, flags.repeats, flags.data, segment)
+    for length, segment in pairs
+  ]
   for row in rows:
     row["step_over_first"] = row["step_s"] / rows[0]["step_s"]
     row["peak_over_first"] = measuring.ratio(row["peak_mib"], rows[0]["peak_mib"])

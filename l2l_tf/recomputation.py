@@ -39,35 +39,39 @@ def losses_and_gradients(
     weighted sum over T of the losses with respect to the optimizer's trainable variables.
   """
   phi = optimizer.trainable_variables
+  num_segments = num_steps // segment_length
+  dtype = next(iter(carry.params.values())).dtype
+  weights = tf.reshape(tf.cast(loss_weights, dtype), [num_segments, segment_length])
 
-  @tf.function
-  def forward(carry):
+  def run(carry):
     return unroll.unroll(problem, optimizer, carry, segment_length, second_derivatives)
 
-  @tf.function
-  def backward(carry, weights, upstream):
-    start = _differentiable(carry)
-    with tf.GradientTape() as tape:
-      tape.watch(start)
-      end, losses = forward(carry)
-      targets = [tf.reduce_sum(weights * tf.reduce_mean(losses, axis=1)), *_differentiable(end)]
-    ones = tf.ones_like(targets[0])
-    gradients = tape.gradient(targets, [*phi, *start], [ones, *upstream], "zero")
-    return gradients[: len(phi)], gradients[len(phi) :]
+  def forward(k, carry, starts, losses):
+    starts = [array.write(k, x) for array, x in zip(starts, tf.nest.flatten(carry))]
+    carry, segment_losses = run(carry)
+    return k + 1, carry, starts, losses.write(k, segment_losses)
 
-  carries, losses = [carry], []
-  for _ in range(num_steps // segment_length):
-    end, segment_losses = forward(carries[-1])
-    carries.append(end)
-    losses.append(segment_losses)
-  weights = tf.split(tf.cast(loss_weights, losses[0].dtype), len(losses))
-  total = [tf.zeros_like(v) for v in phi]
-  upstream = [tf.zeros_like(x) for x in _differentiable(carries[-1])]
-  for start, segment_weights in zip(carries[-2::-1], weights[::-1]):
-    with tf.control_dependencies(upstream):  # else all segments run again at once
-      gradients, upstream = backward(start, segment_weights, upstream)
+  def backward(k, total, upstream):
+    start = tf.nest.pack_sequence_as(carry, [array.read(k) for array in starts])
+    with tf.GradientTape() as tape:
+      tape.watch(_differentiable(start))
+      end, losses = run(start)
+      targets = [tf.reduce_sum(weights[k] * tf.reduce_mean(losses, axis=1)), *_differentiable(end)]
+    sources = [*phi, *_differentiable(start)]
+    gradients = tape.gradient(targets, sources, [tf.ones([], dtype), *upstream], "zero")
     total = [a + b for a, b in zip(total, gradients)]
-  return carries[-1], tf.concat(losses, axis=0), total
+    return k - 1, total, gradients[len(phi) :]
+
+  leaves = tf.nest.flatten(carry)
+  starts = [tf.TensorArray(x.dtype, num_segments, element_shape=x.shape) for x in leaves]
+  losses = tf.TensorArray(dtype, num_segments, element_shape=[segment_length, carry.seeds.shape[0]])
+  # One segment at a time: side by side they would take the memory of all.
+  options = {"maximum_iterations": num_segments, "parallel_iterations": 1}
+  more = lambda k, *_: k < num_segments  # noqa: E731
+  _, end, starts, losses = tf.while_loop(more, forward, (0, carry, starts, losses), **options)
+  zeros = [tf.zeros_like(v) for v in phi], [tf.zeros_like(x) for x in _differentiable(end)]
+  _, total, _ = tf.while_loop(lambda k, *_: k >= 0, backward, (num_segments - 1, *zeros), **options)
+  return end, tf.reshape(losses.stack(), [num_steps, -1]), total
 
 
 def _differentiable(carry: unroll.Carry) -> list[tf.Tensor]:

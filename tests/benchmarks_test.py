@@ -65,7 +65,7 @@ def test_instances(rows):
 
 @pytest.mark.slow
 def test_long_unrolls(rows):
-  args = ["--unroll_lengths=1,2", "--segment_length=1", "--repeats=1", "--data=bundled"]
+  args = ["--unroll_lengths=1,2", "--segment_lengths=1", "--repeats=1", "--data=bundled"]
   found = rows(long_unrolls, *args)
   kinds = [(row["unroll_length"], row["segment_length"]) for row in found]
   assert kinds == [(1, 0), (2, 0), (2, 1)]
@@ -73,7 +73,7 @@ def test_long_unrolls(rows):
 
 
 BAD = [
-  (long_unrolls, "--segment_length=3", "multiples of --segment_length=3, got .20, 80."),
+  (long_unrolls, "--segment_lengths=3", r"\(20, 80\) must be multiples of --segment_lengths=\(3,"),
   (flat_memory, "--unroll_length=30", "--unroll_length must divide 100, got 30"),
   (meta_step, "--data=attic", "auto|tfds|bundled"),
   (meta_step, "--repeats=0", "--repeats must be at least 1, got 0"),

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import long_unrolls
+from benchmarks import measuring
 from l2l_tf import blocks
 from l2l_tf import meta_training
 from l2l_tf import optimizers
@@ -67,3 +69,13 @@ def test_meta_training_takes_the_same_steps():
 def test_lengths_and_combinations_that_make_no_sense(options):
   with pytest.raises(ValueError, match="segment_length"):
     Training(**{"segment_length": 5, "unroll_length": 20, **options})
+
+
+@pytest.mark.slow
+def test_a_long_window_takes_the_memory_of_a_short_one():
+  """Two segments or eight: only one at a time holds its activations."""
+  peak = {}
+  for unroll_length in (10, 40):
+    row = measuring.in_own_process(long_unrolls.measure, unroll_length, 1, "bundled", 5)
+    peak[unroll_length] = row["peak_mib"]
+  assert 0 < peak[40] < 1.5 * peak[10]  # 4 times, were all segments alive
