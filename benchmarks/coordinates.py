@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
   flags = command_line.Flags(__doc__)
   flags.add(tuple[int, ...], "inference", tuple(10**k for k in range(3, 8)), "values of n")
   flags.add(tuple[int, ...], "meta_training", tuple(10**k for k in range(3, 7)), "values of n")
-  flags.add(int, "unroll_length", 20, "steps of a window in meta-training")
+  flags.add(int, "unroll_length", 5, "steps of a window in meta-training: memory grows with it")
   flags.add(int, "repeats", 20, "timed steps or meta-steps")
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
