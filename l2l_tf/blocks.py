@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import CoordinatewiseLSTM
+from l2l_tf.optimizers import Partition
 
 SIZE = 4096  # coordinates of a block, at least: smaller ones cost more than they gain
 MOST = 8  # blocks: each makes the graph longer
@@ -36,13 +37,22 @@ class Blocks(base.Optimizer):
 
 
 def split(optimizer: base.Optimizer) -> base.Optimizer:
-  """Returns `optimizer` in `Blocks`, if it is one whose coordinates do not depend on each other."""
+  """Returns `optimizer` in `Blocks`, if it is one whose coordinates do not depend on each other.
+
+  Each group of a `Partition` is split on its own.
+  """
+  if isinstance(optimizer, Partition):
+    return optimizer.map(split)
   alone = isinstance(optimizer, CoordinatewiseLSTM) and optimizer.outgoing is None
   return Blocks(optimizer) if alone else optimizer
 
 
 def merge(optimizer: base.Optimizer, state: Any) -> tuple[base.Optimizer, Any]:
   """The inverse of `split` for an optimizer with its state, leaves `[..., n]`."""
+  if isinstance(optimizer, Partition):
+    merged = {group: merge(optimizer.groups[group], part) for group, part in state.items()}
+    states = {group: part for group, (_, part) in merged.items()}
+    return Partition({g: whole for g, (whole, _) in merged.items()}, optimizer.label), states
   if not isinstance(optimizer, Blocks):
     return optimizer, state
   whole = tf.nest.map_structure(lambda *leaves: tf.concat(leaves, axis=-1), *state)

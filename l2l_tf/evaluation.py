@@ -149,7 +149,12 @@ def grid_curves(
 
 
 def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:
-  """`problem` lifted to instances with one common seed: their minibatch is drawn once."""
+  """`problem` lifted to instances with one common seed: their minibatch is drawn once.
+
+  A serial problem stays as it is: it holds the activations of one instance at a time.
+  """
+  if problem.serial:
+    return problem
 
   def lifted_loss(params, tasks, seeds):
     task = tf.nest.map_structure(lambda x: x[0], tasks)

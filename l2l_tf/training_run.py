@@ -30,8 +30,6 @@ from l2l_tf.stopping import Signals
 from problems.base import make_seeds
 from problems.base import Stream
 
-TUNING_RUNS = 5  # instances for each learning rate of the rival
-
 
 def versions() -> dict[str, Optional[str]]:
   """What a result depends on beside its seeds."""
@@ -165,14 +163,17 @@ class TrainingRun:
   def best_directory(self) -> str:
     return os.path.join(self.directory, "best")
 
-  def tune_rival(self) -> tuple[float, np.ndarray]:
+  def tune_rival(self, num_runs: int) -> tuple[float, np.ndarray]:
     """Returns Adam's best of the 30 learning rates and its mean curve on the validation seeds.
+
+    Args:
+      num_runs: instances for each learning rate.
 
     Raises:
       RunError: if every one of them diverged.
     """
     training = self.experiment.training
-    seeds = make_seeds(training.seed, Stream.TUNING, count=TUNING_RUNS)
+    seeds = make_seeds(training.seed, Stream.TUNING, count=num_runs)
     grid = evaluation.grid_curves(self.problem, optimizers.Adam, seeds, training.num_steps)
     try:
       rate = evaluation.best_rate(grid)
