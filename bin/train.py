@@ -31,6 +31,7 @@ from l2l_tf import search
 from l2l_tf import training_run
 from l2l_tf import unroll
 from l2l_tf import user_problem
+from l2l_tf.optimizers import partition
 from problems import DataError
 from problems.base import make_seeds
 from problems.base import Stream
@@ -43,6 +44,7 @@ ERRORS = (
   checkpoint.CheckpointError,
   user_problem.UserProblemError,
   distribution.DistributionError,
+  partition.LabelError,
   DataError,
   OSError,
 )

@@ -6,6 +6,7 @@ functions of the seeds alone.
 """
 
 import functools
+import math
 from typing import Callable, NamedTuple, Sequence
 
 import numpy as np
@@ -92,8 +93,7 @@ def runner(
 
 def batch_size(problem: problem_lib.Problem) -> int:
   """How many instances of `problem` to run side by side; bounds the memory."""
-  params, _ = problem.init(tf.constant([0, 0]))
-  num_coordinates = sum(int(tf.size(p)) for p in params.values())
+  num_coordinates = sum(math.prod(shape) for shape in problem_lib.shapes(problem).values())
   return int(np.clip(COORDINATES_AT_ONCE // num_coordinates, 1, MAX_BATCH))
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import math
 import os
 from typing import Any, Optional
 import warnings
@@ -85,7 +84,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     self.state_dtype = keras_arguments.state_dtype(state_dtype)
     self._runner = optimizer
     if self.state_dtype is not None:
-      self._runner = stored_state.StoredState(optimizer, tf.as_dtype(self.state_dtype))
+      self._runner = stored_state.stored(optimizer, tf.as_dtype(self.state_dtype))
     self._num_unbuilt = len(self.variables)
     self._warned = False
 
@@ -102,7 +101,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """Creates the hidden states for all coordinates of `variables`.
 
     Raises:
-      ValueError: if one of them is not of a float type.
+      ValueError: if one of them is not of a float type, or they do not fit the groups of a
+        `Partition` (whose labels get the shapes and the paths, as in "0/model/conv2d/kernel").
     """
     if self.built:
       return
@@ -237,8 +237,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       for (name, g), v in zip(gradients.items(), variables)
     }
     state = tf.nest.pack_sequence_as(self._state, [tf.convert_to_tensor(s) for s in states])
-    sizes = {name: math.prod(shape) for name, shape in self._shapes.items()}
-    updates, state = subset.step(self._runner, gradients, state, sizes)
+    updates, state = subset.step(self._runner, gradients, state, self._shapes)
     scale = tf.cast(update_scale, dtype)
     for variable, update in zip(variables, updates.values()):
       variable.assign_add(tf.cast(scale * update[0], variable.dtype))

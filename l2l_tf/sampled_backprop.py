@@ -24,7 +24,7 @@ import tensorflow as tf
 from l2l_tf import blocks
 from l2l_tf import unroll
 from l2l_tf.optimizers import base
-from l2l_tf.optimizers import Partition
+from l2l_tf.optimizers import partition
 from problems import base as problem_lib
 
 
@@ -89,22 +89,15 @@ def losses_and_gradients(
   sample = _sample(carry.params, limit, _seed(carry))
   with tf.GradientTape() as tape:
     meta_loss = tf.zeros([], dtype)
-    for part, state, params in _parts(*blocks.merge(optimizer, carry.state), carry.params):
+    whole, state = blocks.merge(optimizer, carry.state)
+    for part, params, own in partition.parts(whole, carry.params, state):
       places, weights = _places(sample, params, carry.params)
       seen, weighted = (tf.gather(x, places, axis=-1) for x in (recorded.seen, to_come))
       places, _ = _places(sample, params, params)
-      start = tf.nest.map_structure(lambda x, i=places: tf.gather(x, i, axis=-1), state)
+      start = tf.nest.map_structure(lambda x, i=places: tf.gather(x, i, axis=-1), own)
       meta_loss += _replay(part, start, seen, weighted * tf.cast(weights, dtype)) / num_tasks
   meta_gradients = tape.gradient(meta_loss, optimizer.trainable_variables)
   return end._replace(state=recorded.state), losses, meta_gradients
-
-
-def _parts(optimizer, state, params) -> list[tuple[base.Optimizer, Any, base.Params]]:
-  """Coordinatewise optimizers, with the state and the parameters of each."""
-  if not isinstance(optimizer, Partition):
-    return [(optimizer, state, params)]
-  parts = optimizer.split(params).items()
-  return [(optimizer.groups[group], state[group], part) for group, part in parts]
 
 
 def _replay(optimizer, state, gradients, to_come):

@@ -23,11 +23,13 @@ from l2l_tf.experiments import Experiment
 from l2l_tf.meta_training import Diverged
 from l2l_tf.meta_training import MetaTrainer
 from l2l_tf.meta_training import Progress
+from l2l_tf.optimizers import partition
 from l2l_tf.run_directory import CONFIG_FILE
 from l2l_tf.run_directory import RunError
 from l2l_tf.stopping import Interrupted
 from l2l_tf.stopping import Signals
 from problems.base import make_seeds
+from problems.base import shapes
 from problems.base import Stream
 
 
@@ -76,6 +78,7 @@ class TrainingRun:
       RunError: if the directory is in use and `resume` is false, or cannot be written, or it is
         to be resumed and the data or the replicas are not those it began with.
       DistributionError: if the instances cannot be split over the replicas.
+      LabelError: if the optimizer is a partition that the problem's parameters do not fit.
     """
     self.directory = directory
     self.experiment = experiment
@@ -94,6 +97,7 @@ class TrainingRun:
     training = self.experiment.training
     with self.distribution.strategy.scope():
       optimizer = self.experiment.optimizer.build(training.seed)
+    partition.check(optimizer, shapes(self.problem), every_group=True)
     self.trainer = MetaTrainer(self.problem, optimizer, training, self.distribution)
     self._checkpoint = checkpoint.TrainingCheckpoint(
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()

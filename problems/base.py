@@ -69,6 +69,12 @@ def at_step(seeds: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
   return seeds + tf.stack([tf.zeros_like(step), step + 1])
 
 
+def shapes(problem: Problem) -> dict[str, tuple[int, ...]]:
+  """Returns the shape of each parameter of one instance."""
+  params, _ = problem.init(tf.constant([0, 0]))
+  return {name: tuple(value.shape) for name, value in params.items()}
+
+
 def instances(problem: Problem, seeds: tf.Tensor) -> tuple[Params, Task]:
   """Samples one instance a seed: `init` lifted to seeds `[B, 2]`."""
   init = tf.function(problem.init).get_concrete_function(tf.TensorSpec([2], tf.int32))

@@ -29,6 +29,10 @@ LABELS: dict[str, Label] = {"conv_or_fc": conv_or_fc}
 """Label functions by their name in files: a closed table, nothing else is ever called."""
 
 
+class LabelError(ValueError):
+  """Parameters do not fit the groups of a partition; the message says which, and how."""
+
+
 class Partition(base.Optimizer):
   """Gives each parameter to one of several optimizers, chosen by a label.
 
@@ -102,18 +106,18 @@ class Partition(base.Optimizer):
       shapes: of all parameters of one instance, by name, in the order of the layers.
 
     Raises:
-      ValueError: for a label without a group, or parameters of which none has a label.
+      LabelError: for a label without a group, or parameters of which none has a label.
     """
     own = {name: self.label(name, tuple(shape)) for name, shape in shapes.items()}
     for name, label in own.items():
       if label is not None and label not in self.groups:
-        raise ValueError(
+        raise LabelError(
           f"The parameter {name!r} of shape {list(shapes[name])} has the label {label!r}, but the"
           f" groups are {', '.join(self.groups)}."
         )
     labelled = {name: label for name, label in own.items() if label is not None}
     if not labelled:
-      raise ValueError(
+      raise LabelError(
         f"No parameter has a label, so none of the groups {', '.join(self.groups)} can take"
         f" {', '.join(own)}: at least one must be of a known kind, as a matrix is."
       )
@@ -143,6 +147,39 @@ class Partition(base.Optimizer):
 
   def rest(self, state):
     return {group: self.groups[group].rest(part) for group, part in state.items()}
+
+
+def parts(optimizer: base.Optimizer, tensors: base.Params, *states: base.State) -> list[tuple]:
+  """Returns the optimizers at work: each with its share of `tensors` and of each state.
+
+  Those are the groups of a `Partition`, and any other optimizer itself with everything.
+  """
+  if not isinstance(optimizer, Partition):
+    return [(optimizer, tensors, *states)]
+  return [
+    (optimizer.groups[group], part, *(state[group] for state in states))
+    for group, part in optimizer.split(tensors).items()
+  ]
+
+
+def check(
+  optimizer: base.Optimizer, shapes: Mapping[str, tuple[int, ...]], every_group: bool = False
+):
+  """Raises LabelError if `optimizer` is a `Partition` that parameters of these shapes do not fit.
+
+  Args:
+    optimizer: any.
+    shapes: as for `Partition.labels`.
+    every_group: ask that no group be without parameters, as in training.
+  """
+  if isinstance(optimizer, Partition):
+    empty = set(optimizer.groups) - set(optimizer.labels(shapes).values())
+    if every_group and empty:
+      raise LabelError(
+        f"None of the parameters {', '.join(shapes)} is for the group {min(empty)!r} of the"
+        f" partition into {', '.join(optimizer.groups)}, which therefore cannot be trained; take"
+        " --optimizer=lstm."
+      )
 
 
 def _layer(name: str) -> str:
