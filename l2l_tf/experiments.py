@@ -223,7 +223,7 @@ _QUADRATIC = dataclasses.replace(_MANY, learning_rate=1e-2, final_learning_rate=
 
 # The paper gives neither the horizon that it trained for nor any other number.
 _CIFAR10 = Training(
-  num_steps=100, num_epochs=30, episodes_per_epoch=10, learning_rate=3e-3, final_learning_rate=1e-4
+  num_steps=100, episodes_per_epoch=10, learning_rate=3e-3, final_learning_rate=1e-4
 )
 
 PRESETS = {
@@ -237,7 +237,7 @@ PRESETS = {
     "cifar10": Experiment(
       Cifar10(),
       Partition(),
-      dataclasses.replace(_CIFAR10, backprop_coordinates=300, validation_runs=5),
+      dataclasses.replace(_CIFAR10, num_epochs=20, backprop_coordinates=300, validation_runs=5),
     ),
     "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=25)),
     "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=5)),

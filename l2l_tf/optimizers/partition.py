@@ -76,6 +76,8 @@ class Partition(base.Optimizer):
       if label not in LABELS:
         raise ValueError(f"Unknown label function {label!r}; known: {', '.join(LABELS)}.")
       label = LABELS[label]
+    if not callable(label):
+      raise ValueError(f"label must be a function or the name of one, got {label!r:.80}.")
     self.groups = dict(groups)
     self.label = label
 
