@@ -28,52 +28,19 @@ from l2l_tf import blocks
 from l2l_tf import command_line
 from l2l_tf import unroll
 from l2l_tf.optimizers import CoordinatewiseLSTM
+import problems
 from problems import base
-from problems.classification import cross_entropy
 
-SIZE, CLASSES, UNITS = 32, 10, 32
-CHANNELS = (16, 16, 16)  # not given in the paper
-KERNEL = 5
+EXAMPLES, SIZE, CLASSES = 1000, 32, 10
 TOLERANCE = 1e-4  # of losses and gradients, by norms
 
 
 def convnet(batch_size: int) -> base.Problem:
-  """Cross entropy of the network on random images, drawn anew for each step."""
-  shapes = {}
-  for i, (below, channels) in enumerate(zip((3, *CHANNELS), CHANNELS)):
-    shapes[f"conv_{i + 1}/w"] = (KERNEL, KERNEL, below, channels)
-    shapes[f"conv_{i + 1}/scale"] = shapes[f"conv_{i + 1}/offset"] = (channels,)
-  side = SIZE // 2 ** len(CHANNELS)
-  shapes["hidden/w"] = (side * side * CHANNELS[-1], UNITS)
-  shapes["hidden/scale"] = shapes["hidden/offset"] = (UNITS,)
-  shapes |= {"output/w": (UNITS, CLASSES), "output/b": (CLASSES,)}
-
-  def init(seed):
-    seeds = tf.random.split(seed, len(shapes))
-    normal = tf.random.stateless_normal
-    params = {n: 0.1 * normal(shape, seeds[i]) for i, (n, shape) in enumerate(shapes.items())}
-    return {n: x + 1 if n.endswith("scale") else x for n, x in params.items()}, {}
-
-  def loss(params, task, seed):
-    del task
-    shape = [batch_size, SIZE, SIZE, 3]
-    x = tf.random.stateless_uniform(shape, seed)
-    labels = tf.random.stateless_uniform([batch_size], seed, 0, CLASSES, dtype=tf.int32)
-    for i in range(len(CHANNELS)):
-      x = tf.nn.conv2d(x, params[f"conv_{i + 1}/w"], strides=1, padding="SAME")
-      x = tf.nn.max_pool2d(_normalized(x, params, f"conv_{i + 1}"), 2, 2, padding="SAME")
-    x = tf.reshape(x, [batch_size, -1]) @ params["hidden/w"]
-    x = _normalized(x, params, "hidden")
-    return cross_entropy(x @ params["output/w"] + params["output/b"], labels)
-
-  return base.Problem(init, loss)
-
-
-def _normalized(x: tf.Tensor, params: base.Params, name: str) -> tf.Tensor:
-  """ReLU after batch normalization by the minibatch's own moments."""
-  mean, variance = tf.nn.moments(x, list(range(x.ndim - 1)))
-  scale, offset = params[f"{name}/scale"], params[f"{name}/offset"]
-  return tf.nn.relu(tf.nn.batch_normalization(x, mean, variance, offset, scale, 1e-3))
+  """The network of section 3.3 on random images."""
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (EXAMPLES, SIZE, SIZE, 3), dtype=np.uint8)
+  data = problems.Dataset(images, rng.integers(0, CLASSES, EXAMPLES), CLASSES, "random")
+  return problems.convnet(data, batch_size=batch_size, init_scale=0.1)
 
 
 def vgg(batch_size: int) -> base.Problem:

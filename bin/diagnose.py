@@ -20,6 +20,7 @@ from l2l_tf import diagnosis
 from l2l_tf import keras_arguments
 from l2l_tf import pretrained
 from l2l_tf import user_problem
+from l2l_tf.optimizers import partition
 from problems import DataError
 from problems.base import make_seeds
 from problems.base import Stream
@@ -27,6 +28,7 @@ from problems.base import Stream
 ERRORS = (
   checkpoint.CheckpointError,
   user_problem.UserProblemError,
+  partition.LabelError,
   DataError,
   OSError,
 )

@@ -27,6 +27,7 @@ from l2l_tf import user_problem
 from l2l_tf.comparison import Comparison
 from l2l_tf.comparison import Setting
 from l2l_tf.evaluation import Interval
+from l2l_tf.optimizers import partition
 from l2l_tf.parts import Parts
 from problems import DataError
 
@@ -36,6 +37,7 @@ ERRORS = (
   checkpoint.CheckpointError,
   peers.PeerError,
   user_problem.UserProblemError,
+  partition.LabelError,
   DataError,
   OSError,
 )

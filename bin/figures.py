@@ -1,9 +1,9 @@
 """Draws the paper's figures from results files alone: python bin/figures.py
 
 Figure 4: the quadratics, MNIST, and MNIST run on to step 200. Figure 5: MNIST with another network
-than the one trained on. Learned optimizers are solid, hand-designed rivals dashed, 95 % intervals
-shaded. Each figure becomes a PNG and an SVG. It only draws: every number comes from a file that
-bin/evaluate.py wrote.
+than the one trained on. Figure 7: CIFAR-10, the training set and the held-out one. Learned
+optimizers are solid, hand-designed rivals dashed, 95 % intervals shaded. Each figure becomes a PNG
+and an SVG. It only draws: every number comes from a file that bin/evaluate.py wrote.
 """
 
 import os
@@ -39,6 +39,12 @@ def _mnist(file: str, title: str, num_steps: int, first_step: int = 0, **options
   return Panel(file, title, {"name": "mnist", **base, **options}, num_steps, first_step)
 
 
+def _cifar10(title: str, split: str) -> Panel:
+  base = {"filters": [16, 16, 16], "kernel_size": 5, "units": 32, "batch_size": 128, "pooling": 1}
+  options = {"name": "cifar10", **base, "split": split}
+  return Panel(f"cifar10_{split}.json", title, options, 1000)
+
+
 FIGURES = {
   "figure_4": (
     Panel("quadratic.json", "Quadratics", {"name": "quadratic", "dimensions": 10}, 100),
@@ -50,10 +56,15 @@ FIGURES = {
     _mnist("mnist_2x20.json", "MNIST, 2 layers", 100, hidden=[20, 20]),
     _mnist("mnist_relu.json", "MNIST, ReLU", 100, activation="relu"),
   ),
+  "figure_7": (
+    _cifar10("CIFAR-10, training set", "train"),
+    _cifar10("CIFAR-10, held-out set", "test"),
+  ),
 }
 """The figures and their panels, left to right."""
 
 NAMES = {"ntm_lbfgs": "NTM-L-BFGS", "ntm_bfgs": "NTM-BFGS", "lstm_gac": "LSTM+GAC", "lstm": "LSTM"}
+NAMES |= {"conv_fc": "LSTM for conv, LSTM for fc"}
 """How learned optimizers are called in the paper, by the end of their names."""
 
 

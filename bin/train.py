@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from typing import Sequence
+from typing import Optional, Sequence
 
 from l2l_tf import blocks
 from l2l_tf import checkpoint
@@ -31,17 +31,20 @@ from l2l_tf import search
 from l2l_tf import training_run
 from l2l_tf import unroll
 from l2l_tf import user_problem
+from l2l_tf.optimizers import partition
 from problems import DataError
 from problems.base import make_seeds
 from problems.base import Stream
 
 MAX_TEST_RUNS = 10**5
+MAX_TUNING_RUNS = 10**4
 MAX_TRIALS = 10**4
 ERRORS = (
   training_run.RunError,
   checkpoint.CheckpointError,
   user_problem.UserProblemError,
   distribution.DistributionError,
+  partition.LabelError,
   DataError,
   OSError,
 )
@@ -54,6 +57,13 @@ def make_flags() -> command_line.Flags:
   flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
   flags.add(str, "init_from", None, "start phi from a trained optimizer's directory")
   flags.add(int, "test_runs", 20, "fresh instances for the table at the end")
+  flags.add(
+    int,
+    "tuning_runs",
+    5,
+    "instances for each of the 30 learning rates of Adam, which the optimizer is compared with;"
+    " 0: no comparison, where that takes too long",
+  )
   flags.add(
     int,
     "search",
@@ -80,6 +90,10 @@ def main(argv: Sequence[str]) -> int:
     raise command_line.UsageError(
       f"--test_runs must be an integer of 2..{MAX_TEST_RUNS}, got {flags.test_runs}."
     )
+  if not 0 <= flags.tuning_runs <= MAX_TUNING_RUNS:
+    raise command_line.UsageError(
+      f"--tuning_runs must be an integer of 0..{MAX_TUNING_RUNS}, got {flags.tuning_runs}."
+    )
   blocks.use_a_thread_a_block()
   if flags.search is not None:
     return _search(flags)
@@ -95,8 +109,9 @@ def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> in
   run = _open_run(flags, replicas)
   print(f"Data: {run.data}")
   print(f"Run directory: {run.directory}; watch it with\n  {_watch_command(run.directory)}")
-  rate, rival_curve = run.tune_rival()
-  print(f"Adam's best of {len(evaluation.LEARNING_RATES)} learning rates: {rate:.3g}", flush=True)
+  rate, rival_curve = run.tune_rival(flags.tuning_runs) if flags.tuning_runs else (None, None)
+  if rate:
+    print(f"Adam's best of {len(evaluation.LEARNING_RATES)} learning rates: {rate:.3g}", flush=True)
   try:
     run.train(rival_curve)
   except training_run.Interrupted as stop:
@@ -150,7 +165,7 @@ def _open_run(
 def _check_resume(flags: command_line.Flags):
   if not flags.run_dir:
     raise command_line.UsageError("--resume needs the --run_dir to continue.")
-  others = set(flags.given()) - {"resume", "run_dir", "test_runs", "strategy"}
+  others = set(flags.given()) - {"resume", "run_dir", "test_runs", "tuning_runs", "strategy"}
   if others:
     raise command_line.UsageError(
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."
@@ -193,8 +208,8 @@ def _search(flags: command_line.Flags) -> int:
 
 
 def _resume_command(run: training_run.TrainingRun, flags: command_line.Flags) -> str:
-  strategy = [f"--strategy={flags.strategy}"] if "strategy" in flags.given() else []
-  return _python(os.path.relpath(__file__), "--resume", f"--run_dir={run.directory}", *strategy)
+  given = [f"--{n}={getattr(flags, n)}" for n in ("strategy", "tuning_runs") if n in flags.given()]
+  return _python(os.path.relpath(__file__), "--resume", f"--run_dir={run.directory}", *given)
 
 
 def _watch_command(directory: str) -> str:
@@ -210,14 +225,13 @@ def _has_best(run: training_run.TrainingRun) -> bool:
   return run.trainer.progress.best_epoch > 0
 
 
-def _report(run: training_run.TrainingRun, rate: float, test_runs: int):
-  """Prints the table of fresh instances, and draws its curves."""
+def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int):
+  """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves."""
   steps = run.experiment.training.num_steps
   seeds = make_seeds(run.experiment.training.seed, Stream.TEST, count=test_runs)
-  rows = {
-    "learned": run.trainer.optimizer,
-    f"Adam, learning rate {rate:.3g}": optimizers.Adam(rate),
-  }
+  rows = {"learned": run.trainer.optimizer}
+  if rate:
+    rows[f"Adam, learning rate {rate:.3g}"] = optimizers.Adam(rate)
   curves = {n: evaluation.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
   print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
   print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")

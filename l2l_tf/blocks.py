@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import CoordinatewiseLSTM
+from l2l_tf.optimizers import Partition
 from l2l_tf.optimizers.stored_state import StoredState
 
 SIZE = 4096  # coordinates of a block, at least: smaller ones cost more than they gain
@@ -64,7 +65,12 @@ class Blocks(base.Optimizer):
 
 
 def split(optimizer: base.Optimizer, in_turn: bool = False) -> base.Optimizer:
-  """Returns `optimizer` in `Blocks`, if it is one whose coordinates do not depend on each other."""
+  """Returns `optimizer` in `Blocks`, if it is one whose coordinates do not depend on each other.
+
+  Each group of a `Partition` is split on its own.
+  """
+  if isinstance(optimizer, Partition):
+    return optimizer.map(lambda group: split(group, in_turn))
   inner = optimizer.optimizer if isinstance(optimizer, StoredState) else optimizer
   alone = isinstance(inner, CoordinatewiseLSTM) and inner.outgoing is None
   return Blocks(optimizer, in_turn) if alone else optimizer
@@ -72,9 +78,20 @@ def split(optimizer: base.Optimizer, in_turn: bool = False) -> base.Optimizer:
 
 def merge(optimizer: base.Optimizer, state: Any) -> tuple[base.Optimizer, Any]:
   """The inverse of `split` for an optimizer with its state."""
+  if isinstance(optimizer, Partition):
+    merged = {group: merge(optimizer.groups[group], part) for group, part in state.items()}
+    states = {group: part for group, (_, part) in merged.items()}
+    return Partition({g: whole for g, (whole, _) in merged.items()}, optimizer.label), states
   if not isinstance(optimizer, Blocks):
     return optimizer, state
   return optimizer.optimizer, optimizer.merge(state)
+
+
+def part(optimizer: base.Optimizer, state: Any) -> Any:
+  """Returns the state of what `split` returned, from the merged one."""
+  if isinstance(optimizer, Partition):
+    return {group: part(optimizer.groups[group], own) for group, own in state.items()}
+  return optimizer.part(state) if isinstance(optimizer, Blocks) else state
 
 
 def use_a_thread_a_block():

@@ -23,6 +23,7 @@ from l2l_tf.optimizers import Optimizer
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "optimizer.safetensors"
 FORMAT = 1
+MAX_GROUPS = 16  # of a partition
 MAX_FILE_BYTES = 64 * 2**20  # no optimizer of ours comes near
 
 
@@ -170,14 +171,33 @@ def optimizer_from_config(config: Any) -> Optimizer:
     raise ValueError(f"Unknown kind of optimizer {kind!r}; known: {known}.")
   if "preprocessing" in options:
     options["preprocessing"] = preprocessing.from_config(options["preprocessing"])
+  if kind == "partition":
+    options["groups"] = _groups_from_config(options.get("groups"))
   try:
     return optimizers.LEARNED[kind](**options)
   except TypeError as error:
     raise ValueError(f"Bad options for the optimizer {kind!r}: {error}.") from error
 
 
+def _groups_from_config(config: Any) -> dict[str, Optimizer]:
+  """Builds the optimizers of a partition, which are no partitions themselves."""
+  if not isinstance(config, dict) or not 0 < len(config) <= MAX_GROUPS:
+    raise ValueError(
+      f"The groups of a partition must be 1..{MAX_GROUPS} optimizers by name, got {config!r:.200}."
+    )
+  if any(isinstance(c, dict) and c.get("kind") == "partition" for c in config.values()):
+    raise ValueError("The groups of a partition must not be partitions.")
+  return {group: optimizer_from_config(options) for group, options in config.items()}
+
+
 def named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:
-  """Names like "lstm_1/w_gates", without the module's own name and the ":0"."""
+  """Names like "lstm_1/w_gates", without the module's own name and the ":0".
+
+  Those of a partition begin with the group, "conv/lstm_1/w_gates".
+  """
+  if isinstance(optimizer, optimizers.Partition):
+    groups = {group: named_phi(part) for group, part in optimizer.groups.items()}
+    return {f"{group}/{name}": v for group, phi in groups.items() for name, v in phi.items()}
   prefix = optimizer.name + "/"
   return {v.name.removeprefix(prefix).split(":")[0]: v for v in optimizer.trainable_variables}
 

@@ -157,7 +157,13 @@ def _with_default(text: str, default: Any) -> str:
 def add_experiment(flags_: Flags):
   """Adds the flags that make an `Experiment`."""
   flags_.group("Experiment (paper sections and values in parentheses)")
-  flags_.add(str, "optimizer", "lstm", "what is trained", experiments.OPTIMIZERS)
+  flags_.add(
+    str,
+    "optimizer",
+    None,
+    "what is trained; default that of the preset: partition for cifar10, lstm elsewhere",
+    experiments.OPTIMIZERS,
+  )
   flags_.add(
     str, "preset", "quick", "quick: minutes on two cores; paper: hours", experiments.PRESETS
   )
@@ -189,7 +195,8 @@ def experiment(flags_: Flags) -> experiments.Experiment:
   preset = _preset(flags_, flags_.problem, flags_.optimizer)
   groups = {"problem": preset.problem, "optimizer": preset.optimizer, "training": preset.training}
   kinds = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
-  choice = f"--problem={flags_.problem} --optimizer={flags_.optimizer}"
+  choice = f"--problem={flags_.problem}"
+  choice += f" --optimizer={flags_.optimizer}" if flags_.optimizer else ""
   groups = _put_in(flags_, groups, kinds, choice)
   try:
     return experiments.Experiment(**groups)
@@ -197,13 +204,15 @@ def experiment(flags_: Flags) -> experiments.Experiment:
     raise UsageError(f"--{error}") from error
 
 
-def _preset(flags_: Flags, problem_name: str, optimizer_name: str) -> experiments.Experiment:
+def _preset(
+  flags_: Flags, problem_name: str, optimizer_name: Optional[str]
+) -> experiments.Experiment:
   """Returns the experiment that the other flags are put into."""
   preset = experiments.preset(flags_.preset, problem_name)
   if flags_.second_derivatives:  # which sampled coordinates cannot have
     training = dataclasses.replace(preset.training, backprop_coordinates=0)
     preset = dataclasses.replace(preset, training=training)
-  return experiments.with_optimizer(preset, optimizer_name)
+  return experiments.with_optimizer(preset, optimizer_name) if optimizer_name else preset
 
 
 def problem(flags_: Flags) -> Options:

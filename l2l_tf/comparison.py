@@ -20,11 +20,13 @@ from l2l_tf import results
 from l2l_tf import unroll
 from l2l_tf.contenders import Contender
 from l2l_tf.optimizers import Optimizer
+from l2l_tf.optimizers import partition
 from l2l_tf.options import Options
 from l2l_tf.parts import files_digest
 from l2l_tf.parts import Parts
 import problems
 from problems.base import make_seeds
+from problems.base import shapes
 from problems.base import Stream
 
 MACHINE_OPTIONS = ("data", "data_dir")  # where a machine keeps its data does not decide numbers
@@ -66,6 +68,9 @@ class Comparison:
       parts: where finished parts are kept.
       rivals: names in `optimizers.HAND_DESIGNED`.
       progress: called with an optimizer's name and how many runs of it have just finished.
+
+    Raises:
+      LabelError: if a contender is a partition that the problem's parameters do not fit.
     """
     self.setting = setting
     self.contenders = contenders
@@ -75,6 +80,8 @@ class Comparison:
     self._progress = progress
     self._code = {learned: _code_digest(learned) for learned in (False, True)}
     self._problem, self.data = setting.options.build()
+    for contender in contenders:
+      partition.check(contender.optimizer, shapes(self._problem))
     self._batch = evaluation.batch_size(self._problem)
 
   @property

@@ -15,6 +15,7 @@ from l2l_tf import optimizers
 from l2l_tf import preprocessing as preprocessing_lib
 from l2l_tf import unroll
 from l2l_tf.optimizers import base
+from l2l_tf.optimizers import partition
 from problems import base as problem_lib
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of SGD and Adam
@@ -35,8 +36,8 @@ class Record(NamedTuple):
   """`zero`: coordinates whose gradient is 0. `small`, `large`: of the others, those in the linear
   branch of Appendix A, |g| < e^-p, and those of |g| > 1; after `rescale` inputs below 1e-4 and
   above 10. (Between them, the sign of Appendix A is at its clip.) `hidden`, `cells`, `gates`:
-  saturated units, |h| > 0.95, |tanh c| > 0.99, gates within 0.01 of 0 or 1. Hand-designed
-  optimizers have `zero` alone."""
+  saturated units, |h| > 0.95, |tanh c| > 0.99, gates within 0.01 of 0 or 1. A partition has the
+  means over its groups, each by its coordinates; hand-designed optimizers have `zero` alone."""
 
 
 class Diagnosis(NamedTuple):
@@ -47,7 +48,7 @@ class Diagnosis(NamedTuple):
   rival_name: str  # "sgd" or "adam"
   rival_rate: float
   grid: dict[str, list[float]]  # mean final losses of the rivals by name at `RATES`
-  preprocessing: Any  # of the learned optimizer
+  preprocessing: Any  # of the learned optimizer; of a partition's first group
   horizon: Optional[int]  # how many steps it was trained for, if that is known
 
 
@@ -69,9 +70,13 @@ def diagnose(
 
   Raises:
     TypeError: if `optimizer` is not a learned one.
+    LabelError: if it is a partition that the problem's parameters do not fit.
   """
   if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
     raise TypeError(f"diagnose takes a learned optimizer, got {type(optimizer).__name__}.")
+  shapes = problem_lib.shapes(problem)
+  partition.check(optimizer, shapes)
+  first, *_ = partition.parts(optimizer, {n: tf.zeros([1, *s]) for n, s in shapes.items()})
   grid = {}
   for name, kind in (("sgd", optimizers.SGD), ("adam", optimizers.Adam)):
     curves = evaluation.grid_curves(problem, kind, seeds, num_steps, RATES)  # [K, B, T+1]
@@ -86,7 +91,7 @@ def diagnose(
     rival_name,
     RATES[best],
     grid,
-    optimizer.preprocessing,
+    first[0].preprocessing,
     horizon,
   )
 
@@ -121,9 +126,11 @@ def _statistics(optimizer, carry: unroll.Carry, updates, state) -> dict[str, Any
   middle = tf.minimum((num_zero + tf.size(magnitude)) // 2, tf.size(magnitude) - 1)
   product = tf.norm(g) * tf.norm(u)
   shares = {"zero": num_zero / tf.size(magnitude)}
-  if hasattr(optimizer, "preprocessing"):
-    shares |= _input_shares(optimizer.preprocessing, magnitude)
-    shares |= _unit_shares(optimizer, g, carry.state, state)
+  parts = partition.parts(optimizer, carry.gradients, carry.state, state)
+  if hasattr(parts[0][0], "preprocessing"):
+    own = [_shares(part, base.flatten(x), *states) for part, x, *states in parts]
+    weights = [base.num_coordinates(x) / g.shape[1] for _, x, *_ in parts]
+    shares |= tf.nest.map_structure(lambda *s: sum(w * x for w, x in zip(weights, s)), *own)
   return {
     "gradients": {name: _rms(x) for name, x in carry.gradients.items()},
     "updates": {name: _rms(x) for name, x in updates.items()},
@@ -131,6 +138,12 @@ def _statistics(optimizer, carry: unroll.Carry, updates, state) -> dict[str, Any
     "downhill": -tf.math.divide_no_nan(tf.reduce_sum(g * u), product),
     "shares": shares,
   }
+
+
+def _shares(optimizer, gradients: tf.Tensor, state, next_state) -> dict[str, tf.Tensor]:
+  """The shares of inputs `[B, n]` and units of a learned optimizer that is no partition."""
+  shares = _input_shares(optimizer.preprocessing, tf.abs(tf.reshape(gradients, [-1])))
+  return shares | _unit_shares(optimizer, gradients, state, next_state)
 
 
 def input_limits(preprocessing: Any) -> tuple[float, float]:

@@ -6,6 +6,7 @@ functions of the seeds alone.
 """
 
 import functools
+import math
 from typing import Callable, NamedTuple, Sequence
 
 import numpy as np
@@ -92,8 +93,7 @@ def runner(
 
 def batch_size(problem: problem_lib.Problem) -> int:
   """How many instances of `problem` to run side by side; bounds the memory."""
-  params, _ = problem.init(tf.constant([0, 0]))
-  num_coordinates = sum(int(tf.size(p)) for p in params.values())
+  num_coordinates = sum(math.prod(shape) for shape in problem_lib.shapes(problem).values())
   return int(np.clip(COORDINATES_AT_ONCE // num_coordinates, 1, MAX_BATCH))
 
 
@@ -149,7 +149,12 @@ def grid_curves(
 
 
 def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:
-  """`problem` lifted to instances with one common seed: their minibatch is drawn once."""
+  """`problem` lifted to instances with one common seed: their minibatch is drawn once.
+
+  A serial problem stays as it is: it holds the activations of one instance at a time.
+  """
+  if problem.serial:
+    return problem
 
   def lifted_loss(params, tasks, seeds):
     task = tf.nest.map_structure(lambda x: x[0], tasks)

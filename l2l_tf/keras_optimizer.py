@@ -1,7 +1,6 @@
 """A trained optimizer as a Keras optimizer, for `fit`, custom loops and Sonnet modules."""
 
 import base64
-import math
 import os
 from typing import Any, Optional
 import warnings
@@ -84,7 +83,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     self.horizon = keras_arguments.horizon(horizon, about)
     self.state_dtype = keras_arguments.state_dtype(state_dtype)
     if self.state_dtype is not None:
-      optimizer = stored_state.StoredState(optimizer, tf.as_dtype(self.state_dtype))
+      optimizer = stored_state.stored(optimizer, tf.as_dtype(self.state_dtype))
     self._runner = blocks.split(optimizer, in_turn=True)
     self._num_unbuilt = len(self.variables)
     self._warned = False
@@ -102,7 +101,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """Creates the hidden states for all coordinates of `variables`.
 
     Raises:
-      ValueError: if one of them is not of a float type.
+      ValueError: if one of them is not of a float type, or they do not fit the groups of a
+        `Partition` (whose labels get the shapes and the paths, as in "0/model/conv2d/kernel").
     """
     if self.built:
       return
@@ -249,10 +249,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
   def _step_on_some(self, gradients, state):
     """Returns the updates of some of the variables, and the state; the others rest."""
-    sizes = {name: math.prod(shape) for name, shape in self._shapes.items()}
     whole, merged = blocks.merge(self._runner, state)
-    updates, merged = subset.step(whole, gradients, merged, sizes)
-    return updates, merged if whole is self._runner else self._runner.part(merged)
+    updates, merged = subset.step(whole, gradients, merged, self._shapes)
+    return updates, blocks.part(self._runner, merged)
 
   def _warn_beyond_horizon(self):
     """Warns once; only where Python sees the steps: eagerly, or at the end of `fit`."""

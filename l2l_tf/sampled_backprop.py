@@ -10,10 +10,12 @@ and a coordinatewise optimizer turns the gradients of one coordinate into the up
 coordinate. So the meta-gradient is a sum over coordinates, and an unbiased estimate of it replays
 the recorded gradients of a few of them. On MNIST a thousand of the 15,680 first-layer weights serve
 as well as all: the noise of minibatches is far larger. The note on cost is in docs/training.md.
+The groups of a `Partition` are replayed one by one.
 
 Note: the paper backpropagates through all coordinates.
 """
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ import tensorflow as tf
 from l2l_tf import blocks
 from l2l_tf import unroll
 from l2l_tf.optimizers import base
+from l2l_tf.optimizers import partition
 from problems import base as problem_lib
 
 
@@ -63,8 +66,8 @@ def losses_and_gradients(
 
   Args:
     problem: what to optimize.
-    optimizer: coordinatewise; its state's leaves end in an axis of the n coordinates. May be
-      in `Blocks`.
+    optimizer: coordinatewise; its state's leaves end in an axis of the n coordinates. Or a
+      `Partition` of such. May be in `Blocks`.
     carry: where to start.
     num_steps: T.
     limit: how many coordinates of each parameter count; a smaller parameter counts whole.
@@ -83,13 +86,16 @@ def losses_and_gradients(
   following *= tf.cast(loss_weights, dtype)[:, tf.newaxis, tf.newaxis]
   to_come = tf.cumsum(following, axis=0, reverse=True)  # S_t, [T, B, n]
 
-  indices, weights = _sample(carry.params, limit, _seed(carry))
-  gather = lambda x: tf.gather(x, indices, axis=-1)  # noqa: E731
-  whole, state = blocks.merge(optimizer, carry.state)
-  start = tf.nest.map_structure(gather, state)
-  gradients, to_come = gather(recorded.seen), gather(to_come) * tf.cast(weights, dtype)
+  sample = _sample(carry.params, limit, _seed(carry))
   with tf.GradientTape() as tape:
-    meta_loss = _replay(whole, start, gradients, to_come) / num_tasks
+    meta_loss = tf.zeros([], dtype)
+    whole, state = blocks.merge(optimizer, carry.state)
+    for part, params, own in partition.parts(whole, carry.params, state):
+      places, weights = _places(sample, params, carry.params)
+      seen, weighted = (tf.gather(x, places, axis=-1) for x in (recorded.seen, to_come))
+      places, _ = _places(sample, params, params)
+      start = tf.nest.map_structure(lambda x, i=places: tf.gather(x, i, axis=-1), own)
+      meta_loss += _replay(part, start, seen, weighted * tf.cast(weights, dtype)) / num_tasks
   meta_gradients = tape.gradient(meta_loss, optimizer.trainable_variables)
   return end._replace(state=recorded.state), losses, meta_gradients
 
@@ -112,22 +118,27 @@ def _seed(carry: unroll.Carry) -> tf.Tensor:
   return tf.random.fold_in(problem_lib.at_step(carry.seeds[0], carry.step), _SALT)
 
 
-def _sample(params: base.Params, limit: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """Draws coordinates, with replacement, from each parameter that has more than `limit`.
+def _sample(params: base.Params, limit: int, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+  """Draws coordinates of each parameter, `[m]`: with replacement if it has more than `limit`."""
+  sample, seeds = {}, tf.random.split(seed, len(params))
+  for i, (name, value) in enumerate(params.items()):
+    size = math.prod(value.shape[1:])
+    sample[name] = tf.range(size)
+    if size > limit:
+      sample[name] = tf.random.stateless_uniform([limit], seeds[i], 0, size, dtype=tf.int32)
+  return sample
+
+
+def _places(
+  sample: dict[str, tf.Tensor], params: base.Params, among: base.Params
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Where the sampled coordinates of `params` are in the flat ones of `among`, which has them all.
 
   Returns:
-    Indices into the flat coordinates and weights that make sums over them unbiased, `[m]` each.
+    The indices, and weights that make sums over them unbiased, `[m]` each.
   """
-  indices, weights, offset = [], [], 0
-  seeds = tf.random.split(seed, len(params))
-  for i, value in enumerate(params.values()):
-    size = math.prod(value.shape[1:])
-    count = min(size, limit)
-    if count < size:
-      drawn = tf.random.stateless_uniform([count], seeds[i], 0, size, dtype=tf.int32)
-    else:
-      drawn = tf.range(size)
-    indices.append(offset + drawn)
-    weights.append(tf.fill([count], size / count))
-    offset += size
+  sizes = {name: math.prod(value.shape[1:]) for name, value in among.items()}
+  offsets = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0)))
+  weights = [tf.fill(sample[name].shape, sizes[name] / len(sample[name])) for name in params]
+  indices = [offsets[name] + sample[name] for name in params]
   return tf.concat(indices, axis=0), tf.concat(weights, axis=0)

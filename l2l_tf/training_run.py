@@ -23,14 +23,14 @@ from l2l_tf.experiments import Experiment
 from l2l_tf.meta_training import Diverged
 from l2l_tf.meta_training import MetaTrainer
 from l2l_tf.meta_training import Progress
+from l2l_tf.optimizers import partition
 from l2l_tf.run_directory import CONFIG_FILE
 from l2l_tf.run_directory import RunError
 from l2l_tf.stopping import Interrupted
 from l2l_tf.stopping import Signals
 from problems.base import make_seeds
+from problems.base import shapes
 from problems.base import Stream
-
-TUNING_RUNS = 5  # instances for each learning rate of the rival
 
 
 def versions() -> dict[str, Optional[str]]:
@@ -78,6 +78,7 @@ class TrainingRun:
       RunError: if the directory is in use and `resume` is false, or cannot be written, or it is
         to be resumed and the data or the replicas are not those it began with.
       DistributionError: if the instances cannot be split over the replicas.
+      LabelError: if the optimizer is a partition that the problem's parameters do not fit.
     """
     self.directory = directory
     self.experiment = experiment
@@ -96,6 +97,7 @@ class TrainingRun:
     training = self.experiment.training
     with self.distribution.strategy.scope():
       optimizer = self.experiment.optimizer.build(training.seed)
+    partition.check(optimizer, shapes(self.problem), every_group=True)
     self.trainer = MetaTrainer(self.problem, optimizer, training, self.distribution)
     self._checkpoint = checkpoint.TrainingCheckpoint(
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
@@ -165,14 +167,17 @@ class TrainingRun:
   def best_directory(self) -> str:
     return os.path.join(self.directory, "best")
 
-  def tune_rival(self) -> tuple[float, np.ndarray]:
+  def tune_rival(self, num_runs: int) -> tuple[float, np.ndarray]:
     """Returns Adam's best of the 30 learning rates and its mean curve on the validation seeds.
+
+    Args:
+      num_runs: instances for each learning rate.
 
     Raises:
       RunError: if every one of them diverged.
     """
     training = self.experiment.training
-    seeds = make_seeds(training.seed, Stream.TUNING, count=TUNING_RUNS)
+    seeds = make_seeds(training.seed, Stream.TUNING, count=num_runs)
     grid = evaluation.grid_curves(self.problem, optimizers.Adam, seeds, training.num_steps)
     try:
       rate = evaluation.best_rate(grid)

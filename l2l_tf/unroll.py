@@ -119,10 +119,8 @@ def unroll(
 
 def _value_and_gradients(problem, params, task, seeds, step):
   """Returns f and its gradients on the minibatches of `step`, for every instance."""
-  with tf.GradientTape(watch_accessed_variables=False) as tape:
-    tape.watch(params)
-    values = problem_lib.losses(problem, params, task, problem_lib.at_step(seeds, step))
-  return values, tape.gradient(values, params, unconnected_gradients="zero")
+  seeds = problem_lib.at_step(seeds, step)
+  return problem_lib.losses_and_gradients(problem, params, task, seeds)
 
 
 def rollout(

@@ -4,6 +4,7 @@ from problems.adapters import from_function
 from problems.adapters import from_sonnet
 from problems.base import Problem
 from problems.classification import mlp
+from problems.convolutional import convnet
 from problems.datasets import DataError
 from problems.datasets import Dataset
 from problems.datasets import load
@@ -16,6 +17,7 @@ __all__ = [
   "Dataset",
   "Problem",
   "bowl",
+  "convnet",
   "from_function",
   "from_keras",
   "from_sonnet",

@@ -124,7 +124,7 @@ def adapt(
     draw: what `loss` gets as `drawn`, a function of the seed. It is called outside the lifted part
       (DESIGN section 2: `tf.vectorized_map` runs random operations in a loop).
 
-  Instances are lifted by `tf.vectorized_map`, or by `tf.map_fn` if `loss` has operations that are
+  Instances are lifted by `tf.vectorized_map`, or are serial if `loss` has operations that are
   slower there: convolutions with filters of their own, random numbers, loops.
 
   Raises:
@@ -141,10 +141,7 @@ def adapt(
     if seeds.shape[0] == 1:
       return base.lift(loss_of, params, tasks, seeds)
     drawn = tf.map_fn(draw, seeds, fn_output_signature=minibatch) if minibatch else {}
-    arguments = params, tasks, seeds, drawn
-    if serial:
-      return tf.map_fn(lambda xs: loss_at(*xs), arguments, fn_output_signature=output)
-    return base.lift(loss_at, *arguments)
+    return base.lift(loss_at, params, tasks, seeds, drawn)
 
   seed = tf.TensorSpec([2], tf.int32)
   first = _trace(init, seed)
@@ -152,7 +149,7 @@ def adapt(
   params, task = _specs(first.structured_outputs)
   _check_params(params)
   traced = _trace(loss_at, params, task, seed, minibatch)
-  output = _check_loss(traced.structured_outputs, params)
+  _check_loss(traced.structured_outputs, params)
   for what, function in (("init", first), ("loss", traced)):
     stateful = reseeding.stateful_random_operations(function)
     if stateful:
@@ -161,7 +158,7 @@ def adapt(
         " could not be repeated. Draw them from its seed, by `tf.random.stateless_*`."
       )
   serial = any(op.type.startswith(_SERIAL) for op in traced.graph.get_operations())
-  return base.Problem(init, loss_of, lifted_loss)
+  return base.Problem(init, loss_of, None if serial else lifted_loss, serial)
 
 
 def _trace(function: Callable[..., Any], *specs: Any) -> tf.types.experimental.ConcreteFunction:
@@ -191,8 +188,8 @@ def _check_params(params: Any):
     raise TypeError(f"All parameters must be of one float type, got {', '.join(sorted(types))}.")
 
 
-def _check_loss(value: Any, params: base.Params) -> tf.TensorSpec:
-  """Returns the spec of the loss, if it is a scalar of the type of the parameters."""
+def _check_loss(value: Any, params: base.Params):
+  """Raises ValueError or TypeError unless the loss is a scalar of the type of the parameters."""
   dtype = next(iter(params.values())).dtype
   if not isinstance(value, tf.Tensor) or value.shape.rank != 0:
     what = f"shape {value.shape}" if isinstance(value, tf.Tensor) else type(value).__name__
@@ -201,4 +198,3 @@ def _check_loss(value: Any, params: base.Params) -> tf.TensorSpec:
     raise TypeError(
       f"The loss must be of the type of the parameters, {dtype.name}, got {value.dtype.name}."
     )
-  return tf.TensorSpec([], dtype)

@@ -25,13 +25,15 @@ class Problem(NamedTuple):
       picks the minibatch; a deterministic f ignores it.
     lifted_loss: optional, `loss` for B instances at once: `(params, tasks, seeds) -> [B]`, all
       arguments with a leading axis of B. Give it where `tf.vectorized_map` of `loss` is slow:
-      it runs stateless random ops with one seed an instance in a loop, and convolutions with one
-      filter an instance twice as slowly as `tf.map_fn`.
+      it runs stateless random ops with one seed an instance in a loop.
+    serial: visit instances one after another (`tf.map_fn`) where nothing else lifts them. Set it
+      where `tf.vectorized_map` is slower: convolutions with filters of their own, loops.
   """
 
   init: Callable[[Seed], tuple[Params, Task]]
   loss: Callable[[Params, Task, Seed], tf.Tensor]
   lifted_loss: Optional[Callable[[Params, Task, Seed], tf.Tensor]] = None
+  serial: bool = False
 
 
 class Stream(enum.IntEnum):
@@ -73,6 +75,11 @@ def specs(problem: Problem) -> tuple[Params, Task]:
   return tf.nest.map_structure(tf.TensorSpec.from_tensor, init.structured_outputs)
 
 
+def shapes(problem: Problem) -> dict[str, tuple[int, ...]]:
+  """Returns the shape of each parameter of one instance."""
+  return {name: tuple(spec.shape) for name, spec in specs(problem)[0].items()}
+
+
 def instances(problem: Problem, seeds: tf.Tensor) -> tuple[Params, Task]:
   """Samples one instance a seed: `init` lifted to seeds `[B, 2]`."""
   return tf.map_fn(problem.init, seeds, fn_output_signature=specs(problem))
@@ -82,11 +89,43 @@ def losses(problem: Problem, params: Params, tasks: Task, seeds: tf.Tensor) -> t
   """Returns f(theta) for each of B instances, `[B]`: `loss` lifted."""
   if problem.lifted_loss is not None:
     return problem.lifted_loss(params, tasks, seeds)
-  return lift(problem.loss, params, tasks, seeds)
+  return lift(problem.loss, params, tasks, seeds, serial=problem.serial)
 
 
-def lift(loss: Callable[..., tf.Tensor], *args: Any) -> tf.Tensor:
+def losses_and_gradients(
+  problem: Problem, params: Params, tasks: Task, seeds: Seed
+) -> tuple[tf.Tensor, Params]:
+  """Returns `losses`, `[B]`, and the gradient of each instance's, shaped as `params`.
+
+  Where instances are serial, each is differentiated before the next: the activations of one are
+  held at a time, not those of all B.
+  """
+  serial = problem.serial and problem.lifted_loss is None and seeds.shape[0] > 1
+  if not serial:
+    return _with_gradients(lambda p: losses(problem, p, tasks, seeds), params)
+  dtype = next(iter(params.values())).dtype
+  signature = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), params)
+  return tf.map_fn(
+    lambda xs: _with_gradients(lambda p: problem.loss(p, *xs[1:]), xs[0]),
+    (params, tasks, seeds),
+    fn_output_signature=(tf.TensorSpec([], dtype), signature),
+  )
+
+
+def _with_gradients(
+  function: Callable[[Params], tf.Tensor], params: Params
+) -> tuple[tf.Tensor, Params]:
+  with tf.GradientTape(watch_accessed_variables=False) as tape:
+    tape.watch(params)
+    values = function(params)
+  return values, tape.gradient(values, params, unconnected_gradients="zero")
+
+
+def lift(loss: Callable[..., tf.Tensor], *args: Any, serial: bool = False) -> tf.Tensor:
   """Applies `loss`, written for one instance, to arguments with a leading axis of B: `[B]`."""
-  if tf.nest.flatten(args)[0].shape[0] == 1:
+  first = tf.nest.flatten(args)[0]
+  if first.shape[0] == 1:
     return loss(*tf.nest.map_structure(lambda x: x[0], args))[tf.newaxis]
+  if serial:
+    return tf.map_fn(lambda xs: loss(*xs), args, fn_output_signature=first.dtype)
   return tf.vectorized_map(lambda xs: loss(*xs), args)

@@ -51,13 +51,7 @@ def mlp(
     for name, fan_in, fan_out in zip(names, sizes[:-1], sizes[1:]):
       shapes[f"{name}/w"] = (fan_in, fan_out)
       shapes[f"{name}/b"] = (fan_out,)
-    seeds = tf.random.split(seed, len(shapes))
-    normal = tf.random.stateless_normal
-    params = {
-      name: init_scale * normal(shape, seeds[i], dtype=dtype)
-      for i, (name, shape) in enumerate(shapes.items())
-    }
-    return params, {}
+    return gaussian(shapes, init_scale, seed, dtype), {}
 
   def draw(seed):  # int32 [batch_size]
     return tf.random.stateless_uniform([batch_size], seed, 0, num_examples, dtype=tf.int32)
@@ -80,6 +74,17 @@ def mlp(
     return base.lift(loss_at, params, tf.map_fn(draw, seeds))
 
   return base.Problem(init, loss, lifted_loss)
+
+
+def gaussian(
+  shapes: dict[str, tuple[int, ...]], scale: float, seed: base.Seed, dtype
+) -> base.Params:
+  """Samples parameters of these shapes: IID Gaussian of mean 0 and standard deviation `scale`."""
+  seeds = tf.random.split(seed, len(shapes))
+  return {
+    name: scale * tf.random.stateless_normal(shape, seeds[i], dtype=dtype)
+    for i, (name, shape) in enumerate(shapes.items())
+  }
 
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,7 @@ import urllib.request
 from absl import logging
 import numpy as np
 
+NAMES = ("mnist", "cifar10")
 SOURCES = ("auto", "tfds", "download", "bundled")
 
 
@@ -36,20 +37,20 @@ def load(
   """Loads a data set from the first source that works, or from the one named.
 
   Args:
-    name: "mnist".
+    name: "mnist" or "cifar10".
     split: a TFDS split; the bundled sample has "train" only.
     source: "tfds" (a prepared TFDS copy in `data_dir`, else in `TFDS_DATA_DIR`, else in TFDS's own
       default folder), "download" (TFDS downloads and prepares it there), "bundled" (the sample
-      that comes with an installed package), or "auto": the first of these that works, with a
-      logged warning for each that does not.
+      that comes with an installed package; of MNIST only), or "auto": the first of these that
+      works, with a logged warning for each that does not.
     data_dir: folder of the TFDS copies. If it is given, "auto" takes no other.
 
   Raises:
     ValueError: for an unknown `name` or `source`.
     DataError: if the named source cannot be had, or `data_dir` lacks a readable copy.
   """
-  if name not in _BUNDLED:
-    raise ValueError(f"Unknown data set {name!r}; known: {', '.join(_BUNDLED)}.")
+  if name not in NAMES:
+    raise ValueError(f"Unknown data set {name!r}; known: {', '.join(NAMES)}.")
   if source not in SOURCES:
     raise ValueError(f"Unknown data source {source!r}; allowed: {', '.join(SOURCES)}.")
   folder = data_dir or os.environ.get("TFDS_DATA_DIR")
@@ -101,10 +102,7 @@ def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -
   import tensorflow_datasets as tfds  # slow to import, and needed here only
 
   folder = os.path.abspath(os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR))
-  hint = (
-    f"Prepare it with `tfds build {name} --data_dir={folder}` on a machine with a network, name the"
-    " folder that holds it with --data_dir or TFDS_DATA_DIR, or use --data=bundled."
-  )
+  hint = _how_to_get(name, folder)
   try:
     builder = tfds.builder(name, data_dir=folder, try_gcs=False)
     if not builder.is_prepared():
@@ -128,7 +126,18 @@ def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -
   return Dataset(images, labels, num_classes, source)
 
 
+def _how_to_get(name: str, folder: str) -> str:
+  bundled = ", or use --data=bundled" if name in _BUNDLED else ""
+  return (
+    f"Prepare it with `tfds build {name} --data_dir={folder}` on a machine with a network, or name"
+    f" the folder that holds it with --data_dir or TFDS_DATA_DIR{bundled}."
+  )
+
+
 def _load_bundled(name: str, split: str) -> Dataset:
+  if name not in _BUNDLED:
+    hint = _how_to_get(name, "FOLDER")
+    raise DataError(f"No package brings a sample of {name}, and there is no other source. {hint}")
   if split != "train":
     raise DataError(f"The bundled sample of {name} has the split 'train' only, got {split!r}.")
   return _BUNDLED[name]()

@@ -32,8 +32,8 @@ def test_what_is_public():
     *["save_optimizer", "unroll"],
   ]
   assert sorted(problems.__all__) == [
-    *["DataError", "Dataset", "Problem", "bowl", "from_function", "from_keras", "from_sonnet"],
-    *["load", "mlp", "quadratic"],
+    *["DataError", "Dataset", "Problem", "bowl", "convnet", "from_function", "from_keras"],
+    *["from_sonnet", "load", "mlp", "quadratic"],
   ]
   assert set(optimizers.__all__) == {
     *["Optimizer", "HAND_DESIGNED", "LEARNED"],

@@ -44,6 +44,15 @@ def test_presets(preset, problem):
   assert experiment(f"--preset={preset}", f"--problem={problem}") == expected
 
 
+def test_the_optimizer_is_that_of_the_preset_unless_given():
+  assert type(experiment("--problem=cifar10").optimizer) is experiments.Partition
+  one = experiment("--problem=cifar10", "--optimizer=lstm")
+  assert type(one.optimizer) is experiments.LSTM
+  assert one == experiments.with_optimizer(experiment("--problem=cifar10"), "lstm")
+  assert one.training == experiment("--problem=cifar10").training
+  assert type(experiment("--optimizer=partition").optimizer) is experiments.Partition
+
+
 @pytest.mark.parametrize("name", experiments.OPTIMIZERS)
 def test_optimizers(name):
   assert type(experiment(f"--optimizer={name}").optimizer) is experiments.OPTIMIZERS[name]
@@ -161,6 +170,10 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "init_scale": ("-1", "at least 0"),
   "margin": ("14", "at most 13"),
   "pooling": ("3", "pooling must divide 28 - 2 margin = 28, got 3"),
+  "filters": ("16,0", "at least 1"),
+  "kernel_size": ("33", "at most 32"),
+  "units": ("0", "at least 1"),
+  "split": ("validation", "train"),
   "data": ("web", "bundled"),
   "dimensions": ("0", "at least 1"),
   "layer_sizes": ("20,x", "integers separated by commas"),
@@ -193,6 +206,7 @@ ANYTHING_GOES = {"data_dir"}
 NEEDS = {"dimensions": "--problem=quadratic", "num_gacs": "--optimizer=lstm_gac"}
 NEEDS |= {"num_read_heads": "--optimizer=ntm_bfgs", "num_write_heads": "--optimizer=ntm_bfgs"}
 NEEDS |= {"history": "--optimizer=ntm_lbfgs"}
+NEEDS |= dict.fromkeys(["filters", "kernel_size", "units", "split"], "--problem=cifar10")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -229,6 +243,8 @@ def test_a_bad_value_is_named(name):
     (["--problem=bowl", "--hidden=3"], ["--hidden", "does not apply", "--problem=bowl"]),
     (["--dimensions=3"], ["--dimensions", "does not apply", "--problem=mnist"]),
     (["--problem=quadratic", "--data=bundled"], ["--data", "does not apply"]),
+    (["--split=test"], ["--split", "does not apply", "--problem=mnist"]),
+    (["--problem=cifar10", "--pooling=3"], ["--pooling must divide 32, got 3"]),
     (["--epochs=3"], ["Unknown command line flag 'epochs'"]),
     (["mnist"], ["Unexpected argument 'mnist'", "--problem=mnist"]),
     (["--num_steps"], ["num_steps"]),

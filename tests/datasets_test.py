@@ -47,7 +47,7 @@ def test_bundled_digits_are_real_images(bundled):
 
 
 def test_an_unknown_name_or_source_is_named():
-  with pytest.raises(ValueError, match="Unknown data set 'imagenet'; known: mnist"):
+  with pytest.raises(ValueError, match="Unknown data set 'imagenet'; known: mnist, cifar10"):
     problems.load("imagenet")
   allowed = "auto, tfds, download, bundled"
   with pytest.raises(ValueError, match=f"Unknown data source 'web'; allowed: {allowed}"):
@@ -81,6 +81,18 @@ def test_auto_falls_back_to_the_bundled_digits(tmp_path, no_network, monkeypatch
   assert "Cannot download" in warnings[1] and "no network in tests" in warnings[1]
 
 
+@pytest.mark.parametrize("source", ["auto", "tfds", "bundled"])
+def test_cifar10_has_no_stand_in(tmp_path, no_network, monkeypatch, source):
+  """The message says how to get it, and names nothing that would fail as well."""
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+  with pytest.raises(problems.DataError, match="cifar10") as info:
+    problems.load("cifar10", source=source)
+  message = str(info.value)
+  assert "tfds build cifar10" in message and "TFDS_DATA_DIR" in message
+  assert "--data=bundled" not in message and "\n" not in message
+  assert (source == "tfds") == (f"no prepared TFDS copy of cifar10 in {tmp_path}" in message)
+
+
 def test_a_download_without_a_network_is_an_error(tmp_path, no_network):
   with pytest.raises(problems.DataError, match="Cannot download .* no network in tests") as info:
     problems.load("mnist", source="download", data_dir=str(tmp_path))
@@ -109,6 +121,24 @@ def test_a_prepared_copy(no_network, source):
   assert data.source.startswith("tfds mnist ") and data.source.endswith("test: 10000 examples")
   assert data.images.shape == (10000, 28, 28, 1) and data.images.dtype == np.uint8
   assert data.labels.dtype == np.int64 and data.num_classes == 10
+  assert not no_network
+
+
+has_cifar10 = os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR") or "", "cifar10"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_cifar10, reason="TFDS_DATA_DIR names no folder with cifar10")
+@pytest.mark.parametrize("split, count", [("train", 50_000), ("test", 10_000)])
+def test_a_prepared_copy_of_cifar10(no_network, split, count):
+  data = problems.load("cifar10", split)
+  assert data.source.startswith("tfds cifar10 ")
+  assert data.source.endswith(f" {split}: {count} examples")
+  assert data.images.shape == (count, 32, 32, 3) and data.images.dtype == np.uint8
+  np.testing.assert_array_equal(np.bincount(data.labels), [count // 10] * 10)
+  np.testing.assert_allclose(
+    data.images[:10_000].mean((0, 1, 2)) / 255, [0.49, 0.48, 0.44], atol=0.02
+  )
   assert not no_network
 
 

@@ -22,17 +22,28 @@ def slope() -> problems.Problem:
   )
 
 
+def make(kind):
+  """A learned optimizer; a partition puts all parameters but those called x into a group."""
+  if kind == "partition":
+    parts = [optimizers.CoordinatewiseLSTM((4, 3), seed=k) for k in range(2)]
+    label = lambda name, shape: "conv" if name == "x" else "fc"  # noqa: E731
+    return optimizers.Partition(dict(zip(("conv", "fc"), parts)), label)
+  options = {} if kind == "lstm" else {"num_gacs": 1}
+  return optimizers.LEARNED[kind]((4, 3), seed=1, **options)
+
+
 @pytest.mark.parametrize("kind", optimizers.LEARNED)
 def test_the_numbers_of_a_linear_function(kind):
-  options = {} if kind == "lstm" else {"num_gacs": 1}
-  optimizer = optimizers.LEARNED[kind]((4, 3), seed=1, **options)
+  optimizer = make(kind)
   record = diagnosis.record(slope(), optimizer, SEEDS, 3)
   rms = np.sqrt(np.mean(SLOPES**2))
   np.testing.assert_allclose(record.gradients["x"], [rms] * 3, rtol=1e-5)
   assert not np.any(record.gradients["unused"])
   np.testing.assert_allclose(record.shares["zero"], [3 / 8] * 3)
-  np.testing.assert_allclose(record.shares["small"], [2 / 5] * 3)  # below e^-10
-  np.testing.assert_allclose(record.shares["large"], [2 / 5] * 3)
+  # Of a partition the mean over 6 coordinates, of which 5 count, and 2 that are 0.
+  expected = 2 / 5 * (6 / 8 if kind == "partition" else 1)
+  np.testing.assert_allclose(record.shares["small"], [expected] * 3)  # below e^-10
+  np.testing.assert_allclose(record.shares["large"], [expected] * 3)
   np.testing.assert_allclose(record.median_gradient, [0.01] * 3)
   assert record.losses.shape == (4, 2) and np.all(record.updates["x"] > 0)
   for key in ("hidden", "cells", "gates"):
@@ -71,6 +82,11 @@ def test_the_best_rival_is_found():
   assert found.grid["sgd"][-1] < 1e-10 < found.grid["sgd"][0]
   assert [len(losses) for losses in found.grid.values()] == [len(diagnosis.RATES)] * 2
   np.testing.assert_allclose(found.rival.losses[0], found.record.losses[0])  # the same instances
+
+
+def test_a_partition_that_does_not_fit():
+  with pytest.raises(ValueError, match="No parameter has a label.* theta"):
+    diagnosis.diagnose(problems.bowl(2), optimizers.Partition({"fc": make("lstm")}), SEEDS)
 
 
 def test_only_learned_optimizers():

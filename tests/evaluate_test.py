@@ -143,6 +143,14 @@ def test_an_optimizer_of_another_problem_needs_transfer(here, capsys):
   assert _run(*arguments, "--transfer") == 0
 
 
+def test_a_partition_that_does_not_fit_is_one_line(here, capsys):
+  two = optimizers.Partition({"fc": optimizers.CoordinatewiseLSTM((4,))})
+  checkpoint.save_optimizer("runs/two/best", two, {})
+  assert _run(*SMALL, "--optimizer=runs/two/best") == 1
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert "No parameter has a label, so none of the groups fc can take theta" in error
+
+
 @pytest.mark.parametrize("content", ["corrupt", "other setting", "other data"])
 def test_a_file_of_something_else_is_not_overwritten(here, capsys, content):
   path = here / "precious.json"

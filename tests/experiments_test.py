@@ -40,6 +40,18 @@ def test_the_papers_mnist_experiment():
   assert not training.second_derivatives
 
 
+def test_the_papers_cifar10_experiment():
+  """Section 3.3: three convolutions, 32 units, minibatches of 128, two LSTMs, Appendix A."""
+  experiment = experiments.PRESETS["paper"]["cifar10"]
+  problem, optimizer, training = experiment.problem, experiment.optimizer, experiment.training
+  assert (len(problem.filters), problem.units, problem.batch_size) == (3, 32, 128)
+  assert (problem.pooling, problem.split) == (1, "train")
+  assert type(optimizer) is experiments.Partition and optimizer.layer_sizes == (20, 20)
+  assert (optimizer.preprocessing, optimizer.preprocessing_constant) == ("log_and_sign", 10.0)
+  assert (training.num_steps, training.unroll_length) == (1000, 20)
+  assert training.backprop_coordinates == 0 and not training.second_derivatives
+
+
 def test_the_papers_quadratics_have_no_pre_or_postprocessing():
   experiment = experiments.PRESETS["paper"]["quadratic"]
   assert experiment.problem.dimensions == 10
@@ -69,12 +81,13 @@ def test_optimizers_build_what_their_options_say(name):
   options = experiments.OPTIMIZERS[name](
     layer_sizes=(6, 7), preprocessing="rescale", preprocessing_constant=2.0, output_scale=0.3
   )
-  config = options.build(seed=1).config()
-  assert config["kind"] == name and config["layer_sizes"] == [6, 7]
-  assert config["preprocessing"] == {"name": "rescale", "factor": 2.0}
-  assert config["output_scale"] == 0.3
-  for option, value in options.to_dict().items():  # those of this kind alone
-    assert option in ("preprocessing", "preprocessing_constant") or config[option] == value
+  whole = options.build(seed=1).config()
+  assert whole["kind"] == name
+  assert list(whole.get("groups", {})) == (["conv", "fc"] if name == "partition" else [])
+  for config in whole.get("groups", {"": whole}).values():
+    assert config["preprocessing"] == {"name": "rescale", "factor": 2.0}
+    for option, value in options.to_dict().items():  # those of this kind alone
+      assert option in ("preprocessing", "preprocessing_constant") or config[option] == value
 
 
 def test_options_and_optimizers_have_the_same_names():
@@ -126,5 +139,8 @@ def test_sampled_coordinates_need_independent_ones():
   assert preset.training.backprop_coordinates > 0
   other = experiments.with_optimizer(preset, "lstm_gac")
   assert other.training.backprop_coordinates == 0
-  with pytest.raises(ValueError, match="needs --optimizer=lstm, got lstm_gac"):
+  message = "needs --optimizer=lstm or --optimizer=partition, got lstm_gac"
+  with pytest.raises(ValueError, match=message):
     dataclasses.replace(preset, optimizer=other.optimizer)
+  two = experiments.with_optimizer(preset, "partition")
+  assert two.training.backprop_coordinates == preset.training.backprop_coordinates

@@ -31,7 +31,8 @@ def _run(directory) -> int:
 def test_draws_every_figure_as_png_and_svg(directory, capsys):
   assert _run(directory) == 0
   names = sorted(path.name for path in (directory / "figures").iterdir())
-  assert names == ["figure_4.png", "figure_4.svg", "figure_5.png", "figure_5.svg"]
+  pictures = [f"figure_{number}.{kind}" for number in (4, 5, 7) for kind in ("png", "svg")]
+  assert names == pictures
   picture = tf.io.decode_png((directory / "figures" / "figure_4.png").read_bytes()).numpy()
   assert picture.shape[1] > 1500 and picture.std() > 10
   svg = (directory / "figures" / "figure_5.svg").read_bytes()
@@ -60,6 +61,18 @@ def test_layout_is_the_papers():
   np.testing.assert_array_equal(lines["Adam"].get_ydata(), expected)
   assert len(right.collections) == 7  # the shaded intervals
   assert len(figure.legends[0].get_texts()) == 7
+
+
+def test_figure_7_shows_both_sets_and_both_kinds():
+  panels = figures.FIGURES["figure_7"]
+  assert [panel.file for panel in panels] == ["cifar10_train.json", "cifar10_test.json"]
+  assert [panel.problem["split"] for panel in panels] == ["train", "test"]
+  learned = ("cifar10_conv_fc", "cifar10_lstm")
+  drawn = [(p, tiny_results.make(p.problem, p.num_steps, learned)) for p in panels]
+  axes = figures.draw(drawn).axes
+  assert [a.get_xlim() for a in axes] == [(0, 1000)] * 2
+  labels = [line.get_label() for line in axes[1].get_lines()]
+  assert labels[:3] == ["LSTM for conv, LSTM for fc", "LSTM", "Adam"] and len(labels) == 8
 
 
 def test_limits_follow_the_curves_that_fall():
@@ -92,7 +105,7 @@ def test_a_bad_file_costs_its_panel_only(directory, capsys, how):
   error = capsys.readouterr().err
   assert error.count("\n") == 1 and "figure_5 lacks the panel 'MNIST, ReLU'" in error
   assert "mnist_relu.json" in error
-  assert len(list((directory / "figures").iterdir())) == 4
+  assert len(list((directory / "figures").iterdir())) == 6
 
 
 def test_a_figure_without_any_results_is_left_as_it_was(directory):

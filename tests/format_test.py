@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from l2l_tf import checkpoint
 from l2l_tf import optimizers
@@ -48,6 +49,15 @@ def preprocess(config, g):
   return np.stack([np.where(large, log, -1), np.where(large, np.sign(g), np.exp(p) * g)], axis=1)
 
 
+def run_groups(config, tensors, gradients, groups):
+  """`run` of a partition whose coordinates are of these groups, `[n]` names."""
+  updates = np.zeros(gradients.shape)
+  for name, options in config["groups"].items():
+    own = {n.removeprefix(name + "/"): t for n, t in tensors.items() if n.startswith(name + "/")}
+    updates[:, groups == name] = run(options, own, gradients[:, groups == name])
+  return updates
+
+
 def run(config, tensors, gradients):
   """Runs a trained optimizer over gradients `[T, n]`: updates `[T, n]`."""
   n, num_gacs = gradients.shape[1], config.get("num_gacs", 0)
@@ -86,7 +96,34 @@ HEADS = ["read_heads/b", "read_heads/w", "write_heads/b", "write_heads/w"]
 
 
 def test_all_kinds_are_here():
-  assert OPTIONS.keys() == optimizers.LEARNED.keys()
+  assert OPTIONS.keys() | {"partition"} == optimizers.LEARNED.keys()
+
+
+def test_a_program_without_tensorflow_can_run_a_partition(tmp_path):
+  rng = np.random.default_rng(0)
+  parts = {
+    "conv": optimizers.CoordinatewiseLSTM((5, 4), output_scale=0.3),
+    "fc": optimizers.GlobalAveragingLSTM((4,), 2, preprocessing.Rescale(0.03)),
+  }
+  optimizer = optimizers.Partition(parts)
+  for variable in optimizer.trainable_variables:
+    variable.assign(rng.normal(size=variable.shape, scale=0.5))
+  checkpoint.save_optimizer(str(tmp_path), optimizer, {})
+  config, tensors = read(str(tmp_path))
+  assert (config["kind"], config["label"]) == ("partition", "conv_or_fc")
+  assert {"conv/lstm_2/w_gates", "fc/linear/b"} < tensors.keys() and len(tensors) == 10
+  gradients = gradient_sequence()  # [T, 6]: a filter of 4 coordinates and a matrix of 2
+  shapes = {"filter": (1, 2, 2, 1, 1), "matrix": (1, 1, 2)}
+  state, updates = optimizer.initial_state({n: tf.zeros(s) for n, s in shapes.items()}), []
+  for g in gradients:
+    values = {"filter": g[:4], "matrix": g[4:]}
+    values = {n: tf.reshape(values[n], shape) for n, shape in shapes.items()}
+    results, state = optimizer(values, state)
+    updates.append(np.concatenate([np.ravel(u) for u in results.values()]))
+  groups = np.array(["conv"] * 4 + ["fc"] * 2)
+  expected = run_groups(config, tensors, gradients.astype(np.float64), groups)
+  np.testing.assert_allclose(updates, expected, rtol=0, atol=1e-5)
+  assert np.abs(expected).max() > 1e-2
 
 
 @pytest.mark.parametrize("features", [preprocessing.LogAndSign(8.0), preprocessing.Rescale(0.03)])

@@ -16,6 +16,12 @@ KINDS = {
   "lstm_gac": lambda: optimizers.GlobalAveragingLSTM((4, 3), num_gacs=2, seed=1),
   "ntm_bfgs": lambda: optimizers.NTMBFGS((4, 3), num_gacs=2, seed=1),
   "ntm_lbfgs": lambda: optimizers.NTMLBFGS((4, 3), num_gacs=2, history=4, seed=1),
+  "partition": lambda: optimizers.Partition(
+    {
+      "conv": optimizers.CoordinatewiseLSTM((4, 3), seed=1),
+      "fc": optimizers.GlobalAveragingLSTM((4, 3), num_gacs=2, seed=2),
+    }
+  ),
 }
 
 

@@ -12,13 +12,22 @@ LAYERS = [
   + ["l2l_tf.options", "l2l_tf.plots", "l2l_tf.pretrained", "l2l_tf.results_schema"]
   + ["l2l_tf.progress", "l2l_tf.run_directory", "l2l_tf.stopping", "l2l_tf.keras_arguments"]
   + ["l2l_tf.distribution"],
-  ["problems.classification", "problems.quadratics", "problems.minibatches", "problems.reseeding"]
+  ["problems.classification", "problems.convolutional", "problems.quadratics"]
+  + ["problems.minibatches", "problems.reseeding"]
   + ["problems.adapters", "problems.keras_adapter", "problems"]
   + ["l2l_tf.optimizers.lstm", "l2l_tf.optimizers.memory", "l2l_tf.optimizers.hand_designed"]
   + ["l2l_tf.optimizers.coordinatewise", "l2l_tf.optimizers.global_averaging"]
-  + ["l2l_tf.optimizers.ntm_bfgs", "l2l_tf.optimizers", "l2l_tf.optimizers.subset"]
+  + ["l2l_tf.optimizers.ntm_bfgs", "l2l_tf.optimizers.partition", "l2l_tf.optimizers"]
+  + ["l2l_tf.optimizers.subset"]
   + ["l2l_tf.optimizers.stored_state", "l2l_tf.training_options"],
-  ["l2l_tf.user_problem", "l2l_tf.unroll", "l2l_tf.checkpoint", "l2l_tf.summaries", "l2l_tf.peers"],
+  [
+    "l2l_tf.user_problem",
+    "l2l_tf.problem_options",
+    "l2l_tf.unroll",
+    "l2l_tf.checkpoint",
+    "l2l_tf.summaries",
+    "l2l_tf.peers",
+  ],
   ["l2l_tf.blocks"],
   ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],
   ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]

@@ -9,20 +9,22 @@ from l2l_tf.optimizers import stored_state
 from l2l_tf.optimizers import subset
 from tests import keras_models as models
 
-SIZES = {"w": 6, "b": 3, "scalar": 1}
 SHAPES = {"w": (2, 3), "b": (3,), "scalar": ()}
 
 
-OPTIMIZERS = {
-  **models.KINDS,
-  **{
-    f"{kind}, bfloat16 states": lambda make=make: stored_state.StoredState(make(), tf.bfloat16)
-    for kind, make in models.KINDS.items()
-  },
-}
+OPTIMIZERS = [(kind, dtype) for kind in models.KINDS for dtype in ("float32", "bfloat16")]
 
 
-def gradients(step, names=SIZES):
+def make(kind, dtype="float32"):
+  """A learned optimizer; a partition has one group for `w` and one for the others."""
+  optimizer = models.KINDS[kind]()
+  if kind == "partition":
+    label = lambda name, shape: "conv" if name == "w" else "fc"  # noqa: E731
+    optimizer = optimizers.Partition(optimizer.groups, label)
+  return stored_state.stored(optimizer, tf.as_dtype(dtype))
+
+
+def gradients(step, names=SHAPES):
   """For B = 2 instances."""
   rng = np.random.default_rng([3, step])
   every = {name: rng.normal(size=(2, *shape)) for name, shape in SHAPES.items()}
@@ -33,7 +35,7 @@ def run(optimizer, schedule):
   """Updates of each step; `schedule` names the parameters that take part."""
   state, results = optimizer.initial_state(gradients(0)), []
   for step, names in enumerate(schedule):
-    updates, state = subset.step(optimizer, gradients(step, names), state, SIZES)
+    updates, state = subset.step(optimizer, gradients(step, names), state, SHAPES)
     results.append(updates)
   return results, state
 
@@ -43,18 +45,18 @@ def assert_close(first, second, atol=1e-6):
     np.testing.assert_allclose(a, b, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_all_of_them_is_a_plain_step(kind):
-  optimizer = OPTIMIZERS[kind]()
+@pytest.mark.parametrize("kind, dtype", OPTIMIZERS)
+def test_all_of_them_is_a_plain_step(kind, dtype):
+  optimizer = make(kind, dtype)
   state = optimizer.initial_state(gradients(0))
   updates, state = optimizer(gradients(0), state)
-  assert_close(run(optimizer, [SIZES]), ([updates], state), atol=0)
+  assert_close(run(optimizer, [SHAPES]), ([updates], state), atol=0)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind, dtype", OPTIMIZERS)
 @pytest.mark.parametrize("names", [("w", "scalar"), ("b",)])
-def test_those_at_rest_might_as_well_not_be_there(kind, names):
-  optimizer = OPTIMIZERS[kind]()
+def test_those_at_rest_might_as_well_not_be_there(kind, dtype, names):
+  optimizer = make(kind, dtype)
   results, state = run(optimizer, [names] * 6)
   alone = optimizer.initial_state(gradients(0, names))
   for step in range(6):
@@ -68,13 +70,13 @@ def test_those_at_rest_might_as_well_not_be_there(kind, names):
 
 def test_the_state_at_rest_stays_and_is_taken_up_again():
   optimizer = models.KINDS["lstm"]()
-  _, before = run(optimizer, [SIZES, SIZES])
-  updates, state = run(optimizer, [SIZES, SIZES, ("b",), SIZES])
+  _, before = run(optimizer, [SHAPES, SHAPES])
+  updates, state = run(optimizer, [SHAPES, SHAPES, ("b",), SHAPES])
   single, rows = optimizer.initial_state(gradients(0, ["w"])), None
   for step in (0, 1, 3):
     rows, single = optimizer(gradients(step, ["w"]), single)
   assert_close(updates[3]["w"], rows["w"])
-  _, paused = run(optimizer, [SIZES, SIZES, ("b",)])
+  _, paused = run(optimizer, [SHAPES, SHAPES, ("b",)])
   for now, then in zip(tf.nest.flatten(paused), tf.nest.flatten(before)):
     np.testing.assert_array_equal(now[..., :6], then[..., :6])
     assert np.any(now[..., 6:9] != then[..., 6:9])
@@ -88,7 +90,7 @@ def test_memories_agree_whoever_rests():
   limited = optimizers.NTMLBFGS(**options, history=8)
   for variable in (*full.trainable_variables, *limited.trainable_variables):
     variable.assign(5 * variable)
-  schedule = [SIZES, ("w",), ("b", "scalar"), SIZES, ("w", "b"), SIZES, ("scalar",), SIZES]
+  schedule = [SHAPES, ("w",), ("b", "scalar"), SHAPES, ("w", "b"), SHAPES, ("scalar",), SHAPES]
   results, _ = run(full, schedule)
   assert_close(run(limited, schedule)[0], results, atol=1e-5)
   forgetful, _ = run(optimizers.NTMLBFGS(**options, history=1), schedule)

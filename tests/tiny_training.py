@@ -5,13 +5,12 @@ import functools
 import io
 from unittest import mock
 
-from l2l_tf import training_run
 from problems import datasets
 from tests import programs
 
 train = programs.load("train")
 TINY = ["--episodes_per_epoch=1", "--num_steps=4", "--unroll_length=2", "--validation_runs=2"]
-TINY += ["--num_epochs=2", "--layer_sizes=3", "--test_runs=2"]
+TINY += ["--num_epochs=2", "--layer_sizes=3", "--test_runs=2", "--tuning_runs=1"]
 MNIST = ["--problem=mnist", "--data=bundled", "--hidden=4", "--batch_size=8", *TINY]
 BOWL = ["--problem=bowl", "--dimensions=3", "--num_tasks=1", *TINY]
 
@@ -21,12 +20,11 @@ digits = functools.cache(datasets._bundled_mnist)
 def run(*args):
   """Runs the program: exit status, stdout and stderr without the progress bar.
 
-  The real bundled digits are parsed once; the rival has one run for each learning rate.
+  The real bundled digits are parsed once.
   """
   out, err = io.StringIO(), io.StringIO()
   with contextlib.ExitStack() as stack:
     stack.enter_context(mock.patch.dict(datasets._BUNDLED, mnist=digits))
-    stack.enter_context(mock.patch.object(training_run, "TUNING_RUNS", 1))
     stack.enter_context(contextlib.redirect_stdout(out))
     stack.enter_context(contextlib.redirect_stderr(err))
     status = programs.run(train.main, train.ERRORS, *args)

@@ -137,6 +137,7 @@ BAD_ARGUMENTS = [
   (["--learning_rate=x"], ["learning_rate", "x"]),
   (["--data=web"], ["web", "auto", "bundled"]),
   (["--data=tfds", "--data_dir={}"], ["no prepared TFDS copy", "{}", "--data=bundled"]),
+  (["--tuning_runs=-1"], ["--tuning_runs must be an integer of 0..10000, got -1"]),
   (["--test_runs=1"], ["--test_runs must be an integer of 2..", "got 1"]),
   ([f"--test_runs={10**12}"], ["--test_runs must be", f"got {10**12}"]),
   (["--search=0"], ["--search must be 1..", "got 0"]),

@@ -1,7 +1,9 @@
 """Tests of bin/train.py: its main on real digits, what it leaves and prints, and Ctrl-C."""
 
 import glob
+import functools
 import json
+import math
 import os
 import re
 import shlex
@@ -14,11 +16,15 @@ import tensorboard.version
 import tensorflow as tf
 
 from l2l_tf import checkpoint
+from l2l_tf import results
 from l2l_tf import summaries
 from l2l_tf.meta_training import MetaTrainer
+from tests import coloured_digits
+from tests import programs
 from tests.tiny_training import BOWL
 from tests.tiny_training import MNIST
 from tests.tiny_training import run
+from tests.tiny_training import TINY
 from tests.tiny_training import train
 
 
@@ -75,6 +81,49 @@ def test_event_files(finished):
       steps.setdefault(value.tag, []).append(event.step)
   tags = [tag for tag, _ in summaries.SCALARS.values()]
   assert steps == {"config": [0], **{t: [1, 2] for t in [*tags, "validation/learning_curves"]}}
+
+
+CIFAR10 = ["--problem=cifar10", "--filters=3,2", "--kernel_size=3", "--units=5", "--pooling=2"]
+CIFAR10 += ["--batch_size=8"]
+
+
+@pytest.mark.slow
+def test_cifar10_is_trained_with_two_lstms_and_evaluated_on_held_out_images(tmp_path, monkeypatch):
+  """Without Adam, as where tuning it takes too long; then all of it in bin/evaluate.py."""
+  coloured_digits.stand_in(monkeypatch)
+  monkeypatch.chdir(tmp_path)
+  status, out, err = run(*CIFAR10, *TINY, "--tuning_runs=0", "--run_dir=runs/cifar10_conv_fc")
+  assert status == 0, err
+  assert "Data: coloured digits train: 300 examples\n" in out
+  assert "  learned  " in out and "Adam" not in out
+  optimizer, about = checkpoint.load_optimizer("runs/cifar10_conv_fc/best")
+  assert list(optimizer.groups) == ["conv", "fc"] and about["experiment"]["problem"]["units"] == 5
+  resume = ["--resume", "--run_dir=runs/cifar10_conv_fc", "--tuning_runs=0", "--test_runs=2"]
+  assert run(*resume)[0] == 0
+  more = ["--tuning_runs=0", "--init_from=runs/cifar10_conv_fc/best", "--run_dir=runs/longer"]
+  status, _, err = run(*CIFAR10, *TINY, "--num_steps=6", *more)
+  assert status == 0, err
+  evaluate = programs.load("evaluate")
+  monkeypatch.setattr(
+    evaluate, "Comparison", functools.partial(evaluate.Comparison, rivals=("sgd",))
+  )
+  for split in ("train", "test"):
+    small = ["--num_steps=4", "--num_runs=2", "--tuning_runs=1", f"--name=cifar10_{split}"]
+    optimizer = "--optimizer=runs/cifar10_conv_fc/best,longer=runs/longer/best"
+    arguments = [*CIFAR10, *small, optimizer, f"--split={split}"]
+    assert programs.run(evaluate.main, evaluate.ERRORS, *arguments) == 0
+    found = results.read(f"results/cifar10_{split}.json")
+    assert found["problem"]["split"] == split and f"digits {split}" in found["data"]
+    assert {*found["optimizers"]} == {"cifar10_conv_fc", "longer", "sgd"}
+    starts = {entry["mean"][0] for entry in found["optimizers"].values()}
+    assert len(starts) == 1 and abs(starts.pop() - math.log(10)) < 0.1
+
+
+def test_a_partition_needs_parameters_for_both_of_its_groups(tmp_path):
+  for problem, message in ((MNIST, "for the group 'conv'"), (BOWL, "No parameter has a label")):
+    status, _, err = run(*problem, "--optimizer=partition", f"--run_dir={tmp_path / 'run'}")
+    assert status == 1 and message in err and err.count("\n") == 1
+  assert not (tmp_path / "run").exists()
 
 
 def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypatch):

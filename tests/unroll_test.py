@@ -10,6 +10,7 @@ import problems
 from problems.base import at_step
 from problems.base import make_seeds
 from tests import adapted
+from tests import convolutional_test
 
 STEPS = 7
 SEEDS = make_seeds(3, count=2)
@@ -28,11 +29,17 @@ PROBLEMS = {
   "bowl": lambda: problems.bowl(4, dtype=tf.float64),
   "mlp": small_mlp,
   "from_keras": lambda: adapted.keras_model(tf.float64),  # lifted by tf.map_fn
+  "convnet": convolutional_test.small,  # with batch normalization; with a Partition
 }
 
 
-def lstm():
-  return optimizers.CoordinatewiseLSTM((3, 2), output_scale=0.2, seed=1, dtype=tf.float64)
+def lstm(seed=1):
+  return optimizers.CoordinatewiseLSTM((3, 2), output_scale=0.2, seed=seed, dtype=tf.float64)
+
+
+def learned(name):
+  """What learns on the problem of that name."""
+  return lstm() if name != "convnet" else optimizers.Partition({"conv": lstm(), "fc": lstm(2)})
 
 
 def compiled(problem, optimizer, num_steps):
@@ -79,7 +86,7 @@ def plain_first_order_losses(problem, optimizer, carry, num_steps):
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_linearised_losses_have_the_plain_first_order_values_and_gradient(name):
-  problem, optimizer = PROBLEMS[name](), lstm()
+  problem, optimizer = PROBLEMS[name](), learned(name)
   carry, _ = unroll.start(problem, optimizer, SEEDS)
   weights = np.random.default_rng(5).normal(size=(STEPS, 2))  # every loss counts on its own
 
@@ -110,7 +117,7 @@ def meta_gradient(problem, optimizer, carry, second_derivatives):
   return compute()
 
 
-def slope(value, variables, direction, h=3e-7):
+def slope(value, variables, direction, h=1e-7):
   """Central difference of `value()` as the variables move along `direction`."""
   origin = [v.numpy() for v in variables]
   values = []
@@ -135,7 +142,7 @@ def directions(variables, count=4):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_first_order_meta_gradient_equals_finite_differences(name):
   """Of sum_t <grad_t, theta_t(phi)>, the gradients frozen to those of the trajectory at phi."""
-  problem, optimizer = PROBLEMS[name](), lstm()
+  problem, optimizer = PROBLEMS[name](), learned(name)
   carry, _ = unroll.start(problem, optimizer, SEEDS)
   frozen, at_t = [carry.gradients], carry  # grad_0 ... grad_T
   one_step = compiled(problem, optimizer, 1)
@@ -161,7 +168,7 @@ def test_first_order_meta_gradient_equals_finite_differences(name):
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_second_order_meta_gradient_equals_finite_differences(name):
-  problem, optimizer = PROBLEMS[name](), lstm()
+  problem, optimizer = PROBLEMS[name](), learned(name)
   carry, _ = unroll.start(problem, optimizer, SEEDS)
   value = tf.function(lambda: tf.reduce_sum(unroll.unroll(problem, optimizer, carry, STEPS)[1]))
   phi = optimizer.trainable_variables
@@ -184,7 +191,7 @@ def test_second_derivatives_leave_the_trajectory_as_it_is():
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_instances_equal_separate_runs(name):
-  problem, optimizer = PROBLEMS[name](), lstm()
+  problem, optimizer = PROBLEMS[name](), learned(name)
   seeds = make_seeds(4, count=3)
   together = unroll.rollout(problem, optimizer, seeds, STEPS)
   assert len(np.unique(together)) == 3 * (STEPS + 1)

@@ -11,6 +11,7 @@ from l2l_tf.optimizers.hand_designed import Rprop
 from l2l_tf.optimizers.hand_designed import SGD
 from l2l_tf.optimizers.ntm_bfgs import NTMBFGS
 from l2l_tf.optimizers.ntm_bfgs import NTMLBFGS
+from l2l_tf.optimizers.partition import Partition
 
 HAND_DESIGNED = {
   "adam": Adam,
@@ -27,6 +28,7 @@ LEARNED = {
   "lstm_gac": GlobalAveragingLSTM,
   "ntm_bfgs": NTMBFGS,
   "ntm_lbfgs": NTMLBFGS,
+  "partition": Partition,
 }
 """Learned optimizers by the name in flags and files: a closed table, nothing else is ever built."""
 
@@ -41,6 +43,7 @@ __all__ = [
   "NTMBFGS",
   "NTMLBFGS",
   "Optimizer",
+  "Partition",
   "RMSprop",
   "Rprop",
   "SGD",

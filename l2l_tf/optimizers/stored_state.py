@@ -3,6 +3,14 @@
 import tensorflow as tf
 
 from l2l_tf.optimizers import base
+from l2l_tf.optimizers import partition
+
+
+def stored(optimizer: base.Optimizer, dtype: tf.DType) -> base.Optimizer:
+  """Returns `optimizer` with its state in `dtype`, that of each group of a partition."""
+  if isinstance(optimizer, partition.Partition):
+    return optimizer.map(lambda group: StoredState(group, dtype))
+  return StoredState(optimizer, dtype)
 
 
 class StoredState(base.Optimizer):

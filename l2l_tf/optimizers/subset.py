@@ -1,14 +1,19 @@
 """A step in which only some of the parameters take part, as when others are frozen."""
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
 from l2l_tf.optimizers import base
+from l2l_tf.optimizers import partition
 
 
 def step(
-  optimizer: base.Optimizer, gradients: base.Params, state: base.State, sizes: dict[str, int]
+  optimizer: base.Optimizer,
+  gradients: base.Params,
+  state: base.State,
+  shapes: dict[str, tuple[int, ...]],
 ) -> tuple[base.Params, base.State]:
   """One step of `optimizer` on the parameters that have a gradient; the others rest.
 
@@ -17,23 +22,43 @@ def step(
 
   Args:
     optimizer: what makes the updates.
-    gradients: `{name: [B, ...]}` for some of the parameters, in the order of `sizes`.
+    gradients: `{name: [B, ...]}` for some of the parameters, in the order of `shapes`.
     state: of all coordinates.
-    sizes: how many coordinates each parameter of one instance has, for all of them.
+    shapes: of all parameters of one instance.
 
   Returns:
     The updates, structured as `gradients`, and the next state of all coordinates.
   """
-  active = [name in gradients for name in sizes]
+  if isinstance(optimizer, partition.Partition):
+    return _step_of_groups(optimizer, gradients, state, shapes)
+  active = [name in gradients for name in shapes]
   if all(active):
     return optimizer(gradients, state)
-  pieces = list(sizes.values())
+  if not any(active):
+    return {}, optimizer.rest(state)
+  pieces = [math.prod(shape) for shape in shapes.values()]
   axes = _coordinate_axes(optimizer)
   leaves = [_select(x, pieces, active, a) for x, a in zip(tf.nest.flatten(state), axes)]
   updates, part = optimizer(gradients, tf.nest.pack_sequence_as(state, leaves))
   whole = tf.nest.flatten(optimizer.rest(state))
   leaves = [_merge(w, p, pieces, active, a) for w, p, a in zip(whole, tf.nest.flatten(part), axes)]
   return updates, tf.nest.pack_sequence_as(state, leaves)
+
+
+def _step_of_groups(
+  optimizer: partition.Partition,
+  gradients: base.Params,
+  state: base.State,
+  shapes: dict[str, tuple[int, ...]],
+) -> tuple[base.Params, base.State]:
+  """`step` of each group. The labels are those of all parameters, whichever take part."""
+  labels, updates, next_state = optimizer.labels(shapes), {}, {}
+  for group, part in state.items():
+    members = {name: shape for name, shape in shapes.items() if labels[name] == group}
+    own = {name: g for name, g in gradients.items() if name in members}
+    changed, next_state[group] = step(optimizer.groups[group], own, part, members)
+    updates |= changed
+  return {name: updates[name] for name in gradients}, next_state
 
 
 def _coordinate_axes(optimizer: base.Optimizer) -> list[list[int]]:
