@@ -21,6 +21,9 @@ OPTIMIZERS = {
   "blocks": lambda: blocks.Blocks(optimizers.CoordinatewiseLSTM((4,), dtype=tf.float64)),
   "lstm_gac": lambda: optimizers.GlobalAveragingLSTM((4,), num_gacs=2, dtype=tf.float64),
   "ntm_lbfgs": lambda: optimizers.NTMLBFGS((4,), num_gacs=2, history=3, dtype=tf.float64),
+  "partition": lambda: optimizers.Partition(
+    {"all": optimizers.CoordinatewiseLSTM((4,), dtype=tf.float64)}, lambda name, shape: "all"
+  ),
 }
 
 

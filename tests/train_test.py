@@ -107,16 +107,14 @@ def test_cifar10_is_trained_with_two_lstms_and_evaluated_on_held_out_images(tmp_
   monkeypatch.setattr(
     evaluate, "Comparison", functools.partial(evaluate.Comparison, rivals=("sgd",))
   )
-  for split in ("train", "test"):
-    small = ["--num_steps=4", "--num_runs=2", "--tuning_runs=1", f"--name=cifar10_{split}"]
-    optimizer = "--optimizer=runs/cifar10_conv_fc/best,longer=runs/longer/best"
-    arguments = [*CIFAR10, *small, optimizer, f"--split={split}"]
-    assert programs.run(evaluate.main, evaluate.ERRORS, *arguments) == 0
-    found = results.read(f"results/cifar10_{split}.json")
-    assert found["problem"]["split"] == split and f"digits {split}" in found["data"]
-    assert {*found["optimizers"]} == {"cifar10_conv_fc", "longer", "sgd"}
-    starts = {entry["mean"][0] for entry in found["optimizers"].values()}
-    assert len(starts) == 1 and abs(starts.pop() - math.log(10)) < 0.1
+  arguments = [*CIFAR10, "--split=test", "--num_steps=4", "--num_runs=2", "--tuning_runs=1"]
+  arguments.append("--optimizer=runs/cifar10_conv_fc/best,longer=runs/longer/best")
+  assert programs.run(evaluate.main, evaluate.ERRORS, *arguments) == 0
+  found = results.read("results/cifar10_4.json")
+  assert found["problem"]["split"] == "test" and found["data"].startswith("coloured digits test")
+  assert {*found["optimizers"]} == {"cifar10_conv_fc", "longer", "sgd"}
+  starts = {entry["mean"][0] for entry in found["optimizers"].values()}
+  assert len(starts) == 1 and abs(starts.pop() - math.log(10)) < 0.1
 
 
 def test_a_partition_needs_parameters_for_both_of_its_groups(tmp_path):
@@ -139,7 +137,7 @@ def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypa
   assert "Stopped by SIGINT" in out
   python, program, *args = shlex.split(out.splitlines()[-1])
   assert python == sys.executable and os.path.samefile(program, train.__file__)
-  assert args == ["--resume", f"--run_dir={directory}"]
+  assert args == ["--resume", f"--run_dir={directory}", "--tuning_runs=1"]
   monkeypatch.setattr(MetaTrainer, "step", step)
   status, out, _ = run(*args, "--test_runs=2")
   assert status == 0 and "Data: generated" in out and "  learned  " in out

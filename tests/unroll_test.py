@@ -174,9 +174,10 @@ def test_second_order_meta_gradient_equals_finite_differences(name):
   phi = optimizer.trainable_variables
   gradients = meta_gradient(problem, optimizer, carry, second_derivatives=True)
   first_order = meta_gradient(problem, optimizer, carry, second_derivatives=False)
+  h = 1e-7 if name == "convnet" else 3e-7  # its error of h^2 is larger
   for direction in directions(phi):
     expected = sum(float(np.sum(g * d)) for g, d in zip(gradients, direction, strict=True))
-    assert slope(value, phi, direction) == pytest.approx(expected, rel=1e-6, abs=1e-8)
+    assert slope(value, phi, direction, h) == pytest.approx(expected, rel=1e-6, abs=1e-8)
   differences = [np.abs(a - b).max() for a, b in zip(gradients, first_order, strict=True)]
   assert max(differences) > 1e-4  # the dashed edges do something here
 
