@@ -37,7 +37,7 @@ class Blocks(base.Optimizer):
 
 def split(optimizer: base.Optimizer) -> base.Optimizer:
   """Returns `optimizer` in `Blocks`, if it is one whose coordinates do not depend on each other."""
-  alone = isinstance(optimizer, CoordinatewiseLSTM) and optimizer.outgoing is None
+  alone = isinstance(optimizer, CoordinatewiseLSTM) and optimizer.coordinatewise
   return Blocks(optimizer) if alone else optimizer
 
 

@@ -1,12 +1,19 @@
 """TensorBoard event files of a meta-training, and the pictures in them."""
 
 import json
+import os
 from typing import Any, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from l2l_tf import plots
+from l2l_tf import proposal_plots
+from l2l_tf.proposals import LEARNED
+
+UPDATE = "Proposed at each step of the learned optimizer's trajectory"
+GRADIENT = "Seen by all at each step of the learned optimizer's trajectory"
+SWEEP = "Update as a function of the current gradient, the history as it was (Figure 10)"
 
 SCALARS = {
   "meta_loss": ("meta_training/meta_loss", "Mean of f over the epoch's windows (nats for MNIST)"),
@@ -39,3 +46,34 @@ class Summaries:
       picture = tf.io.decode_png(plots.png(figure))
       tf.summary.image("validation/learning_curves", picture[tf.newaxis])
     self._writer.flush()
+
+
+def write_visualization(directory: str, document: Mapping[str, Any]):
+  """Writes a visualization file (docs/visualizations.md) as event files, a run an optimizer.
+
+  The step axis of the charts counts optimization steps; the pictures stand at the last one.
+  """
+  label, last = document["optimizer"]["name"], document["num_steps"]
+  entries = document["coordinates"]
+  for name in [LEARNED, *document["rivals"]]:
+    run = label if name == LEARNED else plots.RIVAL_LABELS[name]
+    with tf.summary.create_file_writer(os.path.join(directory, run)).as_default():
+      for coordinate, entry in entries.items():
+        for step, update in enumerate(entry["updates"][name], start=1):
+          tf.summary.scalar(f"update/{coordinate}", update, step, description=UPDATE)
+  with tf.summary.create_file_writer(os.path.join(directory, label)).as_default():
+    for step, loss in enumerate(document["losses"]):
+      tf.summary.scalar("optimizee/loss", loss, step, description="f after so many steps")
+    for coordinate, entry in entries.items():
+      for step, gradient in enumerate(entry["gradients"], start=1):
+        tf.summary.scalar(f"gradient/{coordinate}", gradient, step, description=GRADIENT)
+    figure = proposal_plots.histories(entries, last, label)
+    _write_picture("histories", figure, last, "Updates along the trajectory (Figure 9)")
+    for coordinate, entry in entries.items():
+      figure = proposal_plots.sweep_grid({coordinate: entry}, document["steps"], 8, label)
+      _write_picture(f"update_against_gradient/{coordinate}", figure, last, SWEEP)
+
+
+def _write_picture(tag: str, figure: plots.Figure, step: int, description: str):
+  picture = tf.io.decode_png(plots.png(figure))
+  tf.summary.image(tag, picture[tf.newaxis], step, description=description)

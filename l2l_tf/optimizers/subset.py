@@ -28,21 +28,12 @@ def step(
   if all(active):
     return optimizer(gradients, state)
   pieces = list(sizes.values())
-  axes = _coordinate_axes(optimizer)
+  axes = base.coordinate_axes(optimizer)
   leaves = [_select(x, pieces, active, a) for x, a in zip(tf.nest.flatten(state), axes)]
   updates, part = optimizer(gradients, tf.nest.pack_sequence_as(state, leaves))
   whole = tf.nest.flatten(optimizer.rest(state))
   leaves = [_merge(w, p, pieces, active, a) for w, p, a in zip(whole, tf.nest.flatten(part), axes)]
   return updates, tf.nest.pack_sequence_as(state, leaves)
-
-
-def _coordinate_axes(optimizer: base.Optimizer) -> list[list[int]]:
-  """The axes of each leaf of the state that count coordinates: those that grow with them."""
-  few, many = (
-    [x.shape for x in tf.nest.flatten(optimizer.initial_state({"x": tf.zeros([1, n])}))]
-    for n in (2, 3)
-  )
-  return [[k for k in range(len(a)) if a[k] != b[k]] for a, b in zip(few, many)]
 
 
 def _select(whole: tf.Tensor, pieces: list[int], active: list[bool], axes: list[int]) -> Any:
