@@ -25,7 +25,7 @@ import tensorflow as tf
 import l2l_tf
 from l2l_tf import checkpoint
 from l2l_tf import command_line
-from l2l_tf import training_run
+from l2l_tf import provenance
 
 OPTIMIZERS = {
   "mnist_lstm": lambda: l2l_tf.LearnedOptimizer("mnist_lstm"),
@@ -114,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
       median, low, high = (1e3 * row["seconds"][key] for key in ("median", "low", "high"))
       cells = f"{median:.3g} ({low:.3g}, {high:.3g}) | {row['bytes_per_parameter']:.3g}"
       print(f"| {n:,} | {name} | {cells} | {row['peak_bytes'] / 1e6:.0f} |", flush=True)
-  versions = {**training_run.versions(), "keras": keras.__version__}
+  versions = {**provenance.versions(), "keras": keras.__version__}
   checkpoint.write_json(flags.out, {"cores": os.cpu_count(), "versions": versions, "rows": rows})
   print(f"Written to {flags.out}")
   return 0

@@ -20,8 +20,8 @@ from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import contenders
 from l2l_tf import peers
+from l2l_tf import provenance
 from l2l_tf import results as results_lib
-from l2l_tf import training_run
 from l2l_tf import user_problem
 from l2l_tf.comparison import Comparison
 from l2l_tf.comparison import Setting
@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
       return 130
   command = command_line.command("bin/evaluate.py", flags, PATH_FLAGS, MACHINE_FLAGS)
   head = {"schema": results_lib.SCHEMA, "command": command}
-  results = head | {"versions": training_run.versions()} | numbers
+  results = head | {"versions": provenance.versions()} | numbers
   results_lib.write(path, results)
   if not flags.work_dir:
     parts.remove()

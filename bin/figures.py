@@ -117,7 +117,7 @@ def draw_proposals(document: dict[str, Any]) -> dict[str, plots.Figure]:
   figures = {"figure_9_{}": proposal_plots.histories(entries, num_steps, label)}
   for number, (coordinate, entry) in enumerate(entries.items(), start=1):
     figures[f"figure_10_{{}}_{number}"] = proposal_plots.sweep_grid(
-      {coordinate: entry}, document["steps"], COLUMNS, label, coordinate
+      {coordinate: entry}, document["steps"], COLUMNS, label, f"{coordinate}; a scale for each row"
     )
   return figures
 

@@ -22,10 +22,10 @@ from l2l_tf import comparison
 from l2l_tf import contenders
 from l2l_tf import coordinates as coordinates_lib
 from l2l_tf import proposals
+from l2l_tf import provenance
 from l2l_tf import rivals
 from l2l_tf import summaries
 from l2l_tf import text_plots
-from l2l_tf import training_run
 from l2l_tf import user_problem
 from l2l_tf import visualizations
 from problems import DataError
@@ -111,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
   document = {
     "schema": visualizations.SCHEMA,
     "command": command_line.command("bin/visualize.py", flags, ("optimizer", "out"), UNRECORDED),
-    "versions": training_run.versions(),
+    "versions": provenance.versions(),
     "data": data,
     **about,
     "seed": flags.seed,
@@ -168,10 +168,10 @@ def _print(document: dict[str, Any]):
   print(text_plots.curves({name: np.array(document["losses"])}))
   print(f"\n{visualizations.table(document)}")
   print(
-    "at 0: what a gradient of 0 would get, in units of the largest update of the sweep, positive if\n"
-    "it goes on against the mean gradient so far; half: change of the update over the middle half\n"
-    "of the sweep, of that over all of it: 0.5 for a line, 1 for a step; against Adam: the share of\n"
-    "the sweep where Adam would go the other way\n"
+    "at 0: what a gradient of 0 would get, in units of the largest update of the sweep, positive\n"
+    "if it goes on against the mean gradient so far; half: the update's change over the middle\n"
+    "half of the sweep, of that over all of it: 0.5 for a line, 1 for a step; against Adam: the\n"
+    "share of the sweep where Adam would go the other way\n"
   )
 
 

@@ -1,4 +1,4 @@
-"""Single coordinates of parameters: their names, such as `hidden_1/w[3,7]`, and a choice of some."""
+"""Single coordinates of parameters: names such as `hidden_1/w[3,7]`, and a choice of some."""
 
 import math
 import re

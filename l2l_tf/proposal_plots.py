@@ -12,19 +12,19 @@ ZERO = {"color": plots.SILVER, "linewidth": 0.6, "zorder": 1}
 ROOM = 1.15  # from the largest number shown to the edge
 
 
-def _draw(axes: Axes, x: np.ndarray, lines: Mapping[str, Sequence[float]], width: float, label: str):
-  for name, y in lines.items():
-    style = plots.RIVAL_STYLES.get(name, plots.LEARNED_STYLES[0])
-    axes.plot(
-      x,
-      y,
-      color=style.colour,
-      linestyle=style.dashes,
-      linewidth=width if name in plots.RIVAL_STYLES else 1.3 * width,
-      zorder=2 if name in plots.RIVAL_STYLES else 3,
-      label=label if name not in plots.RIVAL_STYLES else plots.RIVAL_LABELS[name],
-    )
-  axes.axhline(0, **ZERO)
+def _line(axes: Axes, name: str, x: np.ndarray, y: np.ndarray, label: str):
+  """One optimizer's line; the learned one, which is no rival, is called `label`."""
+  is_rival = name in plots.RIVAL_STYLES
+  style = plots.RIVAL_STYLES.get(name, plots.LEARNED_STYLES[0])
+  axes.plot(
+    x,
+    y,
+    color=style.colour,
+    linestyle=style.dashes,
+    linewidth=1.2 if is_rival else 1.6,
+    zorder=2 if is_rival else 3,
+    label=plots.RIVAL_LABELS[name] if is_rival else label,
+  )
 
 
 def draw_history(
@@ -40,7 +40,9 @@ def draw_history(
     title: of the panel.
   """
   shown = {name: np.asarray(u[:num_steps]) for name, u in updates.items()}
-  _draw(axes, np.arange(1, num_steps + 1), shown, 1.3, label)
+  axes.axhline(0, **ZERO)
+  for name, y in shown.items():
+    _line(axes, name, np.arange(1, num_steps + 1), y, label)
   limit = ROOM * _largest(shown)
   axes.set(xlim=(1, num_steps), ylim=(-limit, limit), xlabel="step")
   axes.set_title(title, fontsize="medium")
@@ -74,6 +76,7 @@ def draw_sweep(
     label: of the learned optimizer.
     title: of the panel.
   """
+  axes.axhline(0, **ZERO)
   axes.axvline(0, **ZERO)
   axes.axvline(seen[0], color=plots.BLUE, linewidth=0.8, alpha=0.6, zorder=1)
   for name, updates in swept.items():
@@ -81,7 +84,7 @@ def draw_sweep(
     if name not in plots.RIVAL_STYLES:  # its line passes through what it really did
       where = np.searchsorted(x, seen[0])
       x, y = np.insert(x, where, seen[0]), np.insert(y, where, seen[1])
-    _draw(axes, x, {name: y}, 1.1, label)
+    _line(axes, name, x, y, label)
   axes.plot(*seen, "o", color=plots.BLUE, markersize=3.5, zorder=4, label="gradient seen")
   axes.set(xlim=(gradients[0], gradients[-1]), ylim=(-limit, limit))
   axes.set_title(title, fontsize="small", pad=3)

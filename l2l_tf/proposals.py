@@ -40,6 +40,27 @@ class Proposals(NamedTuple):
   updates: dict[str, np.ndarray]  # proposed along the trajectory, [T, C] by optimizer
   swept: dict[str, np.ndarray]  # proposed if the gradient were another, [K, C, V] by optimizer
 
+  def entries(self, coordinates: Sequence[Coordinate], values: np.ndarray) -> dict[str, dict]:
+    """The same by the names of the coordinates: what is drawn, and what files hold.
+
+    Args:
+      coordinates: C of them.
+      values: that were swept, `[C, V]`.
+
+    Returns:
+      For each coordinate its `gradients` `[T]`, `updates` (`[T]` by optimizer), `swept_gradients`
+      `[V]` and `swept_updates` (`[K, V]` by optimizer).
+    """
+    return {
+      str(coordinate): {
+        "gradients": self.gradients[:, c],
+        "updates": {name: u[:, c] for name, u in self.updates.items()},
+        "swept_gradients": values[c],
+        "swept_updates": {name: u[:, c] for name, u in self.swept.items()},
+      }
+      for c, coordinate in enumerate(coordinates)
+    }
+
 
 def shapes(problem: problem_lib.Problem) -> dict[str, tuple[int, ...]]:
   """The shapes of the parameters of one instance."""
@@ -137,9 +158,9 @@ class Recorder:
     chosen = np.isin(np.arange(self._num_steps), self._rows)
     states = {name: rival.initial_state({"x": values[:1]}) for name, rival in self._rivals.items()}
     step = lambda *args: self._step(tf.constant(chosen), values, *args)  # noqa: E731
-    _, _, row = tf.function(step).get_concrete_function(
-      tf.constant(0), carry, states
-    ).structured_outputs
+    _, _, row = (
+      tf.function(step).get_concrete_function(tf.constant(0), carry, states).structured_outputs
+    )
     arrays = tf.nest.map_structure(
       lambda x: tf.TensorArray(x.dtype, self._num_steps, element_shape=x.shape), row
     )

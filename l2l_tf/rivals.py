@@ -1,6 +1,8 @@
 """Tuned rivals: hand-designed optimizers with the best of 30 learning rates (section 3)."""
 
-from typing import Sequence
+from typing import Mapping, NamedTuple, Sequence
+
+import numpy as np
 
 from l2l_tf import evaluation
 from l2l_tf import optimizers
@@ -11,6 +13,13 @@ from problems.base import Stream
 
 class NoRival(RuntimeError):
   """There is nothing to compare with: every learning rate diverged."""
+
+
+class Rival(NamedTuple):
+  """A tuned rival on the held-out instances."""
+
+  learning_rate: float
+  curve: np.ndarray  # mean losses, [T+1]
 
 
 def tune(
@@ -37,3 +46,15 @@ def tune(
     except ValueError as error:
       raise NoRival(f"There is no rival to compare with: {name} diverged. {error}") from error
   return rates
+
+
+def validate(
+  problem: Problem, rates: Mapping[str, float], seed: int, num_steps: int, num_runs: int
+) -> dict[str, Rival]:
+  """Runs each rival at its rate on the validation instances of the experiment's `seed`."""
+  seeds = make_seeds(seed, Stream.VALIDATION, count=num_runs)
+  found = {}
+  for name, rate in rates.items():
+    curves = evaluation.curves(problem, optimizers.HAND_DESIGNED[name](rate), seeds, num_steps)
+    found[name] = Rival(rate, curves.mean(axis=0))
+  return found

@@ -45,5 +45,6 @@ def curves(losses: Mapping[str, np.ndarray], width: int = WIDTH, height: int = H
   ]
   axis = f"{'':{LABEL_WIDTH}} +{'-' * width}"
   steps = f"{'':{LABEL_WIDTH}}  0{last:>{width - 1}}"
-  legend = "   ".join(f"{mark} {name}" for mark, name in zip(MARKS, losses))
-  return "\n".join([*(line.rstrip() for line in lines), axis, steps, f"{'':{LABEL_WIDTH}}  {legend}"])
+  names = "   ".join(f"{mark} {name}" for mark, name in zip(MARKS, losses))
+  legend = f"{'':{LABEL_WIDTH}}  {names}"
+  return "\n".join([*(line.rstrip() for line in lines), axis, steps, legend])

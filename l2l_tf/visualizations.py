@@ -8,6 +8,7 @@ import math
 from typing import Any, Optional, Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from l2l_tf import checkpoint
 from l2l_tf import optimizers
@@ -76,15 +77,7 @@ def compute(
     "steps": list(steps),
     "rivals": {name: {"learning_rate": rate} for name, rate in rates.items()},
     "losses": _rounded(found.losses),
-    "coordinates": {
-      str(coordinate): {
-        "gradients": _rounded(found.gradients[:, c]),
-        "updates": {name: _rounded(u[:, c]) for name, u in found.updates.items()},
-        "swept_gradients": _rounded(values[c]),
-        "swept_updates": {name: _rounded(u[:, c]) for name, u in found.swept.items()},
-      }
-      for c, coordinate in enumerate(chosen)
-    },
+    "coordinates": tf.nest.map_structure(_rounded, found.entries(chosen, values)),
   }
 
 

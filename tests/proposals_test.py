@@ -16,7 +16,12 @@ from problems.base import make_seeds
 T, STEPS = 8, (1, 2, 3, 5, 8)
 RATES = {"sgd": 0.02, "adam": 0.3}
 NTM = {"num_gacs": 1, "num_write_heads": 2}
-KINDS = {"lstm": {}, "lstm_gac": {"num_gacs": 2}, "ntm_bfgs": NTM, "ntm_lbfgs": {**NTM, "history": 3}}
+KINDS = {
+  "lstm": {},
+  "lstm_gac": {"num_gacs": 2},
+  "ntm_bfgs": NTM,
+  "ntm_lbfgs": {**NTM, "history": 3},
+}
 
 
 def optimizer_of(kind):

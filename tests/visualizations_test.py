@@ -68,7 +68,9 @@ def test_the_numbers_fit_each_other(document):
     np.testing.assert_allclose(entry["updates"]["sgd"], -0.25 * seen, rtol=1e-3)
     np.testing.assert_allclose(entry["swept_updates"]["sgd"], [-0.25 * swept] * 3, rtol=1e-3)
     assert swept[2] == 0 and np.abs(seen[:4]).max() < swept[-1] < 3 * np.abs(seen[:4]).max()
-    np.testing.assert_allclose(np.diff(seen), np.array(entry["updates"]["learned"][:5]) / 2, atol=2e-4)
+    np.testing.assert_allclose(
+      np.diff(seen), np.array(entry["updates"]["learned"][:5]) / 2, atol=2e-4
+    )
 
 
 def test_coordinates_and_ranges_can_be_named():
@@ -81,7 +83,8 @@ def test_coordinates_and_ranges_can_be_named():
 def test_a_run_that_diverges_is_refused(case):
   scale = np.inf if case == "start" else 3.0
   problem = problems.from_function(
-    lambda seed: {"x": tf.fill([2], scale)}, lambda params, task, seed: tf.reduce_sum(params["x"] ** 2)
+    lambda seed: {"x": tf.fill([2], scale)},
+    lambda params, task, seed: tf.reduce_sum(params["x"] ** 2),
   )
   optimizer = optimizers.CoordinatewiseLSTM((3,), seed=1, output_scale=1e9)
   optimizer.linear.b.assign([1e25])

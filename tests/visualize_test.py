@@ -47,9 +47,9 @@ def test_writes_the_file_and_prints_the_table(here, capsys):
   assert document["problem"] == {"name": "bowl", "dimensions": 4}
   command = document["command"]
   assert command == "python bin/visualize.py " + " ".join([*SMALL, LEARNED])
-  first = open(path).read()
+  first = (here / path).read_text()
   assert _run(*SMALL, LEARNED) == 0  # the same again
-  assert open(path).read() == first
+  assert (here / path).read_text() == first
 
 
 def test_panels_are_no_more_than_steps(here):
