@@ -99,6 +99,8 @@ def main(argv: Sequence[str]) -> int:
     )
   except ValueError as error:
     raise command_line.UsageError(f"--coordinates: {error}") from error
+  for directory in (os.path.dirname(path), flags.logdir):
+    os.makedirs(directory or ".", exist_ok=True)
   steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
   rates = rivals.tune(
     problem, visualizations.RIVALS, flags.seed, flags.num_steps, flags.tuning_runs
@@ -119,7 +121,6 @@ def main(argv: Sequence[str]) -> int:
     "tuning_runs": flags.tuning_runs,
     **numbers,
   }
-  os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
   visualizations.write(path, document)
   _print(document)
   print(f"Written to {path}")

@@ -8,13 +8,13 @@ from l2l_tf import text_plots
 def test_a_straight_line_on_the_logarithmic_scale():
   drawn = text_plots.curves({"learned": np.array([1000.0, 100, 10, 1])}, width=4, height=4)
   assert drawn.splitlines() == [
-    "    1e+03 |*",
-    "          | *",
-    "          |  *",
-    "        1 |   *",
-    "          +----",
-    "           0  3",
-    "           * learned",
+    "   1e+03 |*",
+    "         | *",
+    "         |  *",
+    "       1 |   *",
+    "         +----",
+    "          0  3",
+    "          * learned",
   ]
 
 

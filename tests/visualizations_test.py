@@ -22,7 +22,7 @@ RATES = {"adam": 0.1, "sgd": 0.25}
 
 def compute(optimizer=None, problem=None, **options):
   """Of the bowl of 4 dimensions, 6 steps, sweeps at the steps 1, 2, 4, with 5 values."""
-  optimizer = optimizer or optimizers.CoordinatewiseLSTM((3,), seed=1)
+  optimizer = optimizer or optimizers.CoordinatewiseLSTM((3,), output_scale=5.0, seed=1)
   problem = problem or problems.bowl(4)
   return visualizations.compute(problem, optimizer, RATES, SEED, 6, (1, 2, 4), 5, **options)
 
@@ -68,9 +68,9 @@ def test_the_numbers_fit_each_other(document):
     np.testing.assert_allclose(entry["updates"]["sgd"], -0.25 * seen, rtol=1e-3)
     np.testing.assert_allclose(entry["swept_updates"]["sgd"], [-0.25 * swept] * 3, rtol=1e-3)
     assert swept[2] == 0 and np.abs(seen[:4]).max() < swept[-1] < 3 * np.abs(seen[:4]).max()
-    np.testing.assert_allclose(
-      np.diff(seen), np.array(entry["updates"]["learned"][:5]) / 2, atol=2e-4
-    )
+    moves = np.array(entry["updates"]["learned"][:5])
+    np.testing.assert_allclose(np.diff(seen), moves / 2, atol=1e-3)
+    assert np.abs(moves).max() > 0.1
 
 
 def test_coordinates_and_ranges_can_be_named():
