@@ -15,7 +15,7 @@ import numpy as np
 
 from l2l_tf import checkpoint
 from l2l_tf import command_line
-from l2l_tf import training_run
+from l2l_tf import provenance
 import problems
 from problems.base import instances
 from problems.base import make_seeds
@@ -103,9 +103,7 @@ def main(argv: Sequence[str]) -> int:
       print(f"  {name:20} step {t:4}: {losses[:, t].mean():.3g} ({cells})", flush=True)
   if flags.out:
     setting = {"num_runs": flags.num_runs, "dimensions": flags.dimensions}
-    checkpoint.write_json(
-      flags.out, setting | {"losses": rows, "versions": training_run.versions()}
-    )
+    checkpoint.write_json(flags.out, setting | {"losses": rows, "versions": provenance.versions()})
   return 0
 
 

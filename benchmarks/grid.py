@@ -16,7 +16,7 @@ from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import evaluation
 from l2l_tf import optimizers
-from l2l_tf import training_run
+from l2l_tf import provenance
 from problems import DataError
 from problems.base import make_seeds
 from problems.base import Stream
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
   print(f"  {'all':10}{total:7.1f} s on {os.cpu_count()} cores")
   if flags.out:
     result = {"data": data, "seconds": rows, "total_seconds": total, "cores": os.cpu_count()}
-    checkpoint.write_json(flags.out, result | {"versions": training_run.versions()})
+    checkpoint.write_json(flags.out, result | {"versions": provenance.versions()})
   return 0
 
 

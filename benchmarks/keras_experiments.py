@@ -29,7 +29,7 @@ import l2l_tf
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import evaluation
-from l2l_tf import training_run
+from l2l_tf import provenance
 from l2l_tf import unroll
 import problems
 from problems.base import make_seeds
@@ -226,7 +226,7 @@ def main(argv: Sequence[str]) -> int:
     rows = compare(task, flags.seeds, flags.tuning_seeds, flags.horizons, tuned)
     results[name] = {"data": task.data, "loss": task.loss, "optimizers": rows}
     print(f"\n{task.data}\n\n{table(name, rows, flags.horizons)}", flush=True)
-  versions = {**training_run.versions(), "keras": keras.__version__}
+  versions = {**provenance.versions(), "keras": keras.__version__}
   head = {"seeds": flags.seeds, "tuning_seeds": flags.tuning_seeds, "batch_size": BATCH}
   seconds = time.monotonic() - began
   checkpoint.write_json(

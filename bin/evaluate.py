@@ -12,7 +12,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import re
-import shlex
 from typing import Any, Sequence
 
 import tqdm
@@ -21,8 +20,8 @@ from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import contenders
 from l2l_tf import peers
+from l2l_tf import provenance
 from l2l_tf import results as results_lib
-from l2l_tf import training_run
 from l2l_tf import user_problem
 from l2l_tf.comparison import Comparison
 from l2l_tf.comparison import Setting
@@ -41,7 +40,7 @@ ERRORS = (
   DataError,
   OSError,
 )
-PATH_FLAGS = ("optimizer", "peer")  # absolute paths in them are recorded relative to here
+PATH_FLAGS = ("optimizer", "peer", "out")  # absolute paths in them are recorded relative to here
 MACHINE_FLAGS = ("data", "data_dir", "work_dir")  # do not decide the results, and are not recorded
 MINIMUM = {"num_steps": 1, "num_runs": 2, "tuning_runs": 1, "seed": 0}
 MAXIMUM = {"num_steps": 10**6, "num_runs": 10**6, "tuning_runs": 10**4, "seed": 2**31 - 1}
@@ -102,8 +101,9 @@ def main(argv: Sequence[str]) -> int:
       bar.close()
       print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
       return 130
-  head = {"schema": results_lib.SCHEMA, "command": _command(flags)}
-  results = head | {"versions": training_run.versions()} | numbers
+  command = command_line.command("bin/evaluate.py", flags, PATH_FLAGS, MACHINE_FLAGS)
+  head = {"schema": results_lib.SCHEMA, "command": command}
+  results = head | {"versions": provenance.versions()} | numbers
   results_lib.write(path, results)
   if not flags.work_dir:
     parts.remove()
@@ -151,28 +151,6 @@ def _check_output(path: str, setting: Setting) -> str | None:
       " another --name, or move it away."
     )
   return old["data"]
-
-
-def _command(flags: command_line.Flags) -> str:
-  """The command that gives these results again, without what belongs to the machine."""
-  words = ["python", "bin/evaluate.py"]
-  for name, value in flags.given().items():
-    if name in PATH_FLAGS:
-      words += [f"--{name}={_relative(text)}" for text in _flat(value)]
-    elif name not in MACHINE_FLAGS:
-      words.append(f"--{name}" if value is True else f"--{name}={_text(name, value)}")
-  return shlex.join(words)
-
-
-def _relative(text: str) -> str:
-  label, separator, path = text.rpartition("=")
-  return f"{label}{separator}{contenders.relative(path)}"
-
-
-def _text(name: str, value: Any) -> str:
-  if name == "out":
-    return contenders.relative(value)
-  return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _print_table(results: dict[str, Any], seconds: dict[str, float]):

@@ -1,9 +1,11 @@
 """Draws the paper's figures from results files alone: python bin/figures.py
 
 Figure 4: the quadratics, MNIST, and MNIST run on to step 200. Figure 5: MNIST with another network
-than the one trained on. Figure 7: CIFAR-10, the training set and the held-out one. Learned
-optimizers are solid, hand-designed rivals dashed, 95 % intervals shaded. Each figure becomes a PNG
-and an SVG. It only draws: every number comes from a file that bin/evaluate.py wrote.
+than the one trained on. Figure 7: CIFAR-10, the training set and the held-out one. Figure 9:
+updates along the learned optimizer's trajectory. Figure 10 and appendix C: updates against the
+current gradient, a picture a coordinate. Learned optimizers are solid, hand-designed rivals dashed,
+95 % intervals shaded. Learning curves become a PNG and an SVG, the others a PNG. It only draws:
+every number comes from a file that bin/evaluate.py or bin/visualize.py wrote.
 """
 
 import os
@@ -18,7 +20,9 @@ import numpy as np
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import plots
+from l2l_tf import proposal_plots
 from l2l_tf import results as results_lib
+from l2l_tf import visualizations
 
 PANEL_INCHES = (3.4, 3.0)
 INTERVAL = 1.96  # half of a 95 % interval, in standard errors
@@ -63,6 +67,11 @@ FIGURES = {
 }
 """The figures and their panels, left to right."""
 
+VISUALIZATIONS = {"quadratic": "quadratic_lstm.json", "mnist": "mnist_lstm.json"}
+"""What Figures 9 and 10 show: files in `visualizations/` under the results directory."""
+HISTORY_STEPS = 32  # of Figure 9, those of Figure 10
+COLUMNS = 8  # of Figure 10: the grid of appendix C
+
 NAMES = {"ntm_lbfgs": "NTM-L-BFGS", "ntm_bfgs": "NTM-BFGS", "lstm_gac": "LSTM+GAC", "lstm": "LSTM"}
 NAMES |= {"conv_fc": "LSTM for conv, LSTM for fc"}
 """How learned optimizers are called in the paper, by the end of their names."""
@@ -92,33 +101,47 @@ def main(argv: Sequence[str]) -> int:
     if not drawable:
       continue
     figure = draw(drawable)
-    for kind, content in (("png", plots.png(figure, dpi=200)), ("svg", plots.svg(figure))):
-      path = os.path.join(flags.out, f"{name}.{kind}")
-      checkpoint.write_aside(path, content)
-      print(path)
+    _write(flags.out, f"{name}.png", plots.png(figure, dpi=200))
+    _write(flags.out, f"{name}.svg", plots.svg(figure))
+  for problem, file in VISUALIZATIONS.items():
+    try:
+      document = visualizations.read(os.path.join(flags.results, "visualizations", file))
+    except visualizations.VisualizationError as error:
+      print(f"{argv[0]}: figures 9 and 10 lack {problem}: {error}", file=sys.stderr)
+      status = 1
+      continue
+    for name, figure in draw_proposals(document).items():
+      _write(flags.out, f"{name.format(problem)}.png", plots.png(figure, dpi=110))
   return status
+
+
+def _write(directory: str, name: str, content: bytes):
+  path = os.path.join(directory, name)
+  checkpoint.write_aside(path, content)
+  print(path)
+
+
+def draw_proposals(document: dict[str, Any]) -> dict[str, plots.Figure]:
+  """Draws Figure 9 and, for each coordinate, Figure 10, by names with room for the problem's."""
+  entries, label = document["coordinates"], _label(document["optimizer"]["name"])
+  num_steps = min(HISTORY_STEPS, document["num_steps"])
+  figures = {"figure_9_{}": proposal_plots.histories(entries, num_steps, label)}
+  for number, (coordinate, entry) in enumerate(entries.items(), start=1):
+    figures[f"figure_10_{{}}_{number}"] = proposal_plots.sweep_grid(
+      {coordinate: entry}, document["steps"], COLUMNS, label, f"{coordinate}; a scale for each row"
+    )
+  return figures
 
 
 def draw(panels: Sequence[tuple[Panel, dict[str, Any]]]) -> plots.Figure:
   """Draws panels with their results side by side, with one legend for all."""
   width, height = PANEL_INCHES
   figure = plots.new_figure(width * len(panels), height + 0.5)
-  handles = {}
   all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
   for axes, (panel, results) in zip(all_axes, panels):
     curves, halves, learned = _curves(results)
     plots.draw_curves(axes, curves, learned, halves, panel.first_step, panel.title)
-    for handle, label in zip(*axes.get_legend_handles_labels()):
-      handles.setdefault(label, handle)
-  figure.legend(
-    handles.values(),
-    handles.keys(),
-    loc="outside lower center",
-    ncols=min(len(handles), 2 * len(panels)),
-    frameon=False,
-    fontsize="small",
-    handlelength=3.2,
-  )
+  plots.add_legend(figure, all_axes, columns=2 * len(panels))
   return figure
 
 

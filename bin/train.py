@@ -28,6 +28,7 @@ from l2l_tf import optimizers
 from l2l_tf import plots
 from l2l_tf import run_directory
 from l2l_tf import search
+from l2l_tf import text_plots
 from l2l_tf import training_run
 from l2l_tf import unroll
 from l2l_tf import user_problem
@@ -109,11 +110,16 @@ def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> in
   run = _open_run(flags, replicas)
   print(f"Data: {run.data}")
   print(f"Run directory: {run.directory}; watch it with\n  {_watch_command(run.directory)}")
-  rate, rival_curve = run.tune_rival(flags.tuning_runs) if flags.tuning_runs else (None, None)
-  if rate:
-    print(f"Adam's best of {len(evaluation.LEARNING_RATES)} learning rates: {rate:.3g}", flush=True)
+  tuned = run.tune_rivals(flags.tuning_runs) if flags.tuning_runs else {}
+  rates = {name: rival.learning_rate for name, rival in tuned.items()}
+  if tuned:
+    print(
+      f"Adam's best of {len(evaluation.LEARNING_RATES)} learning rates: {rates['adam']:.3g}, SGD's:"
+      f" {rates['sgd']:.3g}",
+      flush=True,
+    )
   try:
-    run.train(rival_curve)
+    run.train(tuned)
   except training_run.Interrupted as stop:
     print(f"Stopped by {stop}. Everything is saved; go on with\n  {_resume_command(run, flags)}")
     return 128 + stop.signum
@@ -122,7 +128,7 @@ def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> in
     raise training_run.RunError(f"{error}{kept}") from error
   if not _has_best(run):
     raise training_run.RunError("No epoch had a finite validation loss; nothing was kept.")
-  _report(run, rate, flags.test_runs)
+  _report(run, rates.get("adam"), flags.test_runs)
   progress, at_most = run.trainer.progress, run.experiment.training.num_epochs
   print(f"  optimizer     {run.best_directory}")
   print(f"  TensorBoard   {_watch_command(run.directory)}")
@@ -240,7 +246,9 @@ def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int
     final = evaluation.interval(evaluation.final_losses(losses))
     print(f"  {name:32}{mean!s:>20}{final!s:>20}")
   print(f"mean loss: of steps 1-{steps}; final loss: of the last {unroll.FINAL_STEPS}\n")
-  figure = plots.learning_curves({n: c.mean(axis=0) for n, c in curves.items()})
+  means = {name: losses.mean(axis=0) for name, losses in curves.items()}
+  print(f"{text_plots.curves(means)}\n")
+  figure = plots.learning_curves(means)
   path = os.path.join(run.directory, "learning_curves.png")
   checkpoint.write_aside(path, plots.png(figure))
   print(f"  curves        {path}")

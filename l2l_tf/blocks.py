@@ -72,7 +72,7 @@ def split(optimizer: base.Optimizer, in_turn: bool = False) -> base.Optimizer:
   if isinstance(optimizer, Partition):
     return optimizer.map(lambda group: split(group, in_turn))
   inner = optimizer.optimizer if isinstance(optimizer, StoredState) else optimizer
-  alone = isinstance(inner, CoordinatewiseLSTM) and inner.outgoing is None
+  alone = isinstance(inner, CoordinatewiseLSTM) and inner.coordinatewise
   return Blocks(optimizer, in_turn) if alone else optimizer
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+import shlex
 from typing import Any, Callable, Iterable, Optional, Sequence
 import sys
 
 from absl import flags
 
+from l2l_tf import contenders
 from l2l_tf import experiments
 from l2l_tf.training_options import Training
 from l2l_tf.options import Options
@@ -246,6 +248,34 @@ def _put_in(
   if unused:
     raise UsageError(f"--{next(iter(unused))} does not apply to {choice}; see --help.")
   return groups
+
+
+def command(program: str, flags_: Flags, paths: Sequence[str], left_out: Sequence[str]) -> str:
+  """The command line that the flags given make, without what belongs to the machine.
+
+  Args:
+    program: such as "bin/evaluate.py".
+    flags_: parsed ones.
+    paths: names of flags whose absolute paths, after a "LABEL=" or not, are made relative to here.
+    left_out: names of flags to leave out.
+  """
+  words = ["python", program]
+  for name, value in flags_.given().items():
+    if name in left_out:
+      continue
+    if value is True:
+      words.append(f"--{name}")
+      continue
+    for text in value if isinstance(value, list) else [value]:  # a list: given several times
+      parts = [str(part) for part in text] if isinstance(text, tuple) else [str(text)]
+      parts = [_relative(part) for part in parts] if name in paths else parts
+      words.append(f"--{name}={','.join(parts)}")
+  return shlex.join(words)
+
+
+def _relative(text: str) -> str:
+  label, separator, path = text.rpartition("=")
+  return f"{label}{separator}{contenders.relative(path)}"
 
 
 def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):

@@ -5,7 +5,7 @@ instances; `l2l_tf.advice` turns the numbers into words.
 """
 
 import math
-from typing import Any, NamedTuple, Optional, Sequence
+from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -28,8 +28,10 @@ class Record(NamedTuple):
   """What B runs of T steps of one optimizer were like; step t goes from theta_t to theta_{t+1}."""
 
   losses: np.ndarray  # f(theta_0), ..., f(theta_T), [T+1, B]
-  gradients: dict[str, np.ndarray]  # root mean square over instances and coordinates, [T]
+  gradients: dict[str, np.ndarray]  # by parameter: root mean square over its coordinates, [T]
   updates: dict[str, np.ndarray]  # likewise
+  gradient: np.ndarray  # root mean square over all coordinates and instances, [T]
+  update: np.ndarray  # likewise
   median_gradient: np.ndarray  # of |g| over the coordinates that are not zero, [T]
   downhill: np.ndarray  # cosine between the update and the negative gradient, [T]
   shares: dict[str, np.ndarray]  # of coordinates or units in a state, by its name; [T] each
@@ -100,6 +102,13 @@ def record(
   problem: problem_lib.Problem, optimizer: optimizers.Optimizer, seeds: np.ndarray, num_steps: int
 ) -> Record:
   """Runs `optimizer` for `num_steps` from each seed, int32 `[B, 2]`, and keeps statistics."""
+  return recorder(problem, optimizer)(seeds, num_steps)
+
+
+def recorder(
+  problem: problem_lib.Problem, optimizer: optimizers.Optimizer
+) -> Callable[[np.ndarray, int], Record]:
+  """Returns `record` of a problem and an optimizer as a function of the rest, compiled once."""
 
   @tf.function
   def step(carry):
@@ -108,14 +117,18 @@ def record(
     return after, losses[0], _statistics(optimizer, carry, updates, after.state)
 
   start = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds))
-  carry, first = start.get_concrete_function(tf.constant(seeds))(tf.constant(seeds))
-  losses, rows = [first.numpy()], []
-  for _ in range(num_steps):
-    carry, loss, row = step(carry)
-    losses.append(loss.numpy())
-    rows.append(tf.nest.map_structure(lambda x: x.numpy(), row))
-  columns = tf.nest.map_structure(lambda *values: np.stack(values), *rows)
-  return Record(np.stack(losses), **columns)
+
+  def run(seeds, num_steps):
+    carry, first = start(tf.constant(seeds))
+    losses, rows = [first.numpy()], []
+    for _ in range(num_steps):
+      carry, loss, row = step(carry)
+      losses.append(loss.numpy())
+      rows.append(tf.nest.map_structure(lambda x: x.numpy(), row))
+    columns = tf.nest.map_structure(lambda *values: np.stack(values), *rows)
+    return Record(np.stack(losses), **columns)
+
+  return run
 
 
 def _statistics(optimizer, carry: unroll.Carry, updates, state) -> dict[str, Any]:
@@ -134,6 +147,8 @@ def _statistics(optimizer, carry: unroll.Carry, updates, state) -> dict[str, Any
   return {
     "gradients": {name: _rms(x) for name, x in carry.gradients.items()},
     "updates": {name: _rms(x) for name, x in updates.items()},
+    "gradient": _rms(g),
+    "update": _rms(u),
     "median_gradient": magnitude[middle],
     "downhill": -tf.math.divide_no_nan(tf.reduce_sum(g * u), product),
     "shares": shares,

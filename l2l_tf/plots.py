@@ -6,7 +6,7 @@ dashes tell the rivals apart in black and white.
 
 import io
 import math
-from typing import Mapping, NamedTuple, Sequence
+from typing import Iterable, Mapping, NamedTuple, Sequence
 
 import matplotlib
 from matplotlib import ticker
@@ -126,6 +126,23 @@ def learning_curves(
   draw_curves(axes, curves, learned, title=title)
   axes.legend()
   return figure
+
+
+def add_legend(figure: Figure, all_axes: Iterable[Axes], columns: int):
+  """Puts one legend for all panels below them, its entries in at most so many columns."""
+  handles = {}
+  for axes in all_axes:
+    for handle, label in zip(*axes.get_legend_handles_labels()):
+      handles.setdefault(label, handle)
+  figure.legend(
+    handles.values(),
+    handles.keys(),
+    loc="outside lower center",
+    ncols=min(len(handles), columns),
+    frameon=False,
+    fontsize="small",
+    handlelength=3.2,
+  )
 
 
 def png(figure: Figure, dpi: int = 100) -> bytes:

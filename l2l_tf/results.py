@@ -111,6 +111,10 @@ def read(path: str) -> dict[str, Any]:
 def write(path: str, results: dict[str, Any]):
   """Checks and writes a results file, aside first; raises ValueError for results that are not."""
   validate(results)
-  text = json.dumps(results, indent=2, allow_nan=False)
-  flat = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
-  checkpoint.write_aside(path, (flat + "\n").encode())
+  checkpoint.write_aside(path, to_text(results).encode())
+
+
+def to_text(value: Any) -> str:
+  """`value` as JSON of short lines: an array of numbers is one line."""
+  text = json.dumps(value, indent=2, allow_nan=False)
+  return re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text) + "\n"

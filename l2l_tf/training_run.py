@@ -1,21 +1,19 @@
 """A meta-training with its run directory: config, checkpoints, event files, the best optimizer."""
 
+import functools
 import math
 import os
-import platform
-import subprocess
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Mapping, Optional
 
 from absl import logging
-import numpy as np
-import sonnet as snt
-import tensorflow as tf
 import tqdm
 
 from l2l_tf import checkpoint
-from l2l_tf import evaluation
+from l2l_tf import observation
 from l2l_tf import optimizers
+from l2l_tf import provenance
+from l2l_tf import rivals
 from l2l_tf import run_directory
 from l2l_tf import summaries
 from l2l_tf.distribution import Distribution
@@ -32,26 +30,7 @@ from problems.base import make_seeds
 from problems.base import shapes
 from problems.base import Stream
 
-
-def versions() -> dict[str, Optional[str]]:
-  """What a result depends on beside its seeds."""
-  return {
-    "python": platform.python_version(),
-    "tensorflow": tf.__version__,
-    "sonnet": snt.__version__,
-    "numpy": np.__version__,
-    "commit": _commit(),
-  }
-
-
-def _commit() -> Optional[str]:
-  """The commit of the source tree, "-dirty" with uncommitted changes; None when installed."""
-  here = os.path.dirname(os.path.abspath(__file__))
-  command = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-  try:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-  except (OSError, subprocess.CalledProcessError):
-    return None
+RIVALS = ("adam", "sgd")  # to compare with
 
 
 class TrainingRun:
@@ -103,7 +82,7 @@ class TrainingRun:
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
     experiment = self.experiment.to_dict()
-    self.config = {"experiment": experiment, "data": self.data, "versions": versions()}
+    self.config = {"experiment": experiment, "data": self.data, "versions": provenance.versions()}
     self.config["replicas"] = self.distribution.num_replicas
 
   def _begin(self, init_from: Optional[str]):
@@ -167,8 +146,8 @@ class TrainingRun:
   def best_directory(self) -> str:
     return os.path.join(self.directory, "best")
 
-  def tune_rival(self, num_runs: int) -> tuple[float, np.ndarray]:
-    """Returns Adam's best of the 30 learning rates and its mean curve on the validation seeds.
+  def tune_rivals(self, num_runs: int) -> dict[str, rivals.Rival]:
+    """Returns Adam and SGD, each at its best of the 30 learning rates, by name.
 
     Args:
       num_runs: instances for each learning rate.
@@ -177,38 +156,35 @@ class TrainingRun:
       RunError: if every one of them diverged.
     """
     training = self.experiment.training
-    seeds = make_seeds(training.seed, Stream.TUNING, count=num_runs)
-    grid = evaluation.grid_curves(self.problem, optimizers.Adam, seeds, training.num_steps)
+    setting = (training.seed, training.num_steps)
     try:
-      rate = evaluation.best_rate(grid)
-    except ValueError as error:
-      raise RunError(f"There is no rival to compare with: Adam diverged. {error}") from error
-    seeds = make_seeds(training.seed, Stream.VALIDATION, count=training.validation_runs)
-    curves = evaluation.curves(self.problem, optimizers.Adam(rate), seeds, training.num_steps)
-    return rate, curves.mean(axis=0)
+      rates = rivals.tune(self.problem, RIVALS, *setting, num_runs)
+    except rivals.NoRival as error:
+      raise RunError(str(error)) from error
+    return rivals.validate(self.problem, rates, *setting, training.validation_runs)
 
   def train(
     self,
-    rival_curve: Optional[np.ndarray] = None,
+    tuned: Optional[Mapping[str, rivals.Rival]] = None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
   ):
     """Trains to the end, saving all state after every epoch; then sets phi to the best.
 
     Args:
-      rival_curve: mean losses `[T+1]` of tuned Adam, to draw beside the learned optimizer's.
+      tuned: what `tune_rivals` returned, to draw beside the learned optimizer.
       on_epoch: is given each epoch's row of the history once it is saved; may raise to stop.
 
     Raises:
       Interrupted: after SIGINT or SIGTERM, with everything saved.
       Diverged: if too many meta-steps in a row were not finite; the best so far is kept.
     """
-    trainer, training = self.trainer, self.experiment.training
-    with run_directory.writing(self.directory):
-      events = summaries.Summaries(os.path.join(self.directory, "events"))
-      events.config(self.config)
+    trainer, training, tuned = self.trainer, self.experiment.training, tuned or {}
     total, done = training.num_epochs * training.steps_per_epoch, trainer.meta_steps
+    events = summaries.Summaries(os.path.join(self.directory, "events"), self.config)
     bar = tqdm.tqdm(initial=done, total=total, unit="step", dynamic_ncols=True)
-    with Signals() as signals, bar:
+    rival_curves = {name: rival.curve for name, rival in tuned.items()}
+    observe = self._observer({name: rival.learning_rate for name, rival in tuned.items()})
+    with Signals() as signals, bar, events:
       while not trainer.done:
         seconds = self._meta_steps(bar, signals)
         row = trainer.end_epoch()
@@ -216,15 +192,24 @@ class TrainingRun:
         self._save()
         if row["improved"]:
           self._save_best()
-        curves = {"learned": row.pop("validation_curve")}
-        if rival_curve is not None:
-          curves["tuned Adam"] = rival_curve
-        with run_directory.writing(self.directory):
-          events.epoch(row, curves)
+        curves = {"learned": row.pop("validation_curve"), **rival_curves}
+        events.epoch(row, curves, observe, trainer.done)
         if received := self.distribution.highest(signals.received):
           raise Interrupted(received)
         on_epoch(row)
     trainer.use_best()
+
+  def _observer(self, rates: Mapping[str, float]) -> Callable[[], observation.Observation]:
+    """Returns what observes the first held-out instance; it is built when it is first called."""
+    training = self.experiment.training
+
+    @functools.cache
+    def observer():
+      (seed,) = make_seeds(training.seed, Stream.VALIDATION, count=1)
+      copy = self.experiment.optimizer.build(training.seed)
+      return observation.Observer(self.problem, copy, rates, seed, training.num_steps)
+
+    return lambda: observer()(self.trainer.phi)
 
   def _meta_steps(self, bar: tqdm.tqdm, signals: Signals) -> float:
     """Takes the meta-steps that the epoch still needs; returns the mean seconds of one."""

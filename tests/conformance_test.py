@@ -257,3 +257,16 @@ def test_the_lifted_loss_is_the_loss_of_each_instance(problem, count):
     assert_close({n: p[b] for n, p in params.items()}, single, rtol=0, atol=0)
     np.testing.assert_allclose(lifted[b], loss, rtol=1e-5)
     assert_close({n: g[b] for n, g in gradients.items()}, single_gradients, rtol=1e-4, atol=1e-6)
+
+
+def test_coordinatewise_is_what_it_says(case):
+  """Whether the updates of `b` and `scalar` hear of the gradients of `w` within three steps."""
+  optimizer, updates, _, _ = case
+  changed = [{**gradients, "w": 3 - gradients["w"]} for gradients in GRADIENTS[:3]]
+  others, _ = run(optimizer, changed)
+  same = all(
+    np.allclose(a[name], b[name], rtol=1e-5, atol=1e-7)
+    for a, b in zip(updates, others)
+    for name in ("b", "scalar")
+  )
+  assert optimizer.coordinatewise == same

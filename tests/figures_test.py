@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from l2l_tf import plots
 from l2l_tf import results
+from l2l_tf import visualizations
 from tests import programs
 from tests import tiny_results
 
@@ -20,6 +21,10 @@ def _directory(tmp_path):
     for panel in panels:
       made = tiny_results.make(panel.problem, panel.num_steps)
       results.write(str(tmp_path / "results" / panel.file), made)
+  (tmp_path / "results" / "visualizations").mkdir()
+  for file in figures.VISUALIZATIONS.values():
+    path = tmp_path / "results" / "visualizations" / file
+    visualizations.write(str(path), tiny_results.visualization())
   return tmp_path
 
 
@@ -31,8 +36,16 @@ def _run(directory) -> int:
 def test_draws_every_figure_as_png_and_svg(directory, capsys):
   assert _run(directory) == 0
   names = sorted(path.name for path in (directory / "figures").iterdir())
-  pictures = [f"figure_{number}.{kind}" for number in (4, 5, 7) for kind in ("png", "svg")]
-  assert names == pictures
+  proposals = [
+    f"figure_{end}.png"
+    for problem in ("mnist", "quadratic")
+    for end in (f"10_{problem}_1", f"10_{problem}_2", f"9_{problem}")
+  ]
+  curves = [f"figure_{number}.{kind}" for number in (4, 5, 7) for kind in ("png", "svg")]
+  assert names == sorted([*curves, *proposals])
+  for name in proposals:
+    picture = tf.io.decode_png((directory / "figures" / name).read_bytes()).numpy()
+    assert picture.shape[1] > 500 and picture.std() > 10
   picture = tf.io.decode_png((directory / "figures" / "figure_4.png").read_bytes()).numpy()
   assert picture.shape[1] > 1500 and picture.std() > 10
   svg = (directory / "figures" / "figure_5.svg").read_bytes()
@@ -105,7 +118,47 @@ def test_a_bad_file_costs_its_panel_only(directory, capsys, how):
   error = capsys.readouterr().err
   assert error.count("\n") == 1 and "figure_5 lacks the panel 'MNIST, ReLU'" in error
   assert "mnist_relu.json" in error
-  assert len(list((directory / "figures").iterdir())) == 6
+  assert len(list((directory / "figures").iterdir())) == 12
+
+
+def test_histories_show_the_updates_of_all_optimizers():
+  document = tiny_results.visualization()
+  figure = figures.draw_proposals(document)["figure_9_{}"]
+  assert [axes.get_title() for axes in figure.axes] == ["a[0]", "b[1,2]"]
+  for axes, entry in zip(figure.axes, document["coordinates"].values()):
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    for name, label in (("learned", "LSTM"), ("adam", "Adam"), ("sgd", "SGD")):
+      np.testing.assert_array_equal(lines[label].get_xdata(), np.arange(1, 11))
+      np.testing.assert_array_equal(lines[label].get_ydata(), entry["updates"][name])
+    assert lines["LSTM"].get_linestyle() == "-" and lines["Adam"].get_linestyle() == "--"
+
+
+def test_sweeps_are_a_grid_of_steps_with_the_gradient_seen():
+  document = tiny_results.visualization()
+  figure = figures.draw_proposals(document)["figure_10_{}_2"]
+  entry = document["coordinates"]["b[1,2]"]
+  panels = [axes for axes in figure.axes if axes.get_visible()]
+  assert [axes.get_title() for axes in panels] == [f"step {t}" for t in document["steps"]]
+  for k, (axes, step) in enumerate(zip(panels, document["steps"])):
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    seen = (entry["gradients"][step - 1], entry["updates"]["learned"][step - 1])
+    assert lines["gradient seen"].get_xydata().tolist() == [list(seen)]
+    assert list(seen) in lines["LSTM"].get_xydata().tolist()  # the line passes through it
+    np.testing.assert_array_equal(lines["Adam"].get_xdata(), entry["swept_gradients"])
+    np.testing.assert_array_equal(lines["Adam"].get_ydata(), entry["swept_updates"]["adam"][k])
+    low, high = axes.get_ylim()
+    assert low < seen[1] < high
+
+
+@pytest.mark.parametrize("how", ["missing", "corrupt"])
+def test_a_bad_visualization_costs_its_pictures_only(directory, capsys, how):
+  path = directory / "results" / "visualizations" / "mnist_lstm.json"
+  path.unlink() if how == "missing" else path.write_text("{}")
+  assert _run(directory) == 1
+  error = capsys.readouterr().err
+  assert error.count("\n") == 1 and "figures 9 and 10 lack mnist: " in error
+  assert "mnist_lstm.json" in error
+  assert len(list((directory / "figures").iterdir())) == 9
 
 
 def test_a_figure_without_any_results_is_left_as_it_was(directory):

@@ -11,7 +11,7 @@ LAYERS = [
   ["problems.base", "problems.datasets", "l2l_tf.optimizers.base", "l2l_tf.preprocessing"]
   + ["l2l_tf.options", "l2l_tf.plots", "l2l_tf.pretrained", "l2l_tf.results_schema"]
   + ["l2l_tf.progress", "l2l_tf.run_directory", "l2l_tf.stopping", "l2l_tf.keras_arguments"]
-  + ["l2l_tf.distribution"],
+  + ["l2l_tf.distribution", "l2l_tf.coordinates", "l2l_tf.provenance", "l2l_tf.text_plots"],
   ["problems.classification", "problems.convolutional", "problems.quadratics"]
   + ["problems.minibatches", "problems.reseeding"]
   + ["problems.adapters", "problems.keras_adapter", "problems"]
@@ -20,22 +20,16 @@ LAYERS = [
   + ["l2l_tf.optimizers.ntm_bfgs", "l2l_tf.optimizers.partition", "l2l_tf.optimizers"]
   + ["l2l_tf.optimizers.subset"]
   + ["l2l_tf.optimizers.stored_state", "l2l_tf.training_options"],
-  [
-    "l2l_tf.user_problem",
-    "l2l_tf.problem_options",
-    "l2l_tf.unroll",
-    "l2l_tf.checkpoint",
-    "l2l_tf.summaries",
-    "l2l_tf.peers",
-  ],
+  ["l2l_tf.user_problem", "l2l_tf.problem_options", "l2l_tf.unroll", "l2l_tf.checkpoint"]
+  + ["l2l_tf.peers", "l2l_tf.proposal_plots"],
   ["l2l_tf.blocks"],
   ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],
   ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]
   + ["l2l_tf.keras_optimizer"],
-  ["l2l_tf.diagnosis"],
-  ["l2l_tf.advice"],
-  ["l2l_tf", "l2l_tf.experiments", "l2l_tf.results"],
-  ["l2l_tf.command_line", "l2l_tf.training_run", "l2l_tf.comparison"],
+  ["l2l_tf.diagnosis", "l2l_tf.proposals", "l2l_tf.rivals"],
+  ["l2l_tf.advice", "l2l_tf.observation"],
+  ["l2l_tf", "l2l_tf.experiments", "l2l_tf.results", "l2l_tf.summaries"],
+  ["l2l_tf.command_line", "l2l_tf.training_run", "l2l_tf.comparison", "l2l_tf.visualizations"],
   ["l2l_tf.search"],
 ]
 PACKAGES = ("problems", "l2l_tf.optimizers")  # in which a module may import its left neighbours

@@ -55,11 +55,11 @@ def test_an_interrupted_trial_is_resumed_where_it_stopped(tmp_path, experiment, 
   directory = str(tmp_path)
   train = training_run.TrainingRun.train
 
-  def stop_after_an_epoch(self, rival_curve=None, on_epoch=None):
+  def stop_after_an_epoch(self, tuned=None, on_epoch=None):
     def stop(row):
       raise training_run.Interrupted(2)
 
-    train(self, rival_curve, stop)
+    train(self, tuned, stop)
 
   monkeypatch.setattr(training_run.TrainingRun, "train", stop_after_an_epoch)
   with pytest.raises(training_run.Interrupted):

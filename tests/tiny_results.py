@@ -1,4 +1,4 @@
-"""Small valid results, made of curves that are known beforehand."""
+"""Small valid results and visualizations, made of numbers that are known beforehand."""
 
 from typing import Any
 
@@ -50,4 +50,36 @@ def make(
     "learning_rates": list(evaluation.LEARNING_RATES),
     "optimizers": entries,
     **results.ratios(learned, tuple(optimizers.HAND_DESIGNED), everybody),
+  }
+
+
+def visualization() -> dict[str, Any]:
+  """A small valid visualization of ten steps, two coordinates, nine panels of five values."""
+  steps, swept = list(range(1, 10)), np.array([-2.0, -0.25, 0.0, 0.25, 2.0])
+  entries = {}
+  for c, name in enumerate(("a[0]", "b[1,2]")):
+    gradients = np.cos(np.arange(10) + c)
+    updates = {"learned": -0.1 * np.sign(gradients), "adam": 0.2 * gradients, "sgd": -gradients}
+    sweeps = {"learned": -0.1 * np.sign(swept), "adam": 0.2 - 0.1 * swept, "sgd": -swept}
+    entries[name] = {
+      "gradients": gradients.tolist(),
+      "updates": {n: u.tolist() for n, u in updates.items()},
+      "swept_gradients": swept.tolist(),
+      "swept_updates": {n: [u.tolist()] * len(steps) for n, u in sweeps.items()},
+    }
+  return {
+    "schema": 1,
+    "command": "python bin/visualize.py",
+    "versions": {"commit": None},
+    "data": "made up",
+    "problem": {"name": "made up"},
+    "optimizer": {"name": "some_lstm", "source": "runs/some_lstm/best", "sha256": "0" * 64},
+    "seed": 0,
+    "stream": 3,
+    "tuning_runs": 1,
+    "num_steps": 10,
+    "steps": steps,
+    "rivals": {"adam": {"learning_rate": 0.1}, "sgd": {"learning_rate": 1.0}},
+    "losses": np.geomspace(2, 1, 11).tolist(),
+    "coordinates": entries,
   }

@@ -79,8 +79,10 @@ def test_event_files(finished):
   for event in tf.compat.v1.train.summary_iterator(path):
     for value in event.summary.value:
       steps.setdefault(value.tag, []).append(event.step)
-  tags = [tag for tag, _ in summaries.SCALARS.values()]
-  assert steps == {"config": [0], **{t: [1, 2] for t in [*tags, "validation/learning_curves"]}}
+  tables = (summaries.SCALARS, summaries.OBSERVED)
+  tags = [tag for table in tables for tag, _ in table.values()]
+  tags += ["validation/learning_curves", "proposals/update_against_gradient"]
+  assert steps == {"config": [0], **{tag: [1, 2] for tag in tags}}
 
 
 CIFAR10 = ["--problem=cifar10", "--filters=3,2", "--kernel_size=3", "--units=5", "--pooling=2"]

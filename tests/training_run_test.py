@@ -290,4 +290,4 @@ def test_all_rates_of_the_rival_diverged(tmp_path):
   )
   run = TrainingRun(str(tmp_path), options, resume=False)
   with pytest.raises(training_run.RunError, match="learning rates diverged"):
-    run.tune_rival(1)
+    run.tune_rivals(1)

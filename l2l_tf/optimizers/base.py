@@ -21,6 +21,9 @@ class Optimizer(snt.Module, abc.ABC):
   The variables of the module are phi.
   """
 
+  coordinatewise = False
+  """Whether the updates of a coordinate follow from its own gradients alone."""
+
   @abc.abstractmethod
   def initial_state(self, params: Params) -> State:
     """Returns the state before the first step for parameters of these shapes, leaves `[B, ...]`."""
@@ -51,3 +54,21 @@ def unflatten(flat: tf.Tensor, like: Params) -> Params:
 def num_coordinates(tensors: Params) -> int:
   """Returns n, the number of coordinates of one instance of `{name: [B, ...]}`."""
   return sum(math.prod(x.shape[1:]) for x in tensors.values())
+
+
+def coordinate_axes(optimizer: Optimizer) -> list[list[int]]:
+  """The axes of each leaf of the state that count coordinates: those that grow with n."""
+  return _growing_axes(optimizer, [1, 2], [1, 3])
+
+
+def instance_axes(optimizer: Optimizer) -> list[list[int]]:
+  """The axes of each leaf of the state that count instances: those that grow with B."""
+  return _growing_axes(optimizer, [2, 1], [3, 1])
+
+
+def _growing_axes(optimizer: Optimizer, few: list[int], many: list[int]) -> list[list[int]]:
+  small, large = (
+    [leaf.shape for leaf in tf.nest.flatten(optimizer.initial_state({"x": tf.zeros(shape)}))]
+    for shape in (few, many)
+  )
+  return [[k for k in range(len(a)) if a[k] != b[k]] for a, b in zip(small, large)]

@@ -21,6 +21,7 @@ class CoordinatewiseLSTM(base.Optimizer):
   so the result does not depend on the order of the coordinates.
   """
 
+  coordinatewise = True
   outgoing: Optional[Callable[[tf.Tensor], tf.Tensor]] = None
   """What `run_layers` does to the activations of each layer."""
 

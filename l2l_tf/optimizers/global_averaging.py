@@ -21,6 +21,8 @@ class GlobalAveragingLSTM(coordinatewise.CoordinatewiseLSTM):
   Note: the average is over the coordinates of one instance; instances never mix.
   """
 
+  coordinatewise = False
+
   def __init__(
     self,
     layer_sizes: Sequence[int] = (20, 20),

@@ -17,6 +17,8 @@ from l2l_tf.optimizers import base
 class HandDesigned(base.Optimizer):
   """Flattens gradients, applies `update`, and restores the structure."""
 
+  coordinatewise = True
+
   def __init__(self, learning_rate, name=None):
     """Args: learning_rate: a float, or floats `[B]`, one an instance; name: of the module."""
     super().__init__(name)

@@ -81,6 +81,11 @@ class Partition(base.Optimizer):
     self.groups = dict(groups)
     self.label = label
 
+  @property
+  def coordinatewise(self) -> bool:
+    """Whether the optimizers of all groups are."""
+    return all(optimizer.coordinatewise for optimizer in self.groups.values())
+
   def config(self) -> dict[str, Any]:
     """Returns what builds this optimizer again, in JSON types.
 

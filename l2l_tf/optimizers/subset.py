@@ -37,7 +37,7 @@ def step(
   if not any(active):
     return {}, optimizer.rest(state)
   pieces = [math.prod(shape) for shape in shapes.values()]
-  axes = _coordinate_axes(optimizer)
+  axes = base.coordinate_axes(optimizer)
   leaves = [_select(x, pieces, active, a) for x, a in zip(tf.nest.flatten(state), axes)]
   updates, part = optimizer(gradients, tf.nest.pack_sequence_as(state, leaves))
   whole = tf.nest.flatten(optimizer.rest(state))
@@ -59,15 +59,6 @@ def _step_of_groups(
     changed, next_state[group] = step(optimizer.groups[group], own, part, members)
     updates |= changed
   return {name: updates[name] for name in gradients}, next_state
-
-
-def _coordinate_axes(optimizer: base.Optimizer) -> list[list[int]]:
-  """The axes of each leaf of the state that count coordinates: those that grow with them."""
-  few, many = (
-    [x.shape for x in tf.nest.flatten(optimizer.initial_state({"x": tf.zeros([1, n])}))]
-    for n in (2, 3)
-  )
-  return [[k for k in range(len(a)) if a[k] != b[k]] for a, b in zip(few, many)]
 
 
 def _select(whole: tf.Tensor, pieces: list[int], active: list[bool], axes: list[int]) -> Any:
