@@ -31,12 +31,12 @@ SCALARS = {
 
 
 OBSERVED = {
-  "gradient": ("optimizee/gradient_magnitude", "Root mean square, mean over the steps of a run"),
-  "update": ("optimizee/update_magnitude", "Root mean square, mean over the steps of a run"),
-  "zero": ("optimizee/zero_gradients", "Share of coordinates whose gradient is 0"),
-  "hidden": ("lstm/saturated_hidden", "Share of units with |h| > 0.95"),
-  "cells": ("lstm/saturated_cells", "Share of units with |tanh c| > 0.99"),
-  "gates": ("lstm/saturated_gates", "Share of gates within 0.01 of 0 or 1"),
+  "gradient": ("trajectory/gradient_magnitude", "Root mean square, mean over the steps of a run"),
+  "update": ("trajectory/update_magnitude", "Root mean square, mean over the steps of a run"),
+  "zero": ("trajectory/zero_gradients", "Share of coordinates whose gradient is 0"),
+  "hidden": ("trajectory/saturated_hidden", "Share of units with |h| > 0.95"),
+  "cells": ("trajectory/saturated_cells", "Share of units with |tanh c| > 0.99"),
+  "gates": ("trajectory/saturated_gates", "Share of gates within 0.01 of 0 or 1"),
 }
 CURVES = "validation/learning_curves"
 SWEEPS = "proposals/update_against_gradient"

