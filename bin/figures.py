@@ -91,6 +91,9 @@ def main(argv: Sequence[str]) -> int:
   os.makedirs(flags.out, exist_ok=True)
   status = 0
   for name, panels in FIGURES.items():
+    if not any(os.path.exists(os.path.join(flags.results, panel.file)) for panel in panels):
+      print(f"{name} is left as it is: no results yet ({panels[0].file})", file=sys.stderr)
+      continue
     drawable = []
     for panel in panels:
       try:
