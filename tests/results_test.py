@@ -79,17 +79,7 @@ def test_ratios_pair_each_learned_optimizer_with_everybody_else():
 
 
 def _changes():
-  def change(*path, to):
-    def apply(value):
-      for key in path[:-1]:
-        value = value[key]
-      if to is KeyError:
-        del value[path[-1]]
-      else:
-        value[path[-1]] = to
-
-    return pytest.param(apply, id=f"{'.'.join(map(str, path))}={str(to)[:20]}")
-
+  change = tiny_results.change
   lstm, adam = ("optimizers", "mnist_lstm"), ("optimizers", "adam")
   return [
     change("schema", to=2),

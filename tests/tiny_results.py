@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from l2l_tf import evaluation
 from l2l_tf import optimizers
@@ -83,3 +84,17 @@ def visualization() -> dict[str, Any]:
     "losses": np.geomspace(2, 1, 11).tolist(),
     "coordinates": entries,
   }
+
+
+def change(*path, to):
+  """What puts `to` at `path` of a document, or with KeyError takes it away; a `pytest.param`."""
+
+  def apply(value):
+    for key in path[:-1]:
+      value = value[key]
+    if to is KeyError:
+      del value[path[-1]]
+    else:
+      value[path[-1]] = to
+
+  return pytest.param(apply, id=f"{'.'.join(map(str, path))}={str(to)[:20]}")

@@ -14,6 +14,7 @@ from l2l_tf.coordinates import Coordinate
 import problems
 from problems.base import make_seeds
 from tests import programs
+from tests import tiny_results
 
 COMMITTED = sorted((programs.ROOT / "results" / "visualizations").glob("*.json"))
 RATES = {"adam": 0.1, "sgd": 0.25}
@@ -93,17 +94,7 @@ def test_a_run_that_diverges_is_refused(case):
 
 
 def _changes():
-  def change(*path, to):
-    def apply(value):
-      for key in path[:-1]:
-        value = value[key]
-      if to is KeyError:
-        del value[path[-1]]
-      else:
-        value[path[-1]] = to
-
-    return pytest.param(apply, id=f"{'.'.join(map(str, path))}={str(to)[:20]}")
-
+  change = tiny_results.change
   one = ("coordinates", "theta[1]")
   return [
     change("schema", to=2),
