@@ -66,10 +66,10 @@ class Observer:
         problem, optimizer, rivals, self._coordinates, last, self._steps
       )
 
-  def __call__(self, phi: Sequence[tf.Variable]) -> Observation:
-    """Looks at the optimizer with these variables."""
+  def __call__(self, phi: Sequence[tf.Tensor]) -> Observation:
+    """Looks at the optimizer with these values of its variables."""
     for variable, value in zip(self._optimizer.trainable_variables, phi):
-      variable.assign(tf.convert_to_tensor(value))
+      variable.assign(value)
     record = self._record(self._seed[np.newaxis], self._num_steps)
     means = {"gradient": record.gradient, "update": record.update, **record.shares}
     scalars = {name: float(np.mean(values)) for name, values in means.items()}

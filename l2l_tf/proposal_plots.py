@@ -124,11 +124,13 @@ def sweep_grid(
       swept = {name: u[k] for name, u in entry["swept_updates"].items()}
       learned = next(u for n, u in entry["updates"].items() if n not in plots.RIVAL_STYLES)
       seen = entry["gradients"][step - 1], learned[step - 1]
-      where = f"{coordinate}, step {step}" if len(entries) > 1 and k == 0 else f"step {step}"
-      draw_sweep(axes, entry["swept_gradients"], swept, seen, limit, label, where)
+      draw_sweep(axes, entry["swept_gradients"], swept, seen, limit, label, f"step {step}")
+      if len(entries) > 1 and k == 0:
+        axes.set_ylabel(coordinate, fontsize="x-small")
       is_last = k + columns >= len(steps)
       axes.tick_params(labelleft=k % columns == 0, labelbottom=is_last)
-      axes.set_xlabel("gradient" if is_last else "", fontsize="x-small", labelpad=1)
+      is_bottom = is_last and entry is [*entries.values()][-1]
+      axes.set_xlabel("gradient" if is_bottom else "", fontsize="x-small", labelpad=1)
     start += -(-len(steps) // columns) * columns
   figure.supylabel("proposed update", fontsize="small")
   if title:
@@ -137,16 +139,12 @@ def sweep_grid(
   return figure
 
 
-def histories(
-  entries: Mapping[str, Mapping], num_steps: int, label: str, title: str = ""
-) -> plots.Figure:
+def histories(entries: Mapping[str, Mapping], num_steps: int, label: str) -> plots.Figure:
   """A figure of one panel a coordinate, side by side, in the form of `sweep_grid`'s `entries`."""
   figure = plots.new_figure(3.2 * len(entries), 2.9)
   all_axes = figure.subplots(1, len(entries), squeeze=False)[0]
   for axes, (coordinate, entry) in zip(all_axes, entries.items()):
     draw_history(axes, entry["updates"], num_steps, label, coordinate)
   all_axes[0].set_ylabel("proposed update")
-  if title:
-    figure.suptitle(title, fontsize="medium")
   plots.add_legend(figure, all_axes, columns=8)
   return figure

@@ -152,10 +152,8 @@ class Recorder:
     carry, first = unroll.start(self._problem, self._witness, seeds)
     chosen = np.isin(np.arange(self._num_steps), self._rows)
     states = {name: rival.initial_state({"x": values[:1]}) for name, rival in self._rivals.items()}
-    step = lambda *args: self._step(tf.constant(chosen), values, *args)  # noqa: E731
-    _, _, row = (
-      tf.function(step).get_concrete_function(tf.constant(0), carry, states).structured_outputs
-    )
+    step = tf.function(lambda *args: self._step(tf.constant(chosen), values, *args))
+    *_, row = step.get_concrete_function(tf.constant(0), carry, states).structured_outputs
     arrays = tf.nest.map_structure(
       lambda x: tf.TensorArray(x.dtype, self._num_steps, element_shape=x.shape), row
     )

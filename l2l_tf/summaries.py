@@ -64,10 +64,10 @@ class Allowance:
 class Summaries:
   """Writes the event file of a meta-training; the step axis counts epochs.
 
-  Numbers that are at hand are written after every epoch. Observations and pictures cost time: they
-  come after the first and the last epoch and whenever they stay within `SHARE` of the time so far,
-  and the pictures are drawn in a thread of their own. An error there is raised by the next call, or
-  at the end. Use it in a `with` statement, which waits for the last picture.
+  Numbers that are at hand are written after every epoch. Observations and pictures cost time: a
+  thread of their own makes them after the first and the last epoch, and in between whenever they
+  have taken less than `SHARE` of the time so far. An error there is raised by the next call, or at
+  the end. Use it in a `with` statement, which waits for the last picture.
   """
 
   def __init__(self, directory: str, config: Any):
@@ -104,7 +104,7 @@ class Summaries:
     Args:
       row: the epoch's numbers.
       curves: learning curves on the held-out instances, `[T+1]` by the optimizer's name.
-      observe: measures the optimizer; called if there is time.
+      observe: measures the optimizer as it is now; called in the thread, if there is time.
       is_last: whether no epoch follows.
     """
     if self._drawing.done() or is_last:
@@ -112,11 +112,7 @@ class Summaries:
     epoch = row["epoch"]
     self._write_scalars(SCALARS, row, epoch)
     if is_last or (self._drawing.done() and self._allowance.allows()):
-      began = time.monotonic()
-      seen = observe()
-      self._write_scalars(OBSERVED, seen.scalars, epoch)
-      self._allowance.charge(time.monotonic() - began)
-      self._drawing = self._thread.submit(self._draw, epoch, curves, seen)
+      self._drawing = self._thread.submit(self._look, epoch, curves, observe)
 
   def _write_scalars(self, table: Mapping[str, tuple], values: Mapping[str, float], epoch: int):
     with run_directory.writing(self._directory):
@@ -125,9 +121,11 @@ class Summaries:
           tf.summary.scalar(tag, values[key], description=description)
       self._writer.flush()
 
-  def _draw(self, epoch: int, curves: Mapping[str, np.ndarray], seen: Observation):
-    """Draws and writes the pictures of an epoch, in the thread."""
-    began = time.thread_time()
+  def _look(self, epoch: int, curves: Mapping[str, np.ndarray], observe: Callable[[], Observation]):
+    """Observes, draws and writes, in the thread."""
+    began = time.monotonic()
+    seen = observe()
+    self._write_scalars(OBSERVED, seen.scalars, epoch)
     with run_directory.writing(self._directory), self._writer.as_default():
       figure = plots.learning_curves(curves, f"epoch {epoch}")
       _write_picture(CURVES, figure, epoch, "Held-out instances, against tuned rivals")
@@ -137,7 +135,7 @@ class Summaries:
         )
         _write_picture(SWEEPS, figure, epoch, SWEEP)
       self._writer.flush()
-    self._allowance.charge(time.thread_time() - began)
+    self._allowance.charge(time.monotonic() - began)
 
 
 def write_visualization(directory: str, document: Mapping[str, Any]):

@@ -4,9 +4,10 @@ import functools
 import math
 import os
 import time
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from absl import logging
+import tensorflow as tf
 import tqdm
 
 from l2l_tf import checkpoint
@@ -193,14 +194,17 @@ class TrainingRun:
         if row["improved"]:
           self._save_best()
         curves = {"learned": row.pop("validation_curve"), **rival_curves}
-        events.epoch(row, curves, observe, trainer.done)
+        phi = [tf.convert_to_tensor(variable) for variable in trainer.phi]  # as it is now
+        events.epoch(row, curves, functools.partial(observe, phi), trainer.done)
         if received := self.distribution.highest(signals.received):
           raise Interrupted(received)
         on_epoch(row)
     trainer.use_best()
 
-  def _observer(self, rates: Mapping[str, float]) -> Callable[[], observation.Observation]:
-    """Returns what observes the first held-out instance; it is built when it is first called."""
+  def _observer(
+    self, rates: Mapping[str, float]
+  ) -> Callable[[Sequence[tf.Tensor]], observation.Observation]:
+    """Returns what observes a phi on the first held-out instance; built when it is first called."""
     training = self.experiment.training
 
     @functools.cache
@@ -209,7 +213,7 @@ class TrainingRun:
       copy = self.experiment.optimizer.build(training.seed)
       return observation.Observer(self.problem, copy, rates, seed, training.num_steps)
 
-    return lambda: observer()(self.trainer.phi)
+    return lambda phi: observer()(phi)
 
   def _meta_steps(self, bar: tqdm.tqdm, signals: Signals) -> float:
     """Takes the meta-steps that the epoch still needs; returns the mean seconds of one."""
