@@ -30,6 +30,7 @@ from problems.base import shapes
 from problems.base import Stream
 
 MACHINE_OPTIONS = ("data", "data_dir")  # where a machine keeps its data does not decide numbers
+RATES_AT_ONCE = 5  # of a problem whose instances run one after another: what a stop may cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +126,18 @@ class Comparison:
 
   def _grid(self, name: str) -> np.ndarray:
     """The curves of a rival at every rate from every tuning seed, `[K, R, T+1]`."""
+    rates = evaluation.LEARNING_RATES
+    at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
+    some = [rates[i : i + at_once] for i in range(0, len(rates), at_once)]
+    return np.concatenate([self._grid_part(name, part) for part in some])
+
+  def _grid_part(self, name: str, rates: Sequence[float]) -> np.ndarray:
+    """`_grid` at some rates."""
     setting = self.setting
     seeds = make_seeds(setting.seed, Stream.TUNING, count=setting.tuning_runs)
-    run = evaluation.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
-    key = {"grid": name, "learning_rates": list(evaluation.LEARNING_RATES)}
+    make = optimizers.HAND_DESIGNED[name]
+    run = evaluation.grid_runner(self._problem, make, setting.num_steps, rates)
+    key = {"grid": name, "learning_rates": list(rates)}
     parts = self._parts_of(name, key, lambda batch: np.stack([run(s) for s in batch], 1), seeds)
     return np.concatenate(parts, axis=1)
 

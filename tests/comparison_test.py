@@ -41,8 +41,8 @@ def _fake_runs(monkeypatch):
     offset = np.abs(optimizer.linear.w.numpy()).sum() if learned else 0.0
     return lambda seeds: offset + np.outer(seeds[:, 0] % 97 + 1, np.ones(num_steps + 1))
 
-  def grid_runner(problem, make_optimizer, num_steps):
-    return lambda seed: np.outer(np.arange(30.0), np.ones(num_steps + 1)) + seed[0] % 97
+  def grid_runner(problem, make_optimizer, num_steps, rates):
+    return lambda seed: np.outer(rates, np.ones(num_steps + 1)) + seed[0] % 97
 
   monkeypatch.setattr(evaluation, "runner", runner)
   monkeypatch.setattr(evaluation, "grid_runner", grid_runner)
@@ -135,6 +135,18 @@ def test_an_interrupted_comparison_goes_on_and_ends_with_the_same_numbers(tmp_pa
     assert len(list((tmp_path / "b").iterdir())) == parts
   assert _compare(tmp_path / "b").run() == undisturbed
   assert len(list((tmp_path / "b").iterdir())) == num_parts
+
+
+def test_a_serial_problem_is_tuned_a_few_rates_at_a_time(tmp_path, monkeypatch):
+  """Else a stop would lose half an hour of a large network."""
+  expected = _compare(tmp_path / "a").run()["optimizers"]["sgd"]
+  problem = BOWL.options.build()[0]._replace(serial=True)
+  monkeypatch.setattr(experiments.Bowl, "build", lambda self: (problem, "generated"))
+  comparison = _compare(tmp_path / "b", contenders=[])
+  found = comparison.run()["optimizers"]["sgd"]
+  assert len(list((tmp_path / "b").iterdir())) == 30 // 5 + 1
+  assert found["learning_rate"] == expected["learning_rate"]
+  np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-5)
 
 
 def test_rivals_are_reused_when_only_the_learned_optimizer_changes(tmp_path, fake_runs):
