@@ -58,4 +58,8 @@ def bowl(dimensions: int = 10, dtype=tf.float32) -> base.Problem:
     del seed
     return tf.reduce_mean((params["theta"] - task["centre"]) ** 2)
 
-  return base.Problem(init, loss)
+  def lifted_loss(params, tasks, seeds):
+    del seeds
+    return tf.reduce_mean((params["theta"] - tasks["centre"]) ** 2, axis=-1)
+
+  return base.Problem(init, loss, lifted_loss)

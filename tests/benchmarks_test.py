@@ -15,6 +15,7 @@ from benchmarks import long_unrolls
 from benchmarks import measuring
 from benchmarks import meta_step
 from benchmarks import state_dtype
+from benchmarks import tensorboard_cost
 from l2l_tf import command_line
 
 
@@ -150,3 +151,10 @@ def test_bad_numbers():
   for module, flag in [(coordinates, "repeats"), (instances, "num_steps"), (flat_memory, "every")]:
     with pytest.raises(command_line.UsageError, match="at least 1|must be of 1"):
       module.main([module.__name__, f"--{flag}=0"])
+
+
+@pytest.mark.slow
+def test_tensorboard_cost(rows):
+  found = rows(tensorboard_cost, "--problem=bowl", "--epochs=1", "--repeats=1")
+  assert [row["watched"] for row in found] == [0, 1]
+  assert [row["mb"] > 0 for row in found] == [False, True]

@@ -1,0 +1,88 @@
+"""What TensorBoard costs a meta-training: python -m benchmarks.tensorboard_cost [--out=FILE.json]
+
+Trains the quick preset with all that `bin/train.py` writes for TensorBoard (numbers, observations,
+pictures) and without any of it, in turns, each time from the start and in a process of its own. Run
+it on an otherwise idle machine.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import contextlib
+import dataclasses
+import tempfile
+import time
+from typing import Any, Optional, Sequence
+from unittest import mock
+
+import numpy as np
+
+from benchmarks import measuring
+from l2l_tf import blocks
+from l2l_tf import command_line
+from l2l_tf import experiments
+from l2l_tf import summaries
+from l2l_tf import training_run
+from problems import DataError
+
+HOUR = 3600
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = command_line.Flags(__doc__)
+  flags.add(str, "problem", "mnist", "whose quick preset is trained", list(experiments.PROBLEMS))
+  flags.add(int, "epochs", None, "of each training; default that of the preset")
+  flags.add(int, "repeats", 2, "trainings with TensorBoard, and as many without")
+  flags.add(str, "out", None, "JSON file to write")
+  flags.parse(argv)
+  for name in ("epochs", "repeats"):
+    value = getattr(flags, name)
+    if value is not None and value < 1:
+      raise command_line.UsageError(f"--{name} must be at least 1, got {value}.")
+  # Both orders, as a machine may grow slower while it works.
+  turns = [(True, False) if repeat % 2 else (False, True) for repeat in range(flags.repeats)]
+  rows = []
+  for watched in np.ravel(turns):
+    rows.append(measuring.in_own_process(train, flags.problem, flags.epochs, bool(watched)))
+  seconds = {w: np.mean([row["seconds"] for row in rows if row["watched"] == w]) for w in (0, 1)}
+  measuring.report(rows, flags.out, problem=flags.problem)
+  print(f"Time with TensorBoard / without: {seconds[1] / seconds[0]:.3f}")
+  return 0
+
+
+def train(problem: str, epochs: Optional[int], watched: bool) -> dict[str, Any]:
+  """Trains once; returns how long it took and what it wrote for TensorBoard."""
+  blocks.use_a_thread_a_block()
+  experiment = experiments.PRESETS["quick"][problem]
+  if epochs:
+    training = dataclasses.replace(experiment.training, num_epochs=epochs)
+    experiment = dataclasses.replace(experiment, training=training)
+  with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+    if not watched:
+      stack.enter_context(mock.patch.object(summaries, "Summaries", Nothing))
+    run = training_run.TrainingRun(os.path.join(directory, "run"), experiment)
+    tuned = run.tune_rivals(num_runs=1)
+    began = time.perf_counter()
+    run.train(tuned)
+    seconds = time.perf_counter() - began
+    events = os.path.join(run.directory, "events")
+    size = sum(entry.stat().st_size for entry in os.scandir(events)) if watched else 0
+  rate = size / 1e6 / seconds * HOUR
+  return {"watched": int(watched), "seconds": seconds, "mb": size / 1e6, "mb_an_hour": rate}
+
+
+class Nothing(contextlib.nullcontext):
+  """Stands in for `summaries.Summaries` and writes nothing."""
+
+  def __init__(self, directory: str, config: Any):
+    del directory, config
+    super().__init__(self)
+
+  def epoch(self, *args: Any):
+    """Ignores an epoch."""
+
+
+if __name__ == "__main__":
+  command_line.run(main, (DataError,))
