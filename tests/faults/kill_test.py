@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -41,7 +42,7 @@ def kill(process, seconds):
   """Kills a process after so long, unless it ends before; returns whether it was killed."""
   try:
     process.communicate(timeout=seconds)
-  except victims.subprocess.TimeoutExpired:
+  except subprocess.TimeoutExpired:
     process.kill()
     process.communicate()
   return process.returncode == -signal.SIGKILL

@@ -8,10 +8,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+import safetensors.numpy
 import tensorflow as tf
 
+from l2l_tf import checkpoint
 from tests import programs
-from tests.faults import table
 from tests.tiny_training import BOWL
 
 TRAIN = [*BOWL, "--num_epochs=4", "--tuning_runs=0"]  # 8 meta-steps, tuning has nothing to lose
@@ -83,14 +85,12 @@ def assert_same_state(directory: str, expected: dict[str, np.ndarray]):
 
 def assert_nothing_half_written(directory: str):
   """Raises AssertionError if a file of best/ or config.json is under its name but not whole."""
-  from l2l_tf import checkpoint
-
   if os.path.exists(os.path.join(directory, "config.json")):
     checkpoint.read_json(os.path.join(directory, "config.json"))
   weights = os.path.join(directory, "best", "optimizer.safetensors")
   if os.path.exists(weights):
     with open(weights, "rb") as file:
-      checkpoint.safetensors.numpy.load(file.read())
+      safetensors.numpy.load(file.read())
 
 
-needs_compiler = table.pytest.mark.skipif(not COMPILER, reason="needs a C compiler")
+needs_compiler = pytest.mark.skipif(not COMPILER, reason="needs a C compiler")
