@@ -22,7 +22,7 @@ from l2l_tf import pretrained
 from l2l_tf import user_problem
 from l2l_tf.optimizers import partition
 from problems import DataError
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import Stream
 
 ERRORS = (
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
   optimizer, about = checkpoint.load_optimizer(directory)
   problem, data = command_line.problem(flags).build()
   print(f"Data: {data}", flush=True)
-  seeds = make_seeds(flags.seed, Stream.VALIDATION, count=flags.num_runs)
+  seeds = seeds_of(problem, flags.seed, Stream.VALIDATION, count=flags.num_runs)
   horizon = keras_arguments.horizon(None, about)
   found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, horizon)
   print(advice.table(found))

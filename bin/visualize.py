@@ -28,7 +28,7 @@ from l2l_tf import text_plots
 from l2l_tf import user_problem
 from l2l_tf import visualizations
 from problems import DataError
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
 
@@ -103,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
   rates = rivals.tune(
     problem, visualizations.RIVALS, flags.seed, flags.num_steps, flags.tuning_runs
   )
-  (seed,) = make_seeds(flags.seed, Stream.TEST, count=1)
+  (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
   numbers = visualizations.compute(
     problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, chosen,
     flags.max_gradient,

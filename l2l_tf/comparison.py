@@ -25,7 +25,7 @@ from l2l_tf.options import Options
 from l2l_tf.parts import files_digest
 from l2l_tf.parts import Parts
 import problems
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
 
@@ -134,7 +134,7 @@ class Comparison:
   def _grid_part(self, name: str, rates: Sequence[float]) -> np.ndarray:
     """`_grid` at some rates."""
     setting = self.setting
-    seeds = make_seeds(setting.seed, Stream.TUNING, count=setting.tuning_runs)
+    seeds = seeds_of(self._problem, setting.seed, Stream.TUNING, count=setting.tuning_runs)
     make = optimizers.HAND_DESIGNED[name]
     run = evaluation.grid_runner(self._problem, make, setting.num_steps, rates)
     key = {"grid": name, "learning_rates": list(rates)}
@@ -144,7 +144,7 @@ class Comparison:
   def _curves(self, name: str, optimizer: Optimizer, key: dict[str, Any]) -> np.ndarray:
     """The curves of an optimizer, which `key` describes, from every test seed, `[R, T+1]`."""
     setting = self.setting
-    seeds = make_seeds(setting.seed, Stream.TEST, count=setting.num_runs)
+    seeds = seeds_of(self._problem, setting.seed, Stream.TEST, count=setting.num_runs)
     run = evaluation.runner(self._problem, optimizer, setting.num_steps)
     return np.concatenate(self._parts_of(name, key, run, seeds))
 
