@@ -94,7 +94,7 @@ class NeuralArt(Options):
     style, style_source = photographs.load_style(self.style, self.size)
     network = vgg.load(self.vgg)
     weights = (self.content_weight, self.style_weight, self.smoothness_weight)
-    problem = problems.neural_art(images, style, network, *weights, self.init_scale)
+    problem = problems.style_transfer(images, style, network, *weights, self.init_scale)
     return problem, f"{images.source}; {style_source}; {network.source}"
 
 

