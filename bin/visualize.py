@@ -41,6 +41,7 @@ ERRORS = (
   DataError,
   OSError,
 )
+PATH_FLAGS = ("optimizer", "out", "content_dir", "style")  # recorded relative to here
 UNRECORDED = ("data", "data_dir", "logdir")  # belong to the machine and do not decide the numbers
 LIMITS = {
   "num_steps": (1, 10**5),
@@ -110,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
   )  # fmt: skip
   document = {
     "schema": visualizations.SCHEMA,
-    "command": command_line.command("bin/visualize.py", flags, ("optimizer", "out"), UNRECORDED),
+    "command": command_line.command("bin/visualize.py", flags, PATH_FLAGS, UNRECORDED),
     "versions": provenance.versions(),
     "data": data,
     **about,

@@ -29,7 +29,8 @@ from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
 
-MACHINE_OPTIONS = ("data", "data_dir")  # where a machine keeps its data does not decide numbers
+# Where a machine keeps its data does not decide numbers; what they are is in `data`.
+MACHINE_OPTIONS = ("data", "data_dir", "content_dir", "style", "vgg")
 RATES_AT_ONCE = 5  # of a problem whose instances run one after another: what a stop may cost
 
 

@@ -9,7 +9,7 @@ from problems import vgg
 
 CONTENT_LAYER = "block3_conv3"  # Johnson et al. 2016, section 4.1
 STYLE_LAYERS = tuple(f"block{b}_conv1" for b in range(1, 6))  # Gatys et al. 2015, Methods
-GREY = 127.5  # grey levels: pixel = GREY (1 + theta)
+GREY, UNIT = 127.5, 10.0  # grey levels: pixel = GREY + UNIT theta
 
 
 def style_transfer(
@@ -19,18 +19,19 @@ def style_transfer(
   content_weight: float = 1.0,
   style_weight: float = 1.0,
   smoothness_weight: float = 2.0,
-  init_scale: float = 0.25,
+  init_scale: float = 3.0,
   dtype=tf.float32,
 ) -> base.Problem:
   """What a picture lacks of a photograph's content and a painting's style (Gatys et al. 2015).
 
-  theta is `image` `[height, width, 3]`: red, green and blue, -1 black and 1 white, not clipped.
-  With F_l(x) `[positions, filters]`, the activations of layer l of VGG-16, and Gram matrices
+  theta is `image` `[height, width, 3]`: red, green and blue in units of ten grey levels from the
+  middle, 127.5, not clipped. (The unit decides what an update of 1 is, the size of what an LSTM
+  gives without postprocessing: of all 255 levels it would be far too much.) With F_l(x) `[positions, filters]`, the activations of layer l of VGG-16, and Gram matrices
   G_l(x) = F_l^T F_l / positions:
 
     f(theta) = height width (content_weight   |F_c(theta) - F_c(photo)|^2 / |F_c(photo)|^2
                            + style_weight     mean_l |G_l(theta) - G_l(style)|^2 / |G_l(style)|^2
-                           + smoothness_weight  mean of squared differences between neighbours)
+                           + smoothness_weight  mean of squared differences of neighbours / 127.5^2)
 
   Style layers are those of Gatys et al., l = conv1_1, 2_1, 3_1, 4_1, 5_1 with equal weights, and
   average pooling is theirs too. "Lreg", which the paper names and Gatys et al. do not have, is the
@@ -60,7 +61,7 @@ def style_transfer(
     smoothness_weight: likewise.
       Note: the paper gives none of the weights. With these, content and style can both be
         seen in pictures of 64 pixels.
-    init_scale: standard deviation of theta_0; the paper says "IID Gaussian".
+    init_scale: standard deviation of theta_0, here 30 grey levels; the paper says "IID Gaussian".
     dtype: float type of everything.
 
   Raises:
@@ -89,9 +90,9 @@ def style_transfer(
 
   def lifted_loss(params, tasks, seeds):
     del seeds
-    theta = params["image"]
-    found = vgg.features(to_pixels(theta), network, layers) if layers else {}
-    total = smoothness_weight * roughness(theta)
+    pixels = to_pixels(params["image"])
+    found = vgg.features(pixels, network, layers) if layers else {}
+    total = smoothness_weight * roughness(pixels / GREY)
     if content_weight:
       total += content_weight * relative(found[CONTENT_LAYER], tasks["content"])
     if style_weight:
@@ -106,8 +107,8 @@ def style_transfer(
 
 
 def to_pixels(theta: tf.Tensor) -> tf.Tensor:
-  """Grey levels: 0 for -1, 255 for 1; not clipped."""
-  return GREY * (1 + theta)
+  """Grey levels, not clipped."""
+  return GREY + UNIT * theta
 
 
 def gram(x: tf.Tensor) -> tf.Tensor:
@@ -123,11 +124,11 @@ def relative(x: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
   return tf.reduce_sum((x - target) ** 2, axes) / tf.reduce_sum(target**2, axes)
 
 
-def roughness(theta: tf.Tensor) -> tf.Tensor:
+def roughness(x: tf.Tensor) -> tf.Tensor:
   """Squared differences to the right and the lower neighbour, `[B]`, of `[B, h, w, 3]`.
 
   Each kind is averaged over its pairs and the colours.
   """
-  right = theta[:, :, 1:] - theta[:, :, :-1]
-  below = theta[:, 1:] - theta[:, :-1]
+  right = x[:, :, 1:] - x[:, :, :-1]
+  below = x[:, 1:] - x[:, :-1]
   return tf.reduce_mean(right**2, [1, 2, 3]) + tf.reduce_mean(below**2, [1, 2, 3])
