@@ -11,7 +11,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import io
 from typing import Sequence
 
 import numpy as np
@@ -68,9 +67,7 @@ def main(argv: Sequence[str]) -> int:
   problem = problems.style_transfer(images, style, network, style_weight=flags.style_weight)
   seed = np.array([0, flags.seed], np.int32)
   painted = _paint(problem, optimizer, seed, flags.num_steps, "painting")
-  buffer = io.BytesIO()
-  Image.fromarray(painted.pixels).save(buffer, image_format)
-  checkpoint.write_aside(flags.out, buffer.getvalue())
+  checkpoint.write_aside(flags.out, painting.encoded(painted.pixels, image_format))
   print(f"Loss {painted.losses[0]:.4g} before, {painted.losses[-1]:.4g} after.")
   if flags.rival:
     rival = _paint(problem, RIVAL(RIVAL_LEARNING_RATE), seed, flags.num_steps, "the rival")

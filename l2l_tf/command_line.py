@@ -228,6 +228,15 @@ def problem(flags_: Flags) -> Options:
   return _put_in(flags_, {"": options}, kinds, f"--problem={flags_.problem}")[""]
 
 
+def options_of(flags_: Flags, options: Options) -> Options:
+  """Returns `options`, whose flags the program has, with those given put in.
+
+  Raises:
+    UsageError: for a value out of bounds.
+  """
+  return _put_in(flags_, {"": options}, [type(options)], "")[""]
+
+
 def problem_label(flags_: Flags) -> str:
   """The name of the problem as a part of file names: a user's is called module-factory."""
   return flags_.problem.replace(":", "-")

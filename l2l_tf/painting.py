@@ -1,8 +1,10 @@
 """One picture painted by an optimizer, step by step and within bounds of memory (section 3.4)."""
 
+import io
 from typing import Callable, NamedTuple
 
 import numpy as np
+from PIL import Image
 import tensorflow as tf
 
 from l2l_tf import blocks
@@ -48,3 +50,10 @@ def paint(
     on_step(losses[-1])
   pixels = np.clip(np.rint(neural_art.to_pixels(carry.params["image"][0])), 0, 255)
   return Painting(pixels.astype(np.uint8), np.array(losses))
+
+
+def encoded(pixels: np.ndarray, image_format: str) -> bytes:
+  """The file of a picture, uint8 `[height, width, 3]`, in a format that Pillow writes."""
+  buffer = io.BytesIO()
+  Image.fromarray(pixels).save(buffer, image_format)
+  return buffer.getvalue()

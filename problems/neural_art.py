@@ -26,7 +26,8 @@ def style_transfer(
 
   theta is `image` `[height, width, 3]`: red, green and blue in units of ten grey levels from the
   middle, 127.5, not clipped. (The unit decides what an update of 1 is, the size of what an LSTM
-  gives without postprocessing: of all 255 levels it would be far too much.) With F_l(x) `[positions, filters]`, the activations of layer l of VGG-16, and Gram matrices
+  gives without postprocessing: half of all levels would be far too much.) With the activations
+  F_l(x) `[positions, filters]` of layer l of VGG-16 and their Gram matrices
   G_l(x) = F_l^T F_l / positions:
 
     f(theta) = height width (content_weight   |F_c(theta) - F_c(photo)|^2 / |F_c(photo)|^2

@@ -9,6 +9,7 @@ import skimage
 
 from l2l_tf import checkpoint
 from l2l_tf import optimizers
+from problems import photographs
 from tests import programs
 
 style = programs.load("style")
@@ -79,3 +80,35 @@ def test_bad_input_is_one_line(arguments, capsys, change, status, words):
   error = capsys.readouterr().err
   assert words in error and error.count("\n") == 1 and "Traceback" not in error
   assert not os.path.exists(arguments["out"])
+
+
+def test_triples_are_content_result_and_style(arguments, tmp_path, capsys):
+  triples, out = programs.load("triples"), tmp_path / "triples.png"
+  flags = {"out": out, "optimizer": arguments["optimizer"], "size": 32, "vgg": "hed"}
+  words = [f"--{name}={value}" for name, value in flags.items()] + ["--num_steps=2"]
+  assert programs.run(triples.main, triples.ERRORS, *words) == 0
+  assert capsys.readouterr().out.count("before") == 2
+  rows = np.asarray(Image.open(out)).reshape(2, 272, 3, 272, 3).swapaxes(1, 2)[:, :, 8:-8, 8:-8]
+  contents, results, styles = rows.swapaxes(0, 1)
+  np.testing.assert_array_equal(styles[0], styles[1])
+  test = photographs.load(None, 32).images[-100:]
+  for k in range(2):
+    np.testing.assert_array_equal(contents[k][::8, ::8], test[k])
+    assert np.any(results[k] != contents[k]) and np.any(results[k] != styles[k])
+
+
+@pytest.mark.parametrize(
+  "flag, words",
+  [
+    ("--out=triples.jpg", "--out must name a .png file, got 'triples.jpg'"),
+    ("--num_rows=0", "--num_rows must be an integer of 1..100, got 0"),
+    ("--num_steps=0", "--num_steps must be an integer of 1..10000, got 0"),
+    ("--seed=-1", "--seed must be an integer of 0..2147483647, got -1"),
+    ("--size=5", "--size must be at least 32, got 5"),
+  ],
+)
+def test_bad_flags_of_triples_are_one_line(tmp_path, capsys, flag, words):
+  triples = programs.load("triples")
+  assert programs.run(triples.main, triples.ERRORS, f"--out={tmp_path / 't.png'}", flag) == 2
+  error = capsys.readouterr().err
+  assert words in error and error.count("\n") == 1
