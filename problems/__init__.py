@@ -24,6 +24,6 @@ __all__ = [
   "from_sonnet",
   "load",
   "mlp",
-  "style_transfer",
   "quadratic",
+  "style_transfer",
 ]
