@@ -56,7 +56,7 @@ def make_flags() -> command_line.Flags:
   flags = command_line.Flags(__doc__)
   flags.add(str, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
   flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
-  flags.add(str, "init_from", None, "start phi from a trained optimizer's directory")
+  flags.add(str, "init_from", None, "start phi from a trained optimizer: directory or name")
   flags.add(int, "test_runs", 20, "fresh instances for the table at the end")
   flags.add(
     int,

@@ -6,6 +6,7 @@ rivals with another, thus computes only what is missing, and ends with the same 
 """
 
 import dataclasses
+import functools
 import glob
 import os
 import time
@@ -127,20 +128,17 @@ class Comparison:
 
   def _grid(self, name: str) -> np.ndarray:
     """The curves of a rival at every rate from every tuning seed, `[K, R, T+1]`."""
+    setting = self.setting
     rates = evaluation.LEARNING_RATES
     at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
-    some = [rates[i : i + at_once] for i in range(0, len(rates), at_once)]
-    return np.concatenate([self._grid_part(name, part) for part in some])
-
-  def _grid_part(self, name: str, rates: Sequence[float]) -> np.ndarray:
-    """`_grid` at some rates."""
-    setting = self.setting
+    run = evaluation.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
     seeds = seeds_of(self._problem, setting.seed, Stream.TUNING, count=setting.tuning_runs)
-    make = optimizers.HAND_DESIGNED[name]
-    run = evaluation.grid_runner(self._problem, make, setting.num_steps, rates)
-    key = {"grid": name, "learning_rates": list(rates)}
-    parts = self._parts_of(name, key, lambda batch: np.stack([run(s) for s in batch], 1), seeds)
-    return np.concatenate(parts, axis=1)
+    rows = []
+    for some in (rates[i : i + at_once] for i in range(0, len(rates), at_once)):
+      key = {"grid": name, "learning_rates": list(some)}
+      runs = functools.partial(_run_each, run, some)
+      rows.append(np.concatenate(self._parts_of(name, key, runs, seeds), axis=1))
+    return np.concatenate(rows)
 
   def _curves(self, name: str, optimizer: Optimizer, key: dict[str, Any]) -> np.ndarray:
     """The curves of an optimizer, which `key` describes, from every test seed, `[R, T+1]`."""
@@ -169,6 +167,10 @@ class Comparison:
     self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
     self._progress(name, losses.size // (self.setting.num_steps + 1))
     return losses.astype(np.float64)
+
+
+def _run_each(run: Callable, rates: Sequence[float], seeds: np.ndarray) -> np.ndarray:
+  return np.stack([run(seed, rates) for seed in seeds], axis=1)
 
 
 def _code_digest(learned: bool) -> str:

@@ -118,22 +118,26 @@ def grid_runner(
   problem: problem_lib.Problem,
   make_optimizer: Callable[[Sequence[float]], Optimizer],
   num_steps: int,
-  rates: Sequence[float] = LEARNING_RATES,
-) -> Callable[[np.ndarray], np.ndarray]:
-  """Returns a function of one seed, int32 `[2]`, that runs it at every rate: losses `[K, T+1]`.
+) -> Callable[[np.ndarray, Sequence[float]], np.ndarray]:
+  """Returns a function of one seed, int32 `[2]`, and K rates that runs it at each: `[K, T+1]`.
 
-  All K rates run side by side as instances that share their seed.
+  All K rates run side by side as instances that share their seed. It is traced once for every K.
   """
-  problem, optimizer = _sharing_seed(problem), make_optimizer(rates)
-
-  def rollout(seed):
-    return unroll.rollout(problem, optimizer, tf.tile([seed], [len(rates), 1]), num_steps)
+  problem = _sharing_seed(problem)
 
   @functools.cache
-  def trace():
-    return tf.function(rollout).get_concrete_function(tf.TensorSpec([2], tf.int32))
+  def trace(num_rates):
+    def rollout(seed, rates):
+      seeds = tf.tile([seed], [num_rates, 1])
+      return unroll.rollout(problem, make_optimizer(rates), seeds, num_steps)
 
-  return lambda seed: trace()(tf.constant(seed)).numpy().T
+    types = tf.TensorSpec([2], tf.int32), tf.TensorSpec([num_rates], tf.float64)
+    return tf.function(rollout).get_concrete_function(*types)
+
+  def run(seed, rates):
+    return trace(len(rates))(tf.constant(seed), tf.constant(rates, tf.float64)).numpy().T
+
+  return run
 
 
 def grid_curves(
@@ -144,8 +148,8 @@ def grid_curves(
   rates: Sequence[float] = LEARNING_RATES,
 ) -> np.ndarray:
   """Runs a hand-designed optimizer at every rate from every seed, float64 `[K, R, T+1]`."""
-  run = grid_runner(problem, make_optimizer, num_steps, rates)
-  return np.stack([run(seed) for seed in seeds], axis=1, dtype=np.float64)
+  run = grid_runner(problem, make_optimizer, num_steps)
+  return np.stack([run(seed, rates) for seed in seeds], axis=1, dtype=np.float64)
 
 
 def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:

@@ -13,6 +13,7 @@ import tqdm
 from l2l_tf import checkpoint
 from l2l_tf import observation
 from l2l_tf import optimizers
+from l2l_tf import pretrained
 from l2l_tf import provenance
 from l2l_tf import rivals
 from l2l_tf import run_directory
@@ -51,7 +52,8 @@ class TrainingRun:
       directory: of the run.
       experiment: what to train.
       resume: go on from the newest checkpoint in `directory`, which holds this experiment.
-      init_from: directory of a trained optimizer of the same kind, whose phi a new run starts from.
+      init_from: directory or pretrained name of an optimizer of the same kind, or of that of every
+        group of a partition, whose phi a new run starts from.
       distribution: of the instances over devices; a run keeps the number of replicas it began with.
 
     Raises:
@@ -278,14 +280,24 @@ def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:
   return {name: value if math.isfinite(value) else None for name, value in row.items()}
 
 
-def _initialize(optimizer: optimizers.Optimizer, directory: str) -> dict[str, Any]:
-  """Copies phi from a trained optimizer; returns what there is to say of its training."""
-  other, about = checkpoint.load_optimizer(directory)
-  if other.config() != optimizer.config():
-    raise RunError(
-      f"--init_from={directory} is an optimizer {other.config()}, but the run's is"
-      f" {optimizer.config()}."
-    )
-  for variable, value in zip(optimizer.trainable_variables, other.trainable_variables):
-    variable.assign(value)
+def _initialize(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
+  """Copies phi from a trained optimizer, from a single one into every group of a partition.
+
+  Returns:
+    What there is to say of its training.
+  """
+  try:
+    other, about = checkpoint.load_optimizer(pretrained.find(where))
+  except ValueError as error:
+    raise RunError(f"--init_from: {error}") from error
+  into = [optimizer]
+  if isinstance(optimizer, optimizers.Partition) and not isinstance(other, optimizers.Partition):
+    into = list(optimizer.groups.values())
+  for part in into:
+    if other.config() != part.config():
+      raise RunError(
+        f"--init_from={where} is an optimizer {other.config()}, but the run's is {part.config()}."
+      )
+    for variable, value in zip(part.trainable_variables, other.trainable_variables):
+      variable.assign(value)
   return {name: value for name, value in about.items() if name != "history"}

@@ -41,8 +41,8 @@ def _fake_runs(monkeypatch):
     offset = np.abs(optimizer.linear.w.numpy()).sum() if learned else 0.0
     return lambda seeds: offset + np.outer(seeds[:, 0] % 97 + 1, np.ones(num_steps + 1))
 
-  def grid_runner(problem, make_optimizer, num_steps, rates):
-    return lambda seed: np.outer(rates, np.ones(num_steps + 1)) + seed[0] % 97
+  def grid_runner(problem, make_optimizer, num_steps):
+    return lambda seed, rates: np.outer(rates, np.ones(num_steps + 1)) + seed[0] % 97
 
   monkeypatch.setattr(evaluation, "runner", runner)
   monkeypatch.setattr(evaluation, "grid_runner", grid_runner)
