@@ -73,11 +73,7 @@ def main(argv: Sequence[str]) -> int:
   flags.group("Problem")
   flags.add_options(NeuralArt, lambda f: NeuralArt())
   flags.parse(argv)
-  for name, (minimum, maximum) in LIMITS.items():
-    if not minimum <= getattr(flags, name) <= maximum:
-      raise command_line.UsageError(
-        f"--{name} must be an integer of {minimum}..{maximum}, got {getattr(flags, name)}."
-      )
+  flags.check(LIMITS)
   problem, data = command_line.options_of(flags, NeuralArt()).build()
   print(f"Data: {data}", flush=True)
   seeds = base.seeds_of(problem, flags.seed, base.Stream.TEST, count=flags.num_runs)

@@ -52,11 +52,7 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if not flags.optimizer:
     raise command_line.UsageError("Name the optimizer: --optimizer=mnist_lstm or a directory.")
-  for name, (minimum, maximum) in LIMITS.items():
-    if not minimum <= getattr(flags, name) <= maximum:
-      raise command_line.UsageError(
-        f"--{name} must be an integer of {minimum}..{maximum}, got {getattr(flags, name)}."
-      )
+  flags.check(LIMITS)
   try:
     directory = pretrained.find(flags.optimizer)
   except ValueError as error:

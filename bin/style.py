@@ -96,11 +96,7 @@ def _check(flags: command_line.Flags) -> str:
       raise command_line.UsageError(
         f"--{name} is missing: --content=photo.jpg --style=painting.jpg --out=styled.png."
       )
-  for name, (minimum, maximum) in LIMITS.items():
-    if not minimum <= getattr(flags, name) <= maximum:
-      raise command_line.UsageError(
-        f"--{name} must be an integer of {minimum}..{maximum}, got {getattr(flags, name)}."
-      )
+  flags.check(LIMITS)
   if not 0 <= flags.style_weight <= 1e9:
     raise command_line.UsageError(f"--style_weight must be 0..1e9, got {flags.style_weight}.")
   ending = os.path.splitext(flags.out)[1].lower()

@@ -47,11 +47,7 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if not flags.out or not flags.out.endswith(".png"):
     raise command_line.UsageError(f"--out must name a .png file, got {flags.out!r}.")
-  for name, (minimum, maximum) in LIMITS.items():
-    if not minimum <= getattr(flags, name) <= maximum:
-      raise command_line.UsageError(
-        f"--{name} must be an integer of {minimum}..{maximum}, got {getattr(flags, name)}."
-      )
+  flags.check(LIMITS)
   options = command_line.options_of(flags, NeuralArt())
   (learned,) = contenders.load([flags.optimizer], [], "neural_art", transfer=False)
   problem, data = options.build()
