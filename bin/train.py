@@ -34,7 +34,7 @@ from l2l_tf import unroll
 from l2l_tf import user_problem
 from l2l_tf.optimizers import partition
 from problems import DataError
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import Stream
 
 MAX_TEST_RUNS = 10**5
@@ -234,7 +234,7 @@ def _has_best(run: training_run.TrainingRun) -> bool:
 def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int):
   """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves."""
   steps = run.experiment.training.num_steps
-  seeds = make_seeds(run.experiment.training.seed, Stream.TEST, count=test_runs)
+  seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.TEST, count=test_runs)
   rows = {"learned": run.trainer.optimizer}
   if rate:
     rows[f"Adam, learning rate {rate:.3g}"] = optimizers.Adam(rate)

@@ -28,7 +28,7 @@ from l2l_tf.run_directory import CONFIG_FILE
 from l2l_tf.run_directory import RunError
 from l2l_tf.stopping import Interrupted
 from l2l_tf.stopping import Signals
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
 
@@ -211,7 +211,7 @@ class TrainingRun:
 
     @functools.cache
     def observer():
-      (seed,) = make_seeds(training.seed, Stream.VALIDATION, count=1)
+      (seed,) = seeds_of(self.problem, training.seed, Stream.VALIDATION, count=1)
       copy = self.experiment.optimizer.build(training.seed)
       return observation.Observer(self.problem, copy, rates, seed, training.num_steps)
 
