@@ -7,8 +7,11 @@ l2l_tf.advise (docs/keras.md).
 """
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if __name__ == "__main__":
+  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
 
 import textwrap
 from typing import Sequence

@@ -8,8 +8,11 @@ a work directory beside it: the same command goes on after an interruption.
 """
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if __name__ == "__main__":
+  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
 
 import re
 from typing import Any, Sequence

@@ -10,8 +10,11 @@ every number comes from a file that bin/evaluate.py or bin/visualize.py wrote.
 """
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if __name__ == "__main__":
+  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
 
 import sys
 from typing import Any, NamedTuple, Sequence

@@ -8,8 +8,11 @@ factory() in module.py returns it (docs/keras.md).
 """
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if __name__ == "__main__":
+  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
 
 import shlex
 import shutil
@@ -145,8 +148,8 @@ def _assist(flags: command_line.Flags, replicas: distribution.Distribution) -> i
     own = os.path.join(directory, "run")
     if flags.resume:
       _check_resume(flags)
-      shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events"))
-      run = training_run.TrainingRun.resume(own, replicas)
+      shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events", "lock"))
+      run = training_run.TrainingRun.resume(own, replicas, _user_problem(flags))
     else:
       experiment = command_line.experiment(flags)
       run = training_run.TrainingRun(own, experiment, False, flags.init_from, replicas)
@@ -165,13 +168,20 @@ def _open_run(
   if not flags.resume:
     return _new_run(flags, replicas)
   _check_resume(flags)
-  return training_run.TrainingRun.resume(flags.run_dir, replicas)
+  return training_run.TrainingRun.resume(flags.run_dir, replicas, _user_problem(flags))
+
+
+def _user_problem(flags: command_line.Flags) -> Optional[str]:
+  """The code of the user's that the command line, not a file, names."""
+  return flags.problem if user_problem.is_name(flags.problem) else None
 
 
 def _check_resume(flags: command_line.Flags):
   if not flags.run_dir:
     raise command_line.UsageError("--resume needs the --run_dir to continue.")
   others = set(flags.given()) - {"resume", "run_dir", "test_runs", "tuning_runs", "strategy"}
+  if _user_problem(flags):
+    others -= {"problem"}
   if others:
     raise command_line.UsageError(
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."
@@ -214,7 +224,8 @@ def _search(flags: command_line.Flags) -> int:
 
 
 def _resume_command(run: training_run.TrainingRun, flags: command_line.Flags) -> str:
-  given = [f"--{n}={getattr(flags, n)}" for n in ("strategy", "tuning_runs") if n in flags.given()]
+  names = ["strategy", "tuning_runs", *(["problem"] if _user_problem(flags) else [])]
+  given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
   return _python(os.path.relpath(__file__), "--resume", f"--run_dir={run.directory}", *given)
 
 

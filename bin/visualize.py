@@ -9,8 +9,11 @@ see; the numbers go into results/visualizations/NAME.json, from which bin/figure
 """
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if __name__ == "__main__":
+  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
 
 from typing import Any, Sequence
 

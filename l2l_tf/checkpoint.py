@@ -1,4 +1,4 @@
-"""Trained optimizers as files to share, and checkpoints to resume from.
+"""Trained optimizers as files to share.
 
 A trained optimizer is a directory with `config.json` and `optimizer.safetensors` (docs/format.md).
 Files are written aside and then renamed, so a reader never sees half of one.
@@ -8,14 +8,15 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from typing import Any
 
-from absl import logging
 import numpy as np
 import safetensors
 import safetensors.numpy
 import tensorflow as tf
 
+from l2l_tf import files
 from l2l_tf import optimizers
 from l2l_tf import preprocessing
 from l2l_tf.optimizers import Optimizer
@@ -37,11 +38,14 @@ def write_aside(path: str, content: bytes):
 
 
 def write_all_aside(contents: dict[str, bytes]):
-  """Writes files so that all are on the disk under other names before the first is renamed."""
-  asides = {path: f"{path}.tmp" for path in contents}
+  """Writes files so that all are on the disk under other names before the first is renamed.
+
+  Those names are new ones: no other process writes there too, and no link leads elsewhere.
+  """
+  asides = {path: f"{path}.{secrets.token_hex(4)}.tmp" for path in contents}
   try:
     for path, content in contents.items():
-      with open(asides[path], "wb") as file:
+      with open(asides[path], "xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -52,6 +56,17 @@ def write_all_aside(contents: dict[str, bytes]):
       with contextlib.suppress(OSError):
         os.remove(aside)
     raise
+  for directory in {os.path.dirname(path) or "." for path in contents}:
+    sync(directory)
+
+
+def sync(path: str):
+  """Waits until a file, or the names in a directory, would survive a loss of power."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
 
 
 def write_json(path: str, value: Any):
@@ -69,15 +84,20 @@ def read_json(path: str) -> Any:
   Raises:
     CheckpointError: if it is missing, enormous or no JSON.
   """
+  content = _read(path)
   try:
-    if os.path.getsize(path) > MAX_FILE_BYTES:
-      raise CheckpointError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is not one of ours.")
-    with open(path, encoding="utf-8") as file:
-      return json.load(file)
-  except OSError as error:
-    raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+    return json.loads(content.decode())
   except (ValueError, RecursionError) as error:
     raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
+
+
+def _read(path: str) -> bytes:
+  try:
+    return files.read(path, MAX_FILE_BYTES)
+  except ValueError as error:
+    raise CheckpointError(str(error)) from error
+  except OSError as error:
+    raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
@@ -115,13 +135,7 @@ def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
       f"{os.path.join(directory, CONFIG_FILE)} does not describe an optimizer of format {FORMAT};"
       " name a directory such as runs/NAME/best."
     )
-  try:
-    if os.path.getsize(path) > MAX_FILE_BYTES:
-      raise CheckpointError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is not one of ours.")
-    with open(path, "rb") as file:
-      content = file.read()
-  except OSError as error:
-    raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+  content = _read(path)
   if hashlib.sha256(content).hexdigest() != config.get("sha256"):
     raise CheckpointError(
       f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"
@@ -206,53 +220,10 @@ def _assign(variables: dict[str, tf.Variable], weights: dict[str, np.ndarray], p
   expected = {name: (tuple(v.shape), v.dtype.as_numpy_dtype) for name, v in variables.items()}
   received = {name: (w.shape, w.dtype.type) for name, w in weights.items()}
   if expected != received:
-    raise CheckpointError(f"{path} holds {received}, but its config calls for {expected}.")
+    raise CheckpointError(
+      f"{path} holds {str(received):.1000}, but its config calls for {str(expected):.1000}."
+    )
   if not all(np.isfinite(w).all() for w in weights.values()):
     raise CheckpointError(f"{path} holds weights that are not finite.")
   for name, variable in variables.items():
     variable.assign(weights[name])
-
-
-class TrainingCheckpoint:
-  """The checkpoints of a running meta-training: any trackables and one JSON text."""
-
-  def __init__(self, directory: str, trackables: dict[str, Any], max_to_keep: int = 2):
-    """Finds what is in `directory`.
-
-    Raises:
-      CheckpointError: if its list of checkpoints is damaged.
-    """
-    self._text = tf.Variable("", dtype=tf.string, trainable=False)
-    self._checkpoint = tf.train.Checkpoint(text=self._text, **trackables)
-    try:
-      self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep)
-    except (ValueError, OSError, tf.errors.OpError) as error:
-      raise CheckpointError(
-        f"{os.path.join(directory, 'checkpoint')} is damaged. Put the single line"
-        ' model_checkpoint_path: "ckpt-N" into it, with the largest N of the files beside it.'
-      ) from error
-
-  def save(self, text: str, number: int):
-    """Saves everything under `number`, which must grow from save to save."""
-    self._text.assign(text)
-    self._manager.save(number)
-
-  def restore(self) -> str:
-    """Restores the newest checkpoint and returns its text.
-
-    Raises:
-      CheckpointError: if there is none, or it cannot be read whole.
-    """
-    path = self._manager.latest_checkpoint
-    if path is None:
-      raise CheckpointError(f"There is no checkpoint in {self._manager.directory} to resume from.")
-    try:
-      self._checkpoint.restore(path).assert_consumed()
-    except Exception as error:  # whatever TensorFlow's layers raise, IndexError included
-      reason = str(error).strip().splitlines() or [type(error).__name__]
-      raise CheckpointError(
-        f"The checkpoint {path} is damaged or does not fit this training: {reason[0]} Delete its"
-        " files and its line in the file `checkpoint` beside them to resume from the one before."
-      ) from error
-    logging.info("Restored %s.", path)
-    return self._text.numpy().decode()

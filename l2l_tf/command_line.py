@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import shlex
+import signal
 from typing import Any, Callable, Iterable, Optional, Sequence
 import sys
 
@@ -295,6 +296,7 @@ def _relative(text: str) -> str:
 
 def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):
   """Runs `main(sys.argv)`; an expected error becomes one line and exit status 2, 1, or 130."""
+  signal.signal(signal.SIGINT, signal.default_int_handler)  # bin/*.py had it die without a word
   try:
     status = main(sys.argv)
   except UsageError as error:

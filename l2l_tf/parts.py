@@ -47,7 +47,7 @@ class Parts:
   def remove(self):
     """Removes all parts, and the directory unless it holds something else."""
     for name in os.listdir(self.directory):
-      if name.endswith((".npz", ".npz.tmp")):
+      if name.endswith((".npz", ".tmp")):
         os.remove(os.path.join(self.directory, name))
     if not os.listdir(self.directory):
       os.rmdir(self.directory)

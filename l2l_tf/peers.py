@@ -6,11 +6,12 @@ layers of 20 units with p = 5 and an output scale of 0.01, gates in the order i,
 the forget gate added by the cell, not stored.
 """
 
-import os
+import io
 import zipfile
 
 import numpy as np
 
+from l2l_tf import files
 from l2l_tf.optimizers import CoordinatewiseLSTM
 from l2l_tf.preprocessing import LogAndSign
 
@@ -53,12 +54,11 @@ def _reorder_gates(weights: np.ndarray) -> np.ndarray:
 
 def _read(path: str) -> dict[str, np.ndarray]:
   try:
-    if os.path.getsize(path) > MAX_FILE_BYTES:
-      raise PeerError(f"{path} is larger than {MAX_FILE_BYTES} bytes; a peer's weights are not.")
-    with zipfile.ZipFile(path) as archive:
+    content = files.read(path, MAX_FILE_BYTES)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
       if sum(member.file_size for member in archive.infolist()) > MAX_FILE_BYTES:
         raise PeerError(f"{path} unpacks to more than {MAX_FILE_BYTES} bytes.")
-    with np.load(path, allow_pickle=False) as archive:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
       weights = {name: archive[name] for name in archive.files}
   except OSError as error:
     raise PeerError(f"Cannot read {path}: {error.strerror or error}.") from error

@@ -1,15 +1,20 @@
-"""The directory of a run: claimed by one process, written with errors that say what to do."""
+"""The directory of a run: locked by one process, written with errors that say what to do."""
 
 import contextlib
+import fcntl
 import itertools
 import os
 import shutil
-from typing import Iterator
+import socket
+import time
+from typing import IO, Iterator
 
 import tensorflow as tf
 
 CONFIG_FILE = "config.json"  # written last of what a run begins with: with it there is a run
 CHECKPOINTS = "checkpoints"
+LOCK_FILE = "lock"
+_locks: dict[str, IO] = {}  # the lock files that this process holds, by path
 
 
 class RunError(RuntimeError):
@@ -17,7 +22,7 @@ class RunError(RuntimeError):
 
 
 class DirectoryTaken(RunError):
-  """The directory holds a run, or anything else."""
+  """The directory holds a run, or anything else, or another process has it."""
 
 
 def make(directory: str):
@@ -34,34 +39,143 @@ def make(directory: str):
     ) from error
 
 
-@contextlib.contextmanager
-def claimed(directory: str) -> Iterator[None]:
-  """Takes a new or an empty directory for a run; leaves it as it was if the block fails.
+def lock(directory: str):
+  """Takes a run directory for this process, until `unlock` or the end of the process.
+
+  The lock is the kernel's, on the file `lock`: whatever ends the process frees it, so a crash
+  leaves none behind. The file tells who holds it.
 
   Raises:
-    DirectoryTaken: if it is not empty, or another process has just taken it.
-    RunError: if it cannot be made.
+    DirectoryTaken: if another process has it; the message names that.
+    RunError: if the file cannot be written.
   """
-  existed, checkpoints = os.path.isdir(directory), os.path.join(directory, CHECKPOINTS)
-  make(directory)
+  path = os.path.realpath(os.path.join(directory, LOCK_FILE))
+  while path not in _locks:
+    try:
+      flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+      file = os.fdopen(os.open(path, flags, 0o666), "r+", errors="replace")
+    except OSError as error:
+      raise RunError(
+        f"Cannot use {directory}: {error.strerror}. Name another --run_dir."
+      ) from error
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      holder = file.read(200).partition("\n")[0] or "another process"
+      file.close()
+      raise DirectoryTaken(
+        f"{directory} is in use by {holder}. Wait for its end, stop it, or name another --run_dir."
+      ) from error
+    if _is_at(file, path):  # else it was removed before it was locked
+      file.truncate(0)
+      since = time.strftime("%Y-%m-%d %H:%M:%S")
+      file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n")
+      file.flush()
+      _locks[path] = file
+    else:
+      file.close()
+
+
+def unlock(directory: str, remove: bool = False):
+  """Gives back what `lock` took, if it did; with `remove` the file goes too."""
+  path = os.path.realpath(os.path.join(directory, LOCK_FILE))
+  if path in _locks:
+    with contextlib.suppress(OSError):
+      if remove:
+        os.remove(path)
+    _locks.pop(path).close()
+
+
+def _is_at(file: IO, path: str) -> bool:
   try:
-    if os.listdir(directory):
-      raise FileExistsError
-    os.mkdir(checkpoints)  # of two processes only one succeeds
-  except FileExistsError as error:
+    return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+  except FileNotFoundError:
+    return False
+
+
+@contextlib.contextmanager
+def claimed(directory: str) -> Iterator[None]:
+  """Takes a directory for a new run and locks it; leaves it as it was if the block fails.
+
+  It must be new or empty, or hold no more than a run leaves that was killed before it had begun.
+
+  Raises:
+    DirectoryTaken: if it is not so, or another process has it.
+    RunError: if it cannot be made or written.
+  """
+  existed = os.path.isdir(directory)
+  make(directory)
+  if existed and not _is_free(directory):
     raise DirectoryTaken(
       f"{directory} is not empty. Name another --run_dir, or continue that run with --resume."
-    ) from error
-  except OSError as error:
-    raise RunError(f"Cannot use {directory}: {error.strerror}. Name another --run_dir.") from error
+    )
+  lock(directory)
   try:
+    if not _is_free(directory):  # another run began and ended before the lock was ours
+      raise DirectoryTaken(f"{directory} has just been taken. Name another --run_dir.")
+    _clear(directory)
     yield
   except BaseException:
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    if _is_free(directory):
+      _clear(directory)
+    unlock(directory, remove=_is_free(directory))
     if not existed:
       with contextlib.suppress(OSError):
         os.rmdir(directory)
     raise
+
+
+def _is_free(directory: str) -> bool:
+  """Whether there is nothing in it but the first files of a run that has no config yet."""
+  checkpoints = os.path.join(directory, CHECKPOINTS)
+  names = [n for n in os.listdir(directory) if n not in (LOCK_FILE, CHECKPOINTS)]
+  ours = all(name.startswith(CONFIG_FILE) and name.endswith(".tmp") for name in names)
+  if os.path.lexists(checkpoints):
+    is_folder = os.path.isdir(checkpoints) and not os.path.islink(checkpoints)
+    ours = ours and is_folder and all(n.startswith("ckpt-") for n in os.listdir(checkpoints))
+  return ours
+
+
+def _clear(directory: str):
+  shutil.rmtree(os.path.join(directory, CHECKPOINTS), ignore_errors=True)
+  _remove_asides(directory)
+
+
+def _remove_asides(directory: str):
+  """Removes files that a killed process was writing, not yet under their names."""
+  for folder in (directory, os.path.join(directory, "best")):
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+      if name.endswith(".tmp"):
+        os.remove(os.path.join(folder, name))
+
+
+@contextlib.contextmanager
+def taken_up(directory: str) -> Iterator[None]:
+  """Locks the directory of a run that goes on; gives it back if the block fails.
+
+  Raises:
+    DirectoryTaken: if another process has it.
+    RunError: if there is a symbolic link in it, or it cannot be written.
+  """
+  _check_links(directory)
+  lock(directory)
+  try:
+    _remove_asides(directory)
+    yield
+  except BaseException:
+    unlock(directory)
+    raise
+
+
+def _check_links(directory: str):
+  """Makes sure that what is written into a run directory stays in it."""
+  for folder, folders, files in os.walk(directory):
+    for path in (os.path.join(folder, name) for name in folders + files):
+      if os.path.islink(path):
+        raise RunError(
+          f"{path} is a symbolic link: what a run writes there would end up elsewhere. Put what it"
+          " points to in its place."
+        )
 
 
 def names(directory: str) -> Iterator[str]:

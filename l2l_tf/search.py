@@ -7,7 +7,6 @@ trial whose validation loss after an epoch is worse than the median of the other
 
 import dataclasses
 import os
-import shutil
 import socket
 from typing import Any
 
@@ -135,9 +134,9 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
 
   try:
     if os.path.isfile(os.path.join(run_dir, run_directory.CONFIG_FILE)):
-      run = TrainingRun.resume(run_dir)
+      user_problem = getattr(experiment.problem, "name", None)
+      run = TrainingRun.resume(run_dir, user_problem=user_problem)
     else:
-      shutil.rmtree(run_dir, ignore_errors=True)  # of a process that died before the trial began
       run = TrainingRun(run_dir, dataclasses.replace(experiment, training=training), resume=False)
     state = optuna.trial.TrialState.COMPLETE
     try:
@@ -145,16 +144,21 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
     except (optuna.TrialPruned, Diverged):
       state = optuna.trial.TrialState.PRUNED
     loss = run.trainer.progress.best_loss
+    _log_hparams(run_dir, rate, loss)
   except BaseException:
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
     raise
-  _log_hparams(run_dir, rate, loss)
+  finally:
+    run_directory.unlock(run_dir)
   trial.set_user_attr("best_validation_loss", loss)
   study.tell(trial, loss if state == optuna.trial.TrialState.COMPLETE else None, state=state)
 
 
 def _log_hparams(run_dir: str, rate: float, loss: float):
   """Writes the trial for TensorBoard's HParams tab."""
-  with tf.summary.create_file_writer(os.path.join(run_dir, "events")).as_default(step=0):
-    hparams.hparams({"learning_rate": rate}, trial_id=os.path.basename(run_dir))
-    tf.summary.scalar("search/best_validation_loss", loss)
+  with run_directory.writing(run_dir):
+    writer = tf.summary.create_file_writer(os.path.join(run_dir, "events"))
+    with writer.as_default(step=0):
+      hparams.hparams({"learning_rate": rate}, trial_id=os.path.basename(run_dir))
+      tf.summary.scalar("search/best_validation_loss", loss)
+    writer.close()

@@ -18,6 +18,7 @@ from l2l_tf import provenance
 from l2l_tf import rivals
 from l2l_tf import run_directory
 from l2l_tf import summaries
+from l2l_tf import training_checkpoint
 from l2l_tf.distribution import Distribution
 from l2l_tf.experiments import Experiment
 from l2l_tf.meta_training import Diverged
@@ -57,8 +58,9 @@ class TrainingRun:
       distribution: of the instances over devices; a run keeps the number of replicas it began with.
 
     Raises:
-      RunError: if the directory is in use and `resume` is false, or cannot be written, or it is
-        to be resumed and the data or the replicas are not those it began with.
+      RunError: if the directory holds anything and `resume` is false, or another process has it,
+        or it cannot be written, or it is to be resumed and the data or the replicas are not those
+        it began with.
       DistributionError: if the instances cannot be split over the replicas.
       LabelError: if the optimizer is a partition that the problem's parameters do not fit.
     """
@@ -66,8 +68,9 @@ class TrainingRun:
     self.experiment = experiment
     self.distribution = distribution
     if resume:
-      self._build()
-      self._go_on()
+      with run_directory.taken_up(directory):
+        self._build()
+        self._go_on()
     else:
       with run_directory.claimed(directory):
         self._build()
@@ -81,7 +84,7 @@ class TrainingRun:
       optimizer = self.experiment.optimizer.build(training.seed)
     partition.check(optimizer, shapes(self.problem), every_group=True)
     self.trainer = MetaTrainer(self.problem, optimizer, training, self.distribution)
-    self._checkpoint = checkpoint.TrainingCheckpoint(
+    self._checkpoint = training_checkpoint.TrainingCheckpoint(
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
     experiment = self.experiment.to_dict()
@@ -111,6 +114,13 @@ class TrainingRun:
         f"{self.directory} was trained on {replicas} replicas, now there are"
         f" {self.distribution.num_replicas}. Resume it with as many (--strategy, TF_CONFIG)."
       )
+    versions = began.get("versions")
+    trained_with = versions.get("tensorflow") if isinstance(versions, dict) else None
+    if trained_with != tf.__version__:
+      logging.warning(
+        "%s began with TensorFlow %.40s and goes on with %s: the last digits may differ.",
+        *(self.directory, trained_with, tf.__version__),
+      )
     if "init_from" in began:
       self.config["init_from"] = began["init_from"]
     text = self._checkpoint.restore()
@@ -124,11 +134,22 @@ class TrainingRun:
     self._mend_best()
 
   @classmethod
-  def resume(cls, directory: str, distribution: Distribution = Distribution()) -> "TrainingRun":
+  def resume(
+    cls,
+    directory: str,
+    distribution: Distribution = Distribution(),
+    user_problem: Optional[str] = None,
+  ) -> "TrainingRun":
     """Takes up the run in `directory` where its newest checkpoint left it.
 
+    Args:
+      directory: of the run.
+      distribution: of the instances over devices.
+      user_problem: the `module:factory` that this run may import and call. What a file alone names
+        is not run.
+
     Raises:
-      RunError: if the directory holds no run.
+      RunError: if the directory holds no run, or one on another user's problem.
       CheckpointError: if its files are damaged.
     """
     path = os.path.join(directory, CONFIG_FILE)
@@ -143,6 +164,13 @@ class TrainingRun:
       experiment = Experiment.from_dict(config.get("experiment"))
     except (AttributeError, ValueError) as error:
       raise RunError(f"{directory}/{CONFIG_FILE} is not the config of a run: {error}") from error
+    name = getattr(experiment.problem, "name", None)  # of problems of the user's alone
+    if name != user_problem:
+      raise RunError(
+        f"{directory} was trained on the code {name}. Add --problem={name} if you trust it."
+        if name
+        else f"{directory} was not trained on --problem={user_problem}; leave that out."
+      )
     return cls(directory, experiment, resume=True, distribution=distribution)
 
   @property
@@ -239,11 +267,9 @@ class TrainingRun:
     return seconds / count if count else math.nan
 
   def _save(self):
-    progress = self.trainer.progress
-    number = self.trainer.meta_steps
     self.trainer.before_saving()
     with run_directory.writing(self.directory):
-      self._checkpoint.save(progress.to_json(), number)
+      self._checkpoint.save(self.trainer.progress.to_json())
 
   def _save_best(self):
     """Writes best/ from the best phi of the trainer, which a checkpoint holds too."""

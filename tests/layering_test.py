@@ -11,7 +11,8 @@ LAYERS = [
   ["problems.base", "problems.datasets", "l2l_tf.optimizers.base", "l2l_tf.preprocessing"]
   + ["l2l_tf.options", "l2l_tf.plots", "l2l_tf.pretrained", "l2l_tf.results_schema"]
   + ["l2l_tf.progress", "l2l_tf.run_directory", "l2l_tf.stopping", "l2l_tf.keras_arguments"]
-  + ["l2l_tf.distribution", "l2l_tf.coordinates", "l2l_tf.provenance", "l2l_tf.text_plots"],
+  + ["l2l_tf.distribution", "l2l_tf.coordinates", "l2l_tf.provenance", "l2l_tf.text_plots"]
+  + ["l2l_tf.files"],
   ["problems.classification", "problems.convolutional", "problems.quadratics"]
   + ["problems.minibatches", "problems.reseeding"]
   + ["problems.photographs", "problems.vgg", "problems.neural_art"]
@@ -23,7 +24,7 @@ LAYERS = [
   + ["l2l_tf.optimizers.stored_state", "l2l_tf.training_options"],
   ["l2l_tf.user_problem", "l2l_tf.problem_options", "l2l_tf.unroll", "l2l_tf.checkpoint"]
   + ["l2l_tf.peers", "l2l_tf.proposal_plots"],
-  ["l2l_tf.blocks"],
+  ["l2l_tf.blocks", "l2l_tf.training_checkpoint"],
   ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],
   ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]
   + ["l2l_tf.keras_optimizer"],

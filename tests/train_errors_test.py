@@ -39,8 +39,9 @@ def assert_one_line(status, err, *words):
 
 
 def contents(directory):
-  """Every file under a directory with its hash."""
+  """Every file under a directory with its hash, but that which tells who was there last."""
   files = [f for f in glob.glob(f"{directory}/**", recursive=True) if os.path.isfile(f)]
+  files = [f for f in files if os.path.basename(f) != "lock"]
   return {f: hashlib.sha256(open(f, "rb").read()).hexdigest() for f in files}
 
 
@@ -76,7 +77,7 @@ def edit(*path, value):
 
 def save_progress(text):
   """Returns a change of a run directory: a newer checkpoint with other counters."""
-  return lambda d: training_run.TrainingRun.resume(d)._checkpoint.save(text, 99)
+  return lambda d: training_run.TrainingRun.resume(d)._checkpoint.save(text)
 
 
 PROGRESS = json.loads(Progress().to_json())
@@ -99,10 +100,6 @@ DAMAGED_RUNS = {
   ),
   "no checkpoints": (lambda d: shutil.rmtree(f"{d}/checkpoints"), ["no checkpoint in"]),
   "truncated checkpoint": (truncate_checkpoint, ["is damaged or does not fit"]),
-  "binary list of checkpoints": (
-    write("checkpoints/checkpoint", b"\x80\xff\x00"),
-    ["checkpoints/checkpoint is damaged", "model_checkpoint_path"],
-  ),
   "unknown counter": (
     save_progress(json.dumps(PROGRESS | {"episodes": 1})),
     ["does not fit this training", "episodes"],
@@ -112,6 +109,15 @@ DAMAGED_RUNS = {
     save_progress(json.dumps(PROGRESS | {"epoch": "1"})),
     ["does not fit this training", "epoch", "'1'"],
   ),
+  "pipe": (
+    lambda d: (os.remove(f"{d}/config.json"), os.mkfifo(f"{d}/config.json")),
+    ["config.json is no regular file"],
+  ),
+  "somebody's code": (
+    edit("experiment", "problem", value={"name": "os:abort"}),
+    ["trained on the code os:abort", "Add --problem=os:abort if you trust it"],
+  ),
+  "link": (lambda d: os.symlink("nowhere", f"{d}/best"), ["best is a symbolic link"]),
   "list of counters": (save_progress("[1]"), ["does not fit this training", "[1]"]),
   "no counters": (save_progress("{"), ["does not fit this training"]),
 }

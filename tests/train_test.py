@@ -54,7 +54,7 @@ def test_the_output_names_the_data_and_shows_the_table(finished):
 
 def test_the_run_directory(finished):
   directory, _ = finished
-  names = ["best", "checkpoints", "config.json", "events", "learning_curves.png"]
+  names = ["best", "checkpoints", "config.json", "events", "learning_curves.png", "lock"]
   assert sorted(os.listdir(directory)) == names
   optimizer, about = checkpoint.load_optimizer(os.path.join(directory, "best"))
   assert optimizer.layer_sizes == (3,) and about["data"].startswith("bundled")

@@ -145,7 +145,10 @@ def test_train_resume_and_evaluate(module, monkeypatch):
     assert json.load(file)["experiment"]["problem"] == {"name": "my_problems:parabola"}
   _, about = checkpoint.load_optimizer(f"{directory}/best")
   assert about["experiment"]["problem"] == {"name": "my_problems:parabola"}
-  status, out, _ = tiny_training.run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  status, _, err = tiny_training.run("--resume", f"--run_dir={directory}")
+  assert status == 1 and "Add --problem=my_problems:parabola if you trust it" in err
+  resume = ["--resume", f"--run_dir={directory}", problem, "--test_runs=2"]
+  status, out, _ = tiny_training.run(*resume)
   assert status == 0 and "  learned  " in out
   arguments = [problem, "--num_steps=4", "--num_runs=3", "--tuning_runs=1"]
   arguments.append(f"--optimizer=mine={directory}/best")
@@ -154,7 +157,7 @@ def test_train_resume_and_evaluate(module, monkeypatch):
   assert written["problem"] == {"name": "my_problems:parabola"}
   assert np.all(np.isfinite(written["optimizers"]["mine"]["mean"]))
   module.write_text(MODULE.replace("number = 3", "number = 4"))
-  status, _, err = tiny_training.run("--resume", f"--run_dir={directory}")
+  status, _, err = tiny_training.run(*resume)
   assert status == 1 and "was trained on 'my_problems:parabola" in err
 
 
