@@ -11,9 +11,8 @@ import tensorflow as tf
 import tqdm
 
 from l2l_tf import checkpoint
+from l2l_tf import initial_phi
 from l2l_tf import observation
-from l2l_tf import optimizers
-from l2l_tf import pretrained
 from l2l_tf import provenance
 from l2l_tf import rivals
 from l2l_tf import run_directory
@@ -94,7 +93,7 @@ class TrainingRun:
   def _begin(self, init_from: Optional[str]):
     """Sets the first phi, saves it, and then the config."""
     if init_from:
-      self.config["init_from"] = _initialize(self.trainer.optimizer, init_from)
+      self.config["init_from"] = initial_phi.copy(self.trainer.optimizer, init_from)
     self._save()
     with run_directory.writing(self.directory):
       checkpoint.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
@@ -304,26 +303,3 @@ class TrainingRun:
 def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:
   """A row of the history in numbers that JSON has: an epoch may have diverged."""
   return {name: value if math.isfinite(value) else None for name, value in row.items()}
-
-
-def _initialize(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
-  """Copies phi from a trained optimizer, from a single one into every group of a partition.
-
-  Returns:
-    What there is to say of its training.
-  """
-  try:
-    other, about = checkpoint.load_optimizer(pretrained.find(where))
-  except ValueError as error:
-    raise RunError(f"--init_from: {error}") from error
-  into = [optimizer]
-  if isinstance(optimizer, optimizers.Partition) and not isinstance(other, optimizers.Partition):
-    into = list(optimizer.groups.values())
-  for part in into:
-    if other.config() != part.config():
-      raise RunError(
-        f"--init_from={where} is an optimizer {other.config()}, but the run's is {part.config()}."
-      )
-    for variable, value in zip(part.trainable_variables, other.trainable_variables):
-      variable.assign(value)
-  return {name: value for name, value in about.items() if name != "history"}
