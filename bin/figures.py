@@ -1,7 +1,8 @@
 """Draws the paper's figures from results files alone: python bin/figures.py
 
 Figure 4: the quadratics, MNIST, and MNIST run on to step 200. Figure 5: MNIST with another network
-than the one trained on. Figure 7: CIFAR-10, the training set and the held-out one. Figure 9:
+than the one trained on. Figure 7: CIFAR-10, the training set and the held-out one. Figure 8: neural
+art, as trained, and in another style at twice the resolution. Figure 9:
 updates along the learned optimizer's trajectory. Figure 10 and appendix C: updates against the
 current gradient, a picture a coordinate. Learned optimizers are solid, hand-designed rivals dashed,
 95 % intervals shaded. Learning curves become a PNG and an SVG, the others a PNG. It only draws:
@@ -52,6 +53,11 @@ def _cifar10(title: str, split: str) -> Panel:
   return Panel(f"cifar10_{split}.json", title, options, 1000)
 
 
+def _art(title: str, size: int) -> Panel:
+  options = {"name": "neural_art", "size": size}
+  return Panel(f"neural_art_{size}.json", title, options, 128)
+
+
 FIGURES = {
   "figure_4": (
     Panel("quadratic.json", "Quadratics", {"name": "quadratic", "dimensions": 10}, 100),
@@ -67,10 +73,18 @@ FIGURES = {
     _cifar10("CIFAR-10, training set", "train"),
     _cifar10("CIFAR-10, held-out set", "test"),
   ),
+  "figure_8": (
+    _art("Neural art, training style", 64),
+    _art("Neural art, new style, double resolution", 128),
+  ),
 }
 """The figures and their panels, left to right."""
 
-VISUALIZATIONS = {"quadratic": "quadratic_lstm.json", "mnist": "mnist_lstm.json"}
+VISUALIZATIONS = {
+  "quadratic": "quadratic_lstm.json",
+  "mnist": "mnist_lstm.json",
+  "neural_art": "neural_art_lstm.json",
+}
 """What Figures 9 and 10 show: files in `visualizations/` under the results directory."""
 HISTORY_STEPS = 32  # of Figure 9, those of Figure 10
 COLUMNS = 8  # of Figure 10: the grid of appendix C
@@ -110,8 +124,13 @@ def main(argv: Sequence[str]) -> int:
     _write(flags.out, f"{name}.png", plots.png(figure, dpi=200))
     _write(flags.out, f"{name}.svg", plots.svg(figure))
   for problem, file in VISUALIZATIONS.items():
+    path = os.path.join(flags.results, "visualizations", file)
+    if not os.path.exists(path):
+      what = f"figures 9 and 10 of {problem} are left as they are"
+      print(f"{what}: no results yet ({file})", file=sys.stderr)
+      continue
     try:
-      document = visualizations.read(os.path.join(flags.results, "visualizations", file))
+      document = visualizations.read(path)
     except visualizations.VisualizationError as error:
       print(f"{argv[0]}: figures 9 and 10 lack {problem}: {error}", file=sys.stderr)
       status = 1

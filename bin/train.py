@@ -37,7 +37,7 @@ from l2l_tf import unroll
 from l2l_tf import user_problem
 from l2l_tf.optimizers import partition
 from problems import DataError
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import Stream
 
 MAX_TEST_RUNS = 10**5
@@ -59,7 +59,7 @@ def make_flags() -> command_line.Flags:
   flags = command_line.Flags(__doc__)
   flags.add(str, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
   flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
-  flags.add(str, "init_from", None, "start phi from a trained optimizer's directory")
+  flags.add(str, "init_from", None, "start phi from a trained optimizer: directory or name")
   flags.add(int, "test_runs", 20, "fresh instances for the table at the end")
   flags.add(
     int,
@@ -245,7 +245,7 @@ def _has_best(run: training_run.TrainingRun) -> bool:
 def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int):
   """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves."""
   steps = run.experiment.training.num_steps
-  seeds = make_seeds(run.experiment.training.seed, Stream.TEST, count=test_runs)
+  seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.TEST, count=test_runs)
   rows = {"learned": run.trainer.optimizer}
   if rate:
     rows[f"Adam, learning rate {rate:.3g}"] = optimizers.Adam(rate)

@@ -31,7 +31,7 @@ from l2l_tf import text_plots
 from l2l_tf import user_problem
 from l2l_tf import visualizations
 from problems import DataError
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
 
@@ -44,6 +44,7 @@ ERRORS = (
   DataError,
   OSError,
 )
+PATH_FLAGS = ("optimizer", "out", "content_dir", "style")  # recorded relative to here
 UNRECORDED = ("data", "data_dir", "logdir")  # belong to the machine and do not decide the numbers
 LIMITS = {
   "num_steps": (1, 10**5),
@@ -106,14 +107,14 @@ def main(argv: Sequence[str]) -> int:
   rates = rivals.tune(
     problem, visualizations.RIVALS, flags.seed, flags.num_steps, flags.tuning_runs
   )
-  (seed,) = make_seeds(flags.seed, Stream.TEST, count=1)
+  (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
   numbers = visualizations.compute(
     problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, chosen,
     flags.max_gradient,
   )  # fmt: skip
   document = {
     "schema": visualizations.SCHEMA,
-    "command": command_line.command("bin/visualize.py", flags, ("optimizer", "out"), UNRECORDED),
+    "command": command_line.command("bin/visualize.py", flags, PATH_FLAGS, UNRECORDED),
     "versions": provenance.versions(),
     "data": data,
     **about,

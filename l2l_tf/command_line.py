@@ -124,6 +124,12 @@ class Flags:
       raise UsageError(f"Unexpected argument {rest[1]!r}; flags look like --problem=mnist.")
     return self
 
+  def check(self, limits: dict[str, tuple[int, int]]):
+    """Raises UsageError unless each of the integers named is within its limits, both allowed."""
+    for name, (minimum, maximum) in limits.items():
+      if not minimum <= (value := getattr(self, name)) <= maximum:
+        raise UsageError(f"--{name} must be an integer of {minimum}..{maximum}, got {value}.")
+
   def given(self) -> dict[str, Any]:
     """Returns the flags that the command line sets."""
     return {f: self._values[f].value for f in self._values if self._values[f].present}
@@ -227,6 +233,15 @@ def problem(flags_: Flags) -> Options:
   options = experiments.problem(flags_.problem)
   kinds = experiments.PROBLEMS.values()
   return _put_in(flags_, {"": options}, kinds, f"--problem={flags_.problem}")[""]
+
+
+def options_of(flags_: Flags, options: Options) -> Options:
+  """Returns `options`, whose flags the program has, with those given put in.
+
+  Raises:
+    UsageError: for a value out of bounds.
+  """
+  return _put_in(flags_, {"": options}, [type(options)], "")[""]
 
 
 def problem_label(flags_: Flags) -> str:

@@ -26,11 +26,12 @@ from l2l_tf.options import Options
 from l2l_tf.parts import files_digest
 from l2l_tf.parts import Parts
 import problems
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
 
-MACHINE_OPTIONS = ("data", "data_dir")  # where a machine keeps its data does not decide numbers
+# Where a machine keeps its data does not decide numbers; what they are is in `data`.
+MACHINE_OPTIONS = ("data", "data_dir", "content_dir", "style", "vgg")
 RATES_AT_ONCE = 5  # of a problem whose instances run one after another: what a stop may cost
 
 
@@ -131,7 +132,7 @@ class Comparison:
     rates = evaluation.LEARNING_RATES
     at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
     run = evaluation.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
-    seeds = make_seeds(setting.seed, Stream.TUNING, count=setting.tuning_runs)
+    seeds = seeds_of(self._problem, setting.seed, Stream.TUNING, count=setting.tuning_runs)
     rows = []
     for some in (rates[i : i + at_once] for i in range(0, len(rates), at_once)):
       key = {"grid": name, "learning_rates": list(some)}
@@ -142,7 +143,7 @@ class Comparison:
   def _curves(self, name: str, optimizer: Optimizer, key: dict[str, Any]) -> np.ndarray:
     """The curves of an optimizer, which `key` describes, from every test seed, `[R, T+1]`."""
     setting = self.setting
-    seeds = make_seeds(setting.seed, Stream.TEST, count=setting.num_runs)
+    seeds = seeds_of(self._problem, setting.seed, Stream.TEST, count=setting.num_runs)
     run = evaluation.runner(self._problem, optimizer, setting.num_steps)
     return np.concatenate(self._parts_of(name, key, run, seeds))
 

@@ -13,6 +13,7 @@ from l2l_tf.options import option
 from l2l_tf.problem_options import Bowl
 from l2l_tf.problem_options import Cifar10
 from l2l_tf.problem_options import Mnist
+from l2l_tf.problem_options import NeuralArt
 from l2l_tf.problem_options import PROBLEMS
 from l2l_tf.problem_options import Quadratic
 from l2l_tf.user_problem import is_name
@@ -226,6 +227,16 @@ _CIFAR10 = Training(
   num_steps=100, episodes_per_epoch=10, learning_rate=3e-3, final_learning_rate=1e-4
 )
 
+# No postprocessing: the network's output is the update (section 3.4).
+_NEURAL_ART = Training(
+  num_steps=128,
+  unroll_length=32,
+  episodes_per_epoch=10,
+  validation_runs=20,
+  learning_rate=3e-3,
+  final_learning_rate=1e-4,
+)
+
 PRESETS = {
   "quick": {
     "mnist": Experiment(
@@ -239,6 +250,11 @@ PRESETS = {
       Partition(),
       dataclasses.replace(_CIFAR10, num_epochs=20, backprop_coordinates=300, validation_runs=5),
     ),
+    "neural_art": Experiment(
+      NeuralArt(size=32),
+      LSTM(output_scale=1.0),
+      dataclasses.replace(_NEURAL_ART, num_epochs=20, backprop_coordinates=1000, validation_runs=4),
+    ),
     "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=25)),
     "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=5)),
   },
@@ -246,6 +262,9 @@ PRESETS = {
     "mnist": Experiment(Mnist(), LSTM(), dataclasses.replace(_MNIST, num_epochs=500)),
     "cifar10": Experiment(
       Cifar10(), Partition(), dataclasses.replace(_CIFAR10, num_steps=1000, num_epochs=200)
+    ),
+    "neural_art": Experiment(
+      NeuralArt(), LSTM(output_scale=1.0), dataclasses.replace(_NEURAL_ART, num_epochs=200)
     ),
     "quadratic": Experiment(
       Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=200, learning_rate=3e-3)

@@ -20,8 +20,8 @@ from l2l_tf.optimizers import Adam
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.progress import Progress
 from l2l_tf.training_options import Training
-from problems.base import make_seeds
 from problems.base import Problem
+from problems.base import seeds_of
 from problems.base import Stream
 
 
@@ -211,13 +211,14 @@ class MetaTrainer:
 
   def _episode_seeds(self) -> tf.Tensor:
     p, config = self.progress, self.config
-    seeds = make_seeds(
-      config.seed, Stream.META_TRAINING, p.epoch, p.episode, count=config.num_tasks
+    seeds = seeds_of(
+      self.problem, config.seed, Stream.META_TRAINING, p.epoch, p.episode, count=config.num_tasks
     )
     return self.distribution.scatter(self.distribution.shares(seeds, "num_tasks"))
 
   def _validation_seeds(self) -> tf.Tensor:
-    seeds = make_seeds(self.config.seed, Stream.VALIDATION, count=self.config.validation_runs)
+    count = self.config.validation_runs
+    seeds = seeds_of(self.problem, self.config.seed, Stream.VALIDATION, count=count)
     return self.distribution.scatter(self.distribution.shares(seeds, "validation_runs"))
 
   def _build_window(self, carry: unroll.Carry):

@@ -6,6 +6,8 @@ from typing import Optional
 from l2l_tf.options import option
 from l2l_tf.options import Options
 import problems
+from problems import photographs
+from problems import vgg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,34 @@ class Cifar10(Options):
 
 
 @dataclasses.dataclass(frozen=True)
+class NeuralArt(Options):
+  """Painting photographs in the style of another picture (section 3.4)."""
+
+  size: int = option(64, "pixels a side of the pictures (section 3.4: 64, 128)", 32, 4096)
+  content_weight: float = option(1.0, "of the content loss (not given)", 0.0, 1e9)
+  style_weight: float = option(1.0, "of the style loss (not given)", 0.0, 1e9)
+  smoothness_weight: float = option(2.0, "of the regularizer (not given)", 0.0, 1e9)
+  init_scale: float = option(3.0, "standard deviation of theta_0 (not given)", 0.0, 1e30)
+  content_dir: Optional[str] = option(None, "folder of photographs; else crops of bundled ones")
+  style: Optional[str] = option(None, "style image; else a bundled one")
+  vgg: str = option("auto", "where VGG-16's weights come from", choices=vgg.SOURCES)
+
+  def __post_init__(self):
+    super().__post_init__()
+    if not self.content_weight + self.style_weight + self.smoothness_weight:
+      raise ValueError("content_weight, style_weight and smoothness_weight must not all be 0.")
+
+  def build(self) -> tuple[problems.Problem, str]:
+    """Returns the problem and which images and weights it uses."""
+    images = photographs.load(self.content_dir, self.size)
+    style, style_source = photographs.load_style(self.style, self.size)
+    network = vgg.load(self.vgg)
+    weights = (self.content_weight, self.style_weight, self.smoothness_weight)
+    problem = problems.style_transfer(images, style, network, *weights, self.init_scale)
+    return problem, f"{images.source}; {style_source}; {network.source}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Quadratic(Options):
   """Random quadratic functions (section 3.1)."""
 
@@ -89,4 +119,10 @@ class Bowl(Options):
     return problems.bowl(self.dimensions), "generated"
 
 
-PROBLEMS = {"mnist": Mnist, "cifar10": Cifar10, "quadratic": Quadratic, "bowl": Bowl}
+PROBLEMS = {
+  "mnist": Mnist,
+  "cifar10": Cifar10,
+  "neural_art": NeuralArt,
+  "quadratic": Quadratic,
+  "bowl": Bowl,
+}

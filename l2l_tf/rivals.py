@@ -6,8 +6,8 @@ import numpy as np
 
 from l2l_tf import evaluation
 from l2l_tf import optimizers
-from problems.base import make_seeds
 from problems.base import Problem
+from problems.base import seeds_of
 from problems.base import Stream
 
 
@@ -37,7 +37,7 @@ def tune(
   Raises:
     NoRival: if every learning rate of one of them diverged.
   """
-  seeds = make_seeds(seed, Stream.TUNING, count=num_runs)
+  seeds = seeds_of(problem, seed, Stream.TUNING, count=num_runs)
   rates = {}
   for name in names:
     grid = evaluation.grid_curves(problem, optimizers.HAND_DESIGNED[name], seeds, num_steps)
@@ -52,7 +52,7 @@ def validate(
   problem: Problem, rates: Mapping[str, float], seed: int, num_steps: int, num_runs: int
 ) -> dict[str, Rival]:
   """Runs each rival at its rate on the validation instances of the experiment's `seed`."""
-  seeds = make_seeds(seed, Stream.VALIDATION, count=num_runs)
+  seeds = seeds_of(problem, seed, Stream.VALIDATION, count=num_runs)
   found = {}
   for name, rate in rates.items():
     curves = evaluation.curves(problem, optimizers.HAND_DESIGNED[name](rate), seeds, num_steps)

@@ -11,8 +11,8 @@ import tensorflow as tf
 import tqdm
 
 from l2l_tf import checkpoint
+from l2l_tf import initial_phi
 from l2l_tf import observation
-from l2l_tf import optimizers
 from l2l_tf import provenance
 from l2l_tf import rivals
 from l2l_tf import run_directory
@@ -28,7 +28,7 @@ from l2l_tf.run_directory import CONFIG_FILE
 from l2l_tf.run_directory import RunError
 from l2l_tf.stopping import Interrupted
 from l2l_tf.stopping import Signals
-from problems.base import make_seeds
+from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
 
@@ -52,7 +52,8 @@ class TrainingRun:
       directory: of the run.
       experiment: what to train.
       resume: go on from the newest checkpoint in `directory`, which holds this experiment.
-      init_from: directory of a trained optimizer of the same kind, whose phi a new run starts from.
+      init_from: directory or pretrained name of an optimizer of the same kind, or of that of every
+        group of a partition, whose phi a new run starts from.
       distribution: of the instances over devices; a run keeps the number of replicas it began with.
 
     Raises:
@@ -92,7 +93,7 @@ class TrainingRun:
   def _begin(self, init_from: Optional[str]):
     """Sets the first phi, saves it, and then the config."""
     if init_from:
-      self.config["init_from"] = _initialize(self.trainer.optimizer, init_from)
+      self.config["init_from"] = initial_phi.copy(self.trainer.optimizer, init_from)
     self._save()
     with run_directory.writing(self.directory):
       checkpoint.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
@@ -237,7 +238,7 @@ class TrainingRun:
 
     @functools.cache
     def observer():
-      (seed,) = make_seeds(training.seed, Stream.VALIDATION, count=1)
+      (seed,) = seeds_of(self.problem, training.seed, Stream.VALIDATION, count=1)
       copy = self.experiment.optimizer.build(training.seed)
       return observation.Observer(self.problem, copy, rates, seed, training.num_steps)
 
@@ -302,16 +303,3 @@ class TrainingRun:
 def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:
   """A row of the history in numbers that JSON has: an epoch may have diverged."""
   return {name: value if math.isfinite(value) else None for name, value in row.items()}
-
-
-def _initialize(optimizer: optimizers.Optimizer, directory: str) -> dict[str, Any]:
-  """Copies phi from a trained optimizer; returns what there is to say of its training."""
-  other, about = checkpoint.load_optimizer(directory)
-  if other.config() != optimizer.config():
-    raise RunError(
-      f"--init_from={directory} is an optimizer {other.config()}, but the run's is"
-      f" {optimizer.config()}."
-    )
-  for variable, value in zip(optimizer.trainable_variables, other.trainable_variables):
-    variable.assign(value)
-  return {name: value for name, value in about.items() if name != "history"}

@@ -9,6 +9,7 @@ from problems.datasets import DataError
 from problems.datasets import Dataset
 from problems.datasets import load
 from problems.keras_adapter import from_keras
+from problems.neural_art import style_transfer
 from problems.quadratics import bowl
 from problems.quadratics import quadratic
 
@@ -24,4 +25,5 @@ __all__ = [
   "load",
   "mlp",
   "quadratic",
+  "style_transfer",
 ]

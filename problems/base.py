@@ -28,12 +28,15 @@ class Problem(NamedTuple):
       it runs stateless random ops with one seed an instance in a loop.
     serial: visit instances one after another (`tf.map_fn`) where nothing else lifts them. Set it
       where `tf.vectorized_map` is slower: convolutions with filters of their own, loops.
+    seeds: optional, in place of `make_seeds`, for instances made from data that streams must not
+      share: `(experiment_seed, stream, ..., count=R)` returns int32 `[R, 2]` that `init` knows.
   """
 
   init: Callable[[Seed], tuple[Params, Task]]
   loss: Callable[[Params, Task, Seed], tf.Tensor]
   lifted_loss: Optional[Callable[[Params, Task, Seed], tf.Tensor]] = None
   serial: bool = False
+  seeds: Optional[Callable[..., np.ndarray]] = None
 
 
 class Stream(enum.IntEnum):
@@ -58,6 +61,13 @@ def make_seeds(*entropy: int, count: int) -> np.ndarray:
   prefix = [len(entropy), *entropy]
   words = [np.random.SeedSequence([*prefix, i]).generate_state(2) for i in range(count)]
   return np.asarray(words, np.uint32).reshape(count, 2).view(np.int32)
+
+
+def seeds_of(
+  problem: Problem, experiment_seed: int, stream: Stream, *more: int, count: int
+) -> np.ndarray:
+  """Returns the seeds of `count` instances of a stream, int32 `[count, 2]`; see `make_seeds`."""
+  return (problem.seeds or make_seeds)(experiment_seed, stream, *more, count=count)
 
 
 def at_step(seeds: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -33,7 +33,7 @@ def test_what_is_public():
   ]
   assert sorted(problems.__all__) == [
     *["DataError", "Dataset", "Problem", "bowl", "convnet", "from_function", "from_keras"],
-    *["from_sonnet", "load", "mlp", "quadratic"],
+    *["from_sonnet", "load", "mlp", "quadratic", "style_transfer"],
   ]
   assert set(optimizers.__all__) == {
     *["Optimizer", "HAND_DESIGNED", "LEARNED"],

@@ -175,6 +175,11 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "units": ("0", "at least 1"),
   "split": ("validation", "train"),
   "data": ("web", "bundled"),
+  "size": ("31", "at least 32"),
+  "content_weight": ("-1", "at least 0"),
+  "style_weight": ("nan", "finite"),
+  "smoothness_weight": ("-0.5", "at least 0"),
+  "vgg": ("torch", "keras"),
   "dimensions": ("0", "at least 1"),
   "layer_sizes": ("20,x", "integers separated by commas"),
   "preprocessing": ("log", "log_and_sign"),
@@ -202,10 +207,13 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "max_bad_steps": ("0", "at least 1"),
   "seed": ("4294967296", "at most"),
 }
-ANYTHING_GOES = {"data_dir"}
+ANYTHING_GOES = {"data_dir", "content_dir", "style"}
 NEEDS = {"dimensions": "--problem=quadratic", "num_gacs": "--optimizer=lstm_gac"}
 NEEDS |= {"num_read_heads": "--optimizer=ntm_bfgs", "num_write_heads": "--optimizer=ntm_bfgs"}
 NEEDS |= {"history": "--optimizer=ntm_lbfgs"}
+NEEDS |= dict.fromkeys(
+  ["size", "content_weight", "style_weight", "smoothness_weight", "vgg"], "--problem=neural_art"
+)
 NEEDS |= dict.fromkeys(["filters", "kernel_size", "units", "split"], "--problem=cifar10")
 
 
@@ -245,6 +253,10 @@ def test_a_bad_value_is_named(name):
     (["--problem=quadratic", "--data=bundled"], ["--data", "does not apply"]),
     (["--split=test"], ["--split", "does not apply", "--problem=mnist"]),
     (["--problem=cifar10", "--pooling=3"], ["--pooling must divide 32, got 3"]),
+    (
+      ["--problem=neural_art", "--content_weight=0", "--style_weight=0", "--smoothness_weight=0"],
+      ["must not all be 0"],
+    ),
     (["--epochs=3"], ["Unknown command line flag 'epochs'"]),
     (["mnist"], ["Unexpected argument 'mnist'", "--problem=mnist"]),
     (["--num_steps"], ["num_steps"]),

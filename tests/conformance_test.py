@@ -13,6 +13,7 @@ from l2l_tf import optimizers
 import problems
 from problems import base
 from tests import adapted
+from tests import tiny_vgg
 
 OPTIMIZERS = {
   **{name: lambda kind=kind: kind(0.01) for name, kind in optimizers.HAND_DESIGNED.items()},
@@ -190,11 +191,14 @@ PROBLEMS = {
   "convnet": lambda dtype: problems.convnet(pictures((6, 6, 3)), (4, 3), 3, 5, 8, 0.5, dtype),
   "mlp": lambda dtype: problems.mlp(pictures(), (4,), batch_size=6, init_scale=0.5, dtype=dtype),
   "quadratic": lambda dtype: problems.quadratic(4, dtype=dtype),
+  "style_transfer": lambda dtype: problems.style_transfer(
+    tiny_vgg.pictures(), tiny_vgg.style(), tiny_vgg.network(), dtype=dtype
+  ),
   **adapted.PROBLEMS,  # from_function, from_keras, from_sonnet
 }
 NOT_PROBLEMS = {"DataError", "Dataset", "Problem", "load"}  # what else the package exports
 EXPERIMENTS = {"mnist": "mlp", "cifar10": "convnet"}  # name: factory
-EXPERIMENTS |= {"quadratic": "quadratic", "bowl": "bowl"}
+EXPERIMENTS |= {"quadratic": "quadratic", "bowl": "bowl", "neural_art": "style_transfer"}
 SEEDS = tf.constant(base.make_seeds(11, count=3))
 
 

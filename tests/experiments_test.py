@@ -52,6 +52,18 @@ def test_the_papers_cifar10_experiment():
   assert training.backprop_coordinates == 0 and not training.second_derivatives
 
 
+def test_the_papers_neural_art_experiment():
+  """Section 3.4: 64 x 64, 128 steps, unrolls of 32, Appendix A, no postprocessing."""
+  experiment = experiments.PRESETS["paper"]["neural_art"]
+  optimizer, training = experiment.optimizer, experiment.training
+  assert experiment.problem.size == 64
+  assert type(optimizer) is experiments.LSTM and optimizer.layer_sizes == (20, 20)
+  assert (optimizer.preprocessing, optimizer.preprocessing_constant) == ("log_and_sign", 10.0)
+  assert optimizer.output_scale == 1.0
+  assert (training.num_steps, training.unroll_length) == (128, 32)
+  assert training.validation_runs == 20 and training.backprop_coordinates == 0
+
+
 def test_the_papers_quadratics_have_no_pre_or_postprocessing():
   experiment = experiments.PRESETS["paper"]["quadratic"]
   assert experiment.problem.dimensions == 10

@@ -15,6 +15,7 @@ LAYERS = [
   + ["l2l_tf.files"],
   ["problems.classification", "problems.convolutional", "problems.quadratics"]
   + ["problems.minibatches", "problems.reseeding"]
+  + ["problems.photographs", "problems.vgg", "problems.neural_art"]
   + ["problems.adapters", "problems.keras_adapter", "problems"]
   + ["l2l_tf.optimizers.lstm", "l2l_tf.optimizers.memory", "l2l_tf.optimizers.hand_designed"]
   + ["l2l_tf.optimizers.coordinatewise", "l2l_tf.optimizers.global_averaging"]
@@ -23,12 +24,12 @@ LAYERS = [
   + ["l2l_tf.optimizers.stored_state", "l2l_tf.training_options"],
   ["l2l_tf.user_problem", "l2l_tf.problem_options", "l2l_tf.unroll", "l2l_tf.checkpoint"]
   + ["l2l_tf.peers", "l2l_tf.proposal_plots"],
-  ["l2l_tf.blocks", "l2l_tf.training_checkpoint"],
+  ["l2l_tf.blocks", "l2l_tf.training_checkpoint", "l2l_tf.initial_phi"],
   ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],
   ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]
   + ["l2l_tf.keras_optimizer"],
   ["l2l_tf.diagnosis", "l2l_tf.proposals", "l2l_tf.rivals"],
-  ["l2l_tf.advice", "l2l_tf.observation"],
+  ["l2l_tf.advice", "l2l_tf.observation", "l2l_tf.painting"],
   ["l2l_tf", "l2l_tf.experiments", "l2l_tf.results", "l2l_tf.summaries"],
   ["l2l_tf.command_line", "l2l_tf.training_run", "l2l_tf.comparison", "l2l_tf.visualizations"],
   ["l2l_tf.search"],
@@ -86,7 +87,7 @@ def test_nothing_imports_the_top_but_tests_and_benchmarks_each_other():
 
 def test_keras_is_imported_in_its_adapters_only():
   users = {name for name in LIBRARY if "keras" in SOURCES[name].others}
-  assert users == {"l2l_tf.keras_optimizer", "problems.keras_adapter"}
+  assert users == {"l2l_tf.keras_optimizer", "problems.keras_adapter", "problems.vgg"}
 
 
 def test_side_effects_stay_at_the_edge():

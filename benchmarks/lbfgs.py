@@ -1,0 +1,103 @@
+"""L-BFGS on neural art: python -m benchmarks.lbfgs --size=64 --out=benchmarks/lbfgs_64.json
+
+The method of Gatys et al. (2015), SciPy's, with line search: on the very photographs and theta_0
+that bin/evaluate.py --problem=neural_art reports, by evaluations of f and its gradient. One
+evaluation is one step of the other optimizers, so losses at equal numbers compare; L-BFGS is given
+the least loss that it has seen by then, though the others stand where their last step led.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import contextlib
+from typing import Sequence
+
+import numpy as np
+import scipy.optimize
+import tensorflow as tf
+
+from l2l_tf import checkpoint
+from l2l_tf import command_line
+from l2l_tf import evaluation
+from l2l_tf import provenance
+from l2l_tf import results
+from l2l_tf.problem_options import NeuralArt
+from problems import base
+from problems import DataError
+
+LIMITS = {"num_runs": (2, 10**4), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
+HISTORY = 20  # pairs that L-BFGS keeps
+
+
+class Enough(Exception):
+  """All evaluations are used up."""
+
+
+def run(problem: base.Problem, seed: np.ndarray, num_steps: int) -> np.ndarray:
+  """Returns the least loss seen at theta_0 and after 1..T more evaluations, `[T+1]`.
+
+  Args:
+    problem: one whose only parameter is `image`.
+    seed: int32 `[2]`, of the instance.
+    num_steps: T; an L-BFGS that converges before that stays where it is.
+  """
+  seeds = tf.constant(seed[np.newaxis])
+  params, tasks = base.instances(problem, seeds)
+  evaluate = tf.function(lambda p: base.losses_and_gradients(problem, p, tasks, seeds))
+  shape, dtype, losses = params["image"].shape, params["image"].dtype, []
+
+  def function(x):
+    if len(losses) > num_steps:
+      raise Enough
+    loss, gradients = evaluate({"image": tf.reshape(tf.constant(x, dtype), shape)})
+    losses.append(float(loss[0]))
+    return losses[-1], np.asarray(gradients["image"], np.float64).ravel()
+
+  start = np.asarray(params["image"], np.float64).ravel()
+  limits = {"maxcor": HISTORY, "maxfun": 10 * num_steps, "maxiter": 10 * num_steps}
+  limits |= {"ftol": 0.0, "gtol": 0.0}
+  with contextlib.suppress(Enough):
+    scipy.optimize.minimize(function, start, jac=True, method="L-BFGS-B", options=limits)
+  losses += losses[-1:] * (num_steps + 1 - len(losses))
+  return np.minimum.accumulate(losses)
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = command_line.Flags(__doc__)
+  flags.add(int, "num_runs", 100, "instances, as in bin/evaluate.py")
+  flags.add(int, "num_steps", 128, "evaluations of the gradient after the first")
+  flags.add(int, "seed", 0, "of all instances, as in bin/evaluate.py")
+  flags.add(str, "out", None, "JSON file to write")
+  flags.group("Problem")
+  flags.add_options(NeuralArt, lambda f: NeuralArt())
+  flags.parse(argv)
+  flags.check(LIMITS)
+  problem, data = command_line.options_of(flags, NeuralArt()).build()
+  print(f"Data: {data}", flush=True)
+  seeds = base.seeds_of(problem, flags.seed, base.Stream.TEST, count=flags.num_runs)
+  losses = np.array([run(problem, seed, flags.num_steps) for seed in seeds])  # [R, T+1]
+  final = evaluation.final_losses(losses)
+  print(f"L-BFGS, {flags.num_runs} instances, {flags.num_steps} evaluations after the first:")
+  print(f"  mean loss {evaluation.interval(losses[:, 1:].mean(axis=1))}")
+  print(f"  final loss {evaluation.interval(final)}")
+  if flags.out:
+    document = {
+      "command": command_line.command(
+        "-m benchmarks.lbfgs", flags, ("out", "content_dir", "style"), ("vgg",)
+      ),
+      "versions": provenance.versions(),
+      "data": data,
+      "num_runs": flags.num_runs,
+      "num_steps": flags.num_steps,
+      "seed": flags.seed,
+      "mean": results.numbers(losses.mean(axis=0)),
+      "final_losses": results.numbers(final),
+    }
+    checkpoint.write_json(flags.out, document)
+  return 0
+
+
+if __name__ == "__main__":
+  command_line.run(main, (DataError, OSError))
