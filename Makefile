@@ -1,12 +1,13 @@
 # make train   sets up .venv, then meta-trains on MNIST      (make train ARGS="--preset=paper")
 # make test    sets up .venv, then lints and runs all tests  (make test ARGS="-m 'not slow'")
+# make faults  breaks it on purpose, up to half an hour      (docs/reliability.md)
 # make install sets up .venv only
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install train test lint
+.PHONY: install train test faults lint
 install: $(INSTALLED)
 
 $(INSTALLED): setup.py pyproject.toml
@@ -24,3 +25,6 @@ lint: install
 
 test: lint
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+faults: install
+	FAULTS=thorough $(VENV)/bin/python -m pytest tests/faults $(ARGS)

@@ -38,6 +38,7 @@ setuptools.setup(
     "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff==0.17.6", "scikit-learn>=1.4"]
     + ART,
     "art": ART,
+    "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without
     "rivals": ["torch>=2.5", "jax>=0.4.35"],  # of benchmarks/against_rivals.py
   },
 )

@@ -261,7 +261,8 @@ def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int
   print(f"{text_plots.curves(means)}\n")
   figure = plots.learning_curves(means)
   path = os.path.join(run.directory, "learning_curves.png")
-  checkpoint.write_aside(path, plots.png(figure))
+  with run_directory.writing(run.directory):
+    checkpoint.write_aside(path, plots.png(figure))
   print(f"  curves        {path}")
 
 

@@ -25,6 +25,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "optimizer.safetensors"
 FORMAT = 1
 MAX_GROUPS = 16  # of a partition
+MAX_LAYERS = 64  # of an LSTM: each takes time to build, however small
 MAX_FILE_BYTES = 64 * 2**20  # no optimizer of ours comes near
 
 
@@ -51,7 +52,9 @@ def write_all_aside(contents: dict[str, bytes]):
         os.fsync(file.fileno())
     for path, aside in asides.items():
       os.replace(aside, path)
-  except BaseException:
+  except BaseException as error:
+    if isinstance(error, OSError) and error.filename is None:
+      error.filename = path  # so that the message says it
     for aside in asides.values():
       with contextlib.suppress(OSError):
         os.remove(aside)
@@ -84,11 +87,19 @@ def read_json(path: str) -> Any:
   Raises:
     CheckpointError: if it is missing, enormous or no JSON.
   """
-  content = _read(path)
+  return parse_json(_read(path), path)
+
+
+def parse_json(content: bytes, source: str) -> Any:
+  """The value of a JSON text that may be hostile; `source` names it in messages.
+
+  Raises:
+    CheckpointError: if it is no JSON.
+  """
   try:
     return json.loads(content.decode())
   except (ValueError, RecursionError) as error:
-    raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
+    raise CheckpointError(f"{source} is not valid JSON: {error}.") from error
 
 
 def _read(path: str) -> bytes:
@@ -165,7 +176,7 @@ def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
     tensors = safetensors.numpy.load(weights)
     optimizer = optimizer_from_config(config)
   except (safetensors.SafetensorError, ValueError, KeyError) as error:  # KeyError: unknown dtypes
-    raise CheckpointError(f"{source} holds no optimizer of ours: {error}") from error
+    raise CheckpointError(f"{source} holds no optimizer of ours: {str(error):.1000}") from error
   _assign(named_phi(optimizer), tensors, source)
   return optimizer
 
@@ -183,13 +194,16 @@ def optimizer_from_config(config: Any) -> Optimizer:
   if kind not in list(optimizers.LEARNED):  # a list, as `kind` may not be hashable
     known = ", ".join(optimizers.LEARNED)
     raise ValueError(f"Unknown kind of optimizer {kind!r}; known: {known}.")
+  layers = options.get("layer_sizes")
+  if isinstance(layers, (list, str)) and len(layers) > MAX_LAYERS:
+    raise ValueError(f"layer_sizes must be at most {MAX_LAYERS} layers, got {len(layers)}.")
   if "preprocessing" in options:
     options["preprocessing"] = preprocessing.from_config(options["preprocessing"])
   if kind == "partition":
     options["groups"] = _groups_from_config(options.get("groups"))
   try:
     return optimizers.LEARNED[kind](**options)
-  except TypeError as error:
+  except (TypeError, OverflowError) as error:
     raise ValueError(f"Bad options for the optimizer {kind!r}: {error}.") from error
 
 

@@ -30,7 +30,7 @@ class Options:
         value = tuple(value)
         object.__setattr__(self, field.name, value)
       if field.type is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < 1e300 else math.inf
         object.__setattr__(self, field.name, value)
       if field.metadata:
         _check(field, value)
@@ -54,7 +54,9 @@ class Options:
       raise ValueError(f"{cls.__name__} options must be an object, got {type(values).__name__}.")
     for name in values:
       if name not in known:
-        raise ValueError(f"Unknown option {name!r} for {cls.__name__}; known: {', '.join(known)}.")
+        raise ValueError(
+          f"Unknown option {name!r:.200} for {cls.__name__}; known: {', '.join(known)}."
+        )
     return cls(**values)
 
 
@@ -62,20 +64,20 @@ def _check(field: dataclasses.Field, value: Any):
   """Raises ValueError unless `value` has the field's type and is within its bounds."""
   if not _has_type(value, field.type):
     kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
-    raise ValueError(f"{field.name} must be of type {kind}, got {value!r}.")
+    raise ValueError(f"{field.name} must be of type {kind}, got {value!r:.200}.")
   choices, minimum, maximum = (field.metadata[k] for k in ("choices", "minimum", "maximum"))
   if choices is not None and value not in choices:
-    raise ValueError(f"{field.name} must be one of {', '.join(choices)}; got {value!r}.")
+    raise ValueError(f"{field.name} must be one of {', '.join(choices)}; got {value!r:.200}.")
   numbers = value if isinstance(value, tuple) else (value,)
   if isinstance(value, tuple) and not value:
     raise ValueError(f"{field.name} must not be empty.")
   for number in numbers:
     if isinstance(number, float) and not math.isfinite(number):
-      raise ValueError(f"{field.name} must be finite, got {value!r}.")
+      raise ValueError(f"{field.name} must be finite, got {value!r:.200}.")
     if minimum is not None and number < minimum:
-      raise ValueError(f"{field.name} must be at least {_text(minimum)}, got {value!r}.")
+      raise ValueError(f"{field.name} must be at least {_text(minimum)}, got {value!r:.200}.")
     if maximum is not None and number > maximum:
-      raise ValueError(f"{field.name} must be at most {_text(maximum)}, got {value!r}.")
+      raise ValueError(f"{field.name} must be at most {_text(maximum)}, got {value!r:.200}.")
 
 
 def _text(bound: float) -> str:

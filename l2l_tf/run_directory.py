@@ -67,11 +67,12 @@ def lock(directory: str):
         f"{directory} is in use by {holder}. Wait for its end, stop it, or name another --run_dir."
       ) from error
     if _is_at(file, path):  # else it was removed before it was locked
-      file.truncate(0)
-      since = time.strftime("%Y-%m-%d %H:%M:%S")
-      file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n")
-      file.flush()
       _locks[path] = file
+      since = time.strftime("%Y-%m-%d %H:%M:%S")
+      with writing(directory):
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n")
+        file.flush()
     else:
       file.close()
 

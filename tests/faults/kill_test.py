@@ -1,0 +1,98 @@
+"""kill -9 of bin/train.py and bin/evaluate.py, at operations on files and at any other moment."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from l2l_tf import results
+from tests.faults import table
+from tests.faults import victims
+
+KILLS = table.trials(0, 30)
+EVALUATE = ["--problem=bowl", "--dimensions=3", "--num_steps=4", "--num_runs=3", "--tuning_runs=1"]
+pytestmark = [table.thorough, victims.needs_compiler]
+
+
+@pytest.fixture(name="library", scope="module")
+def _library(tmp_path_factory):
+  return victims.preload(tmp_path_factory.mktemp("preload"))
+
+
+@pytest.fixture(name="undisturbed", scope="module")
+def _undisturbed(tmp_path_factory, library):
+  """The final state of a run never killed, its operations on files, and its seconds."""
+  directory = str(tmp_path_factory.mktemp("runs") / "undisturbed")
+  began, counts = time.monotonic(), f"{directory}.counts"
+  fault = f"kill:0:{directory}:{counts}"
+  status, _, err = victims.run(
+    "train", *victims.train_args(directory), fault=fault, library=library
+  )
+  assert status == 0, err
+  with open(counts, encoding="utf-8") as file:
+    operations = int(file.read())
+  assert operations > 50
+  return victims.final_state(directory), operations, time.monotonic() - began
+
+
+def kill(process, seconds):
+  """Kills a process after so long, unless it ends before; returns whether it was killed."""
+  try:
+    process.communicate(timeout=seconds)
+  except subprocess.TimeoutExpired:
+    process.kill()
+    process.communicate()
+  return process.returncode == -signal.SIGKILL
+
+
+def test_kill_9_of_train(tmp_path, library, undisturbed):
+  """Runs are killed again and again till they end; every second kill is at an operation."""
+  expected, operations, seconds = undisturbed
+  dice, kills, runs = random.Random(0), 0, 0
+  while kills < KILLS:
+    runs, before = runs + 1, kills
+    directory = str(tmp_path / f"run_{runs}")
+    while True:
+      args, at_operation = victims.train_args(directory), kills % 2 == 0 and kills < KILLS
+      number = dice.randint(1, operations // 2)
+      fault = f"kill:{number}:{directory}" if at_operation else ""
+      process = victims.start("train", *args, fault=fault, library=library)
+      limit = 300 if at_operation or kills >= KILLS else dice.uniform(0.2, 1.0) * seconds
+      if not kill(process, limit):
+        break
+      kills += 1
+      victims.assert_nothing_half_written(directory)
+    assert process.returncode == 0
+    with table.trial("kill -9 of bin/train.py", kills - before):
+      victims.assert_same_state(directory, expected)
+
+
+def test_kill_9_of_evaluate(tmp_path, library):
+  expected = str(tmp_path / "expected.json")
+  counts = str(tmp_path / "counts")
+  fault = f"kill:0:{tmp_path}:{counts}"
+  args = [*EVALUATE, "--optimizer=quadratic_lstm", "--transfer"]
+  status, _, err = victims.run("evaluate", *args, f"--out={expected}", fault=fault, library=library)
+  assert status == 0, err
+  with open(counts, encoding="utf-8") as file:
+    operations = int(file.read())
+  out, dice, kills = str(tmp_path / "out.json"), random.Random(1), 0
+  with table.trial("kill -9 of bin/evaluate.py", table.trials(0, 8)):
+    parts, done = f"{out}.work", {}
+    while True:
+      number = dice.randint(2, operations // 3) if kills < table.trials(0, 8) else 0
+      fault = f"kill:{number}:{tmp_path}"
+      process = victims.start("evaluate", *args, f"--out={out}", fault=fault, library=library)
+      if not kill(process, 300):
+        break
+      kills += 1
+      names = os.listdir(parts) if os.path.isdir(parts) else []
+      now = {n: os.stat(os.path.join(parts, n)).st_mtime_ns for n in names if n.endswith(".npz")}
+      assert done.items() <= now.items(), "a finished part was lost or made again"
+      done = now
+    assert process.returncode == 0 and kills >= min(3, table.trials(0, 8))
+    first, second = results.read(expected), results.read(out)
+    assert {**first, "command": ""} == {**second, "command": ""}
