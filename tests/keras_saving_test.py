@@ -119,7 +119,8 @@ HOSTILE = [
   ({"optimizer": None}, "must be an object"),
   ({"optimizer": {"kind": "os.system"}}, "Unknown kind of optimizer 'os.system'; known: lstm"),
   ({"optimizer": {"kind": "lstm", "layer_sizes": [10**9]}}, "integers of 1..1024"),
-  ({"optimizer": {"kind": "lstm", "layer_sizes": [1024] * 10**4}}, "more than 16777216"),
+  ({"optimizer": {"kind": "lstm", "layer_sizes": [1024] * 10**4}}, "at most 64 layers, got 10000"),
+  ({"optimizer": {"kind": "lstm", "layer_sizes": [1024] * 64}}, "more than 16777216"),
   ({"optimizer": {"kind": "ntm_lbfgs", "history": 10**9}}, "3000000000 pairs of vectors"),
   ({"optimizer": {"kind": "lstm", "layer_sizes": [4, 4]}}, "but its config calls for"),
   ({"optimizer": {"kind": "lstm", "seed": 3, "name": "x", "call": "y"}}, "Bad options"),
@@ -158,7 +159,10 @@ def test_a_type_of_numbers_that_numpy_lacks():
     l2l_tf.LearnedOptimizer.from_config(config)
 
 
-def test_a_hostile_model_file(tmp_path):
+@pytest.mark.parametrize(
+  "layers, message", [(1000, "at most 64 layers, got 1000"), (64, "more than 16777216")]
+)
+def test_a_hostile_model_file(tmp_path, layers, message):
   path, hostile = str(tmp_path / "m.keras"), str(tmp_path / "hostile.keras")
   models.compiled(models.learned("lstm")).save(path)
   with zipfile.ZipFile(path) as source, zipfile.ZipFile(hostile, "w") as target:
@@ -167,8 +171,8 @@ def test_a_hostile_model_file(tmp_path):
       if name == "config.json":
         config = json.loads(content)
         options = config["compile_config"]["optimizer"]["config"]
-        options["optimizer"]["layer_sizes"] = [1024] * 1000
+        options["optimizer"]["layer_sizes"] = [1024] * layers
         content = json.dumps(config)
       target.writestr(name, content)
-  with pytest.raises(l2l_tf.CheckpointError, match="more than 16777216"):
+  with pytest.raises(l2l_tf.CheckpointError, match=message):
     keras.models.load_model(hostile)
