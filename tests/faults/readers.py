@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tempfile
+from typing import Any, Callable, NamedTuple
 from unittest import mock
 
 import numpy as np
@@ -17,7 +18,6 @@ from l2l_tf import pretrained
 from l2l_tf import results_schema
 from l2l_tf import visualizations
 from tests import tiny_results
-import contextlib
 
 SHIPPED = pretrained.find("quadratic_lstm")
 with open(os.path.join(SHIPPED, checkpoint.WEIGHTS_FILE), "rb") as _file:
@@ -27,69 +27,82 @@ _OPTIMIZER = checkpoint.from_bytes(CONFIG["optimizer"], WEIGHTS, SHIPPED)
 _PATH = os.path.join(tempfile.gettempdir(), f"fuzzed-{os.getpid()}")
 
 
-def _json(data: bytes):
-  """The value as `checkpoint.read_json` gives it; None where it refuses."""
+class Reader(NamedTuple):
+  """One kind of file.
+
+  Attributes:
+    read: reads the bytes of a file.
+    errors: the documented ones.
+    seed: makes a file to begin with.
+  """
+
+  read: Callable[[bytes], Any]
+  errors: tuple[type[Exception], ...]
+  seed: Callable[[], bytes]
+
+  def accepts(self, data: bytes) -> bool:
+    """Whether the bytes are read; False for a documented error, others come through."""
+    try:
+      self.read(data)
+    except self.errors:
+      return False
+    return True
+
+
+def _json(data: bytes) -> Any:
+  """The value as `checkpoint.read_json` gives it; None, which no reader takes, where it refuses."""
   try:
     return checkpoint.parse_json(data, "a file")
   except checkpoint.CheckpointError:
     return None
 
 
-def _built(_):
-  return _OPTIMIZER
-
-
-def weights(data: bytes):
+def _weights(data: bytes):
   """An optimizer.safetensors."""
-  try:
-    with mock.patch.object(checkpoint, "optimizer_from_config", _built):  # building one is slow
-      checkpoint.from_bytes(CONFIG["optimizer"], data, "a file")
-  except checkpoint.CheckpointError:
-    pass
+  built = mock.patch.object(checkpoint, "optimizer_from_config", lambda _: _OPTIMIZER)
+  with built:  # building one is slow
+    checkpoint.from_bytes(CONFIG["optimizer"], data, "a file")
 
 
-def config(data: bytes):
+def _config(data: bytes):
   """The optimizer in a config.json of best/."""
-  value = _json(data)
-  with contextlib.suppress(checkpoint.CheckpointError):
-    checkpoint.from_bytes(value, WEIGHTS, "a file")
+  checkpoint.from_bytes(_json(data), WEIGHTS, "a file")
 
 
-def run_config(data: bytes):
+def _run_config(data: bytes):
   """The experiment in a run's config.json."""
-  with contextlib.suppress(ValueError):
-    experiments.Experiment.from_dict(_json(data))
+  experiments.Experiment.from_dict(_json(data))
 
 
-def results(data: bytes):
+def _results(data: bytes):
   """A results file."""
-  with contextlib.suppress(ValueError):
-    results_schema.validate(_json(data))
+  results_schema.validate(_json(data))
 
 
-def visualization(data: bytes):
+def _visualization(data: bytes):
   """A visualization file."""
-  with contextlib.suppress(ValueError):
-    visualizations.validate(_json(data))
+  visualizations.validate(_json(data))
 
 
-def peer(data: bytes):
-  """A peer's .npz."""
+def _from_disk(read: Callable[[str], Any], data: bytes):
+  """Gives `read` the path of a file of these bytes."""
   with open(_PATH, "wb") as file:
     file.write(data)
   try:
-    peers.load(_PATH)
-  except peers.PeerError:
-    pass
+    read(_PATH)
   finally:
     os.remove(_PATH)
 
 
-def keras_config(data: bytes):
+def _peer(data: bytes):
+  """A peer's .npz."""
+  _from_disk(peers.load, data)
+
+
+def _keras_config(data: bytes):
   """The config of a LearnedOptimizer in a .keras file."""
   value = _json(data)
-  with contextlib.suppress(checkpoint.CheckpointError, ValueError, TypeError):
-    keras_optimizer.LearnedOptimizer.from_config(value if isinstance(value, dict) else {})
+  keras_optimizer.LearnedOptimizer.from_config(value if isinstance(value, dict) else {})
 
 
 def _peer_seed() -> bytes:
@@ -100,18 +113,26 @@ def _peer_seed() -> bytes:
 
 def _keras_seed() -> bytes:
   phi = base64.b64encode(WEIGHTS).decode()
-  return json.dumps({"optimizer": CONFIG["optimizer"], "phi": phi, "horizon": 9}).encode()
+  return _encoded({"optimizer": CONFIG["optimizer"], "phi": phi, "horizon": 9})
 
 
-READERS = {  # what to break, and what to begin with
-  "weights": (weights, lambda: WEIGHTS),
-  "config": (config, lambda: json.dumps(CONFIG["optimizer"]).encode()),
-  "run_config": (
-    run_config,
-    lambda: json.dumps(experiments.PRESETS["quick"]["quadratic"].to_dict()).encode(),
+def _encoded(value: Any) -> bytes:
+  return json.dumps(value).encode()
+
+
+def _quick() -> dict[str, Any]:
+  return experiments.PRESETS["quick"]["quadratic"].to_dict()
+
+
+REFUSED = (checkpoint.CheckpointError,)
+READERS = {
+  "weights": Reader(_weights, REFUSED, lambda: WEIGHTS),
+  "config": Reader(_config, REFUSED, lambda: _encoded(CONFIG["optimizer"])),
+  "run_config": Reader(_run_config, (ValueError,), lambda: _encoded(_quick())),
+  "results": Reader(_results, (ValueError,), lambda: _encoded(tiny_results.make())),
+  "visualization": Reader(
+    _visualization, (ValueError,), lambda: _encoded(tiny_results.visualization())
   ),
-  "results": (results, lambda: json.dumps(tiny_results.make()).encode()),
-  "visualization": (visualization, lambda: json.dumps(tiny_results.visualization()).encode()),
-  "peer": (peer, _peer_seed),
-  "keras_config": (keras_config, _keras_seed),
+  "peer": Reader(_peer, (peers.PeerError,), _peer_seed),
+  "keras_config": Reader(_keras_config, (*REFUSED, ValueError, TypeError), _keras_seed),
 }
