@@ -51,8 +51,12 @@ PATH_FLAGS = (
   "style",
 )  # absolute paths in them are recorded relative to here
 MACHINE_FLAGS = ("data", "data_dir", "work_dir")  # do not decide the results, and are not recorded
-MINIMUM = {"num_steps": 1, "num_runs": 2, "tuning_runs": 1, "seed": 0}
-MAXIMUM = {"num_steps": 10**6, "num_runs": 10**6, "tuning_runs": 10**4, "seed": 2**31 - 1}
+LIMITS = {
+  "num_steps": (1, 10**6),
+  "num_runs": (2, 10**6),
+  "tuning_runs": (1, 10**4),
+  "seed": (0, 2**31 - 1),
+}
 
 
 def make_flags() -> command_line.Flags:
@@ -79,13 +83,8 @@ def make_flags() -> command_line.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  for name, minimum in MINIMUM.items():
-    value = getattr(flags, name)
-    if not minimum <= value <= MAXIMUM[name]:
-      raise command_line.UsageError(
-        f"--{name} must be an integer of {minimum}..{MAXIMUM[name]}, got {value}."
-      )
-  sizes = {name: getattr(flags, name) for name in MINIMUM}
+  flags.check(LIMITS)
+  sizes = {name: getattr(flags, name) for name in LIMITS}
   setting = Setting(flags.problem, command_line.problem(flags), **sizes)
   path = _output(flags)
   recorded = _check_output(path, setting)

@@ -40,8 +40,7 @@ from problems import DataError
 from problems.base import seeds_of
 from problems.base import Stream
 
-MAX_TEST_RUNS = 10**5
-MAX_TUNING_RUNS = 10**4
+LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
 MAX_TRIALS = 10**4
 ERRORS = (
   training_run.RunError,
@@ -90,14 +89,7 @@ def make_flags() -> command_line.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  if not 2 <= flags.test_runs <= MAX_TEST_RUNS:
-    raise command_line.UsageError(
-      f"--test_runs must be an integer of 2..{MAX_TEST_RUNS}, got {flags.test_runs}."
-    )
-  if not 0 <= flags.tuning_runs <= MAX_TUNING_RUNS:
-    raise command_line.UsageError(
-      f"--tuning_runs must be an integer of 0..{MAX_TUNING_RUNS}, got {flags.tuning_runs}."
-    )
+  flags.check(LIMITS)
   blocks.use_a_thread_a_block()
   if flags.search is not None:
     return _search(flags)

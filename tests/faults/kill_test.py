@@ -26,14 +26,10 @@ def _library(tmp_path_factory):
 def _undisturbed(tmp_path_factory, library):
   """The final state of a run never killed, its operations on files, and its seconds."""
   directory = str(tmp_path_factory.mktemp("runs") / "undisturbed")
-  began, counts = time.monotonic(), f"{directory}.counts"
-  fault = f"kill:0:{directory}:{counts}"
-  status, _, err = victims.run(
-    "train", *victims.train_args(directory), fault=fault, library=library
+  began = time.monotonic()
+  operations = victims.operations(
+    "train", *victims.train_args(directory), directory=directory, library=library
   )
-  assert status == 0, err
-  with open(counts, encoding="utf-8") as file:
-    operations = int(file.read())
   assert operations > 50
   return victims.final_state(directory), operations, time.monotonic() - began
 
@@ -72,13 +68,10 @@ def test_kill_9_of_train(tmp_path, library, undisturbed):
 
 def test_kill_9_of_evaluate(tmp_path, library):
   expected = str(tmp_path / "expected.json")
-  counts = str(tmp_path / "counts")
-  fault = f"kill:0:{tmp_path}:{counts}"
   args = [*EVALUATE, "--optimizer=quadratic_lstm", "--transfer"]
-  status, _, err = victims.run("evaluate", *args, f"--out={expected}", fault=fault, library=library)
-  assert status == 0, err
-  with open(counts, encoding="utf-8") as file:
-    operations = int(file.read())
+  operations = victims.operations(
+    "evaluate", *args, f"--out={expected}", directory=str(tmp_path), library=library
+  )
   out, dice, kills = str(tmp_path / "out.json"), random.Random(1), 0
   with table.trial("kill -9 of bin/evaluate.py", table.trials(0, 8)):
     parts, done = f"{out}.work", {}

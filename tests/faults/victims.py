@@ -51,6 +51,16 @@ def run(program: str, *args: str, **options):
   return process.returncode, out, said(err)
 
 
+def operations(program: str, *args: str, directory: str, library: str, kind: str = "kill") -> int:
+  """Runs one undisturbed; returns how many operations under `directory` a `kind` could hit."""
+  counts = f"{directory}.counts"
+  fault = f"{kind}:0:{directory}:{counts}"
+  status, _, err = run(program, *args, fault=fault, library=library)
+  assert status == 0, err
+  with open(counts, encoding="utf-8") as file:
+    return int(file.read())
+
+
 def said(err: str) -> str:
   """What stderr says, without progress bars and TensorFlow's greetings."""
   lines = err.replace("\r", "\n").splitlines()
