@@ -1,99 +1,229 @@
-"""A bad value for each flag of each program, in one line; fails when a new flag has no entry here.
+"""A bad value for each flag of each program, and flags that contradict each other: one line each.
 
-Those of options, which all programs share, are in tests/command_line_test.py.
+Fails when a new flag has no entry here. The values of options, which all programs share, are in
+tests/command_line_test.py.
 """
 
 import dataclasses
+from unittest import mock
 
+import numpy as np
+from PIL import Image
 import pytest
 
+from l2l_tf import checkpoint
+from l2l_tf import command_line
+from l2l_tf import optimizers
 from tests import programs
+from tests.command_line_test import ANYTHING_GOES
 from tests.command_line_test import BAD_VALUES
 from tests.command_line_test import KINDS
 
+LEARNED = "--optimizer=quadratic_lstm"
+PICTURES = ["--content=picture.png", "--style=picture.png", "--out=out.png", "--optimizer=lstm"]
+BESIDE = {  # what a bad flag stands beside, so that nothing else is wrong
+  "train": [],
+  "evaluate": ["--problem=bowl"],
+  "visualize": [LEARNED, "--problem=bowl", "--transfer"],
+  "diagnose": [LEARNED],
+  "figures": [],
+  "style": PICTURES,
+  "triples": ["--out=out.png", "--optimizer=lstm"],
+}
 PROGRAMS = {
   "train": programs.load("train"),
   "evaluate": programs.load("evaluate"),
   "visualize": programs.load("visualize"),
   "diagnose": programs.load("diagnose"),
   "figures": programs.load("figures"),
+  "style": programs.load("style"),
+  "triples": programs.load("triples"),
 }
-SHARED = {field.name for kind in KINDS for field in dataclasses.fields(kind)} - {"seed"}
-LEARNED = "--optimizer=quadratic_lstm"
-BOWL = ["--problem=bowl", "--transfer"]
-BAD = {  # the bad flag and what it needs beside it; words of the answer
+HELP = {"help": ("--help=maybe", "maybe")}
+PROBLEM = {"problem": ("--problem=imagenet", "quadratic")}
+BAD = {  # the bad flag; words of the answer
   "train": {
-    "help": (["--help=maybe"], "maybe"),
-    "run_dir": (["--problem=bowl", "--run_dir=file"], "Cannot make the directory file"),
-    "resume": (["--resume"], "needs the --run_dir"),
-    "init_from": (["--problem=bowl", "--init_from=file"], "no directory file"),
-    "test_runs": (["--test_runs=1"], "must be an integer of 2.."),
-    "tuning_runs": (["--tuning_runs=x"], "tuning_runs"),
-    "search": (["--search=0"], "must be 1.."),
-    "strategy": (["--strategy=all"], "mirrored"),
-    "optimizer": (["--optimizer=gru"], "lstm_gac"),
-    "preset": (["--preset=huge"], "quick"),
-    "problem": (["--problem=imagenet"], "quadratic"),
-    "seed": (["--seed=-1"], "at least 0"),
+    **HELP,
+    **PROBLEM,
+    "run_dir": ("--problem=bowl --run_dir=file", "Cannot make the directory file"),
+    "resume": ("--resume", "needs the --run_dir"),
+    "init_from": ("--problem=bowl --init_from=file", "no directory file"),
+    "test_runs": ("--test_runs=1", "must be an integer of 2.."),
+    "tuning_runs": ("--tuning_runs=x", "tuning_runs"),
+    "search": ("--search=0", "must be 1.."),
+    "strategy": ("--strategy=all", "mirrored"),
+    "optimizer": ("--optimizer=gru", "lstm_gac"),
+    "preset": ("--preset=huge", "quick"),
+    "seed": ("--seed=-1", "at least 0"),
   },
   "evaluate": {
-    "help": (["--help=maybe"], "maybe"),
-    "optimizer": (["--optimizer=nobody"], "nobody"),
-    "peer": (["--peer=file"], "not a NumPy archive"),
-    "transfer": (["--transfer=maybe"], "maybe"),
-    "num_steps": (["--num_steps=0"], "of 1.."),
-    "num_runs": (["--num_runs=1"], "of 2.."),
-    "tuning_runs": (["--tuning_runs=0"], "of 1.."),
-    "seed": (["--seed=-1"], "of 0.."),
-    "name": (["--name=../x"], "letters, digits"),
-    "out": (["--out=x", "--name=y"], "give one of them"),
-    "work_dir": (["--problem=bowl", "--work_dir=file"], "file"),
-    "problem": (["--problem=imagenet"], "quadratic"),
+    **HELP,
+    **PROBLEM,
+    "optimizer": ("--optimizer=nobody", "nobody"),
+    "peer": ("--peer=file", "not a NumPy archive"),
+    "transfer": ("--transfer=maybe", "maybe"),
+    "num_steps": ("--num_steps=0", "of 1.."),
+    "num_runs": ("--num_runs=1", "of 2.."),
+    "tuning_runs": ("--tuning_runs=0", "of 1.."),
+    "seed": ("--seed=-1", "of 0.."),
+    "name": ("--name=../x", "letters, digits"),
+    "out": ("--out=file", "It is not overwritten"),
+    "work_dir": ("--work_dir=file", "file"),
   },
   "visualize": {
-    "help": (["--help=maybe"], "maybe"),
-    "optimizer": (["--optimizer=nobody"], "nobody"),
-    "transfer": ([LEARNED, "--transfer=maybe"], "maybe"),
-    "coordinates": ([LEARNED, *BOWL, "--coordinates=theta"], "coordinates"),
-    "num_steps": ([LEARNED, "--num_steps=0"], "num_steps"),
-    "num_panels": ([LEARNED, "--num_panels=0"], "num_panels"),
-    "num_values": ([LEARNED, "--num_values=4"], "num_values"),
-    "max_gradient": ([LEARNED, "--max_gradient=-1"], "max_gradient"),
-    "tuning_runs": ([LEARNED, "--tuning_runs=0"], "tuning_runs"),
-    "seed": ([LEARNED, "--seed=-1"], "seed"),
-    "out": ([LEARNED, *BOWL, "--out=file"], "file"),
-    "logdir": ([LEARNED, *BOWL, "--logdir=file"], "file"),
-    "problem": ([LEARNED, "--problem=imagenet"], "quadratic"),
+    **HELP,
+    **PROBLEM,
+    "optimizer": ("--optimizer=nobody", "nobody"),
+    "transfer": ("--transfer=maybe", "maybe"),
+    "coordinates": ("--coordinates=theta", "coordinates"),
+    "num_steps": ("--num_steps=0", "num_steps"),
+    "num_panels": ("--num_panels=0", "num_panels"),
+    "num_values": ("--num_values=4", "num_values"),
+    "max_gradient": ("--max_gradient=-1", "max_gradient"),
+    "tuning_runs": ("--tuning_runs=0", "tuning_runs"),
+    "seed": ("--seed=-1", "seed"),
+    "out": ("--out=file", "file"),
+    "logdir": ("--logdir=file", "file"),
   },
   "diagnose": {
-    "help": (["--help=maybe"], "maybe"),
-    "optimizer": ([], "Name the optimizer"),
-    "num_steps": ([LEARNED, "--num_steps=0"], "num_steps"),
-    "num_runs": ([LEARNED, "--num_runs=0"], "num_runs"),
-    "seed": ([LEARNED, "--seed=-1"], "seed"),
-    "problem": ([LEARNED, "--problem=imagenet"], "quadratic"),
+    **HELP,
+    **PROBLEM,
+    "optimizer": ("--optimizer=nobody", "nobody"),
+    "num_steps": ("--num_steps=0", "num_steps"),
+    "num_runs": ("--num_runs=0", "num_runs"),
+    "seed": ("--seed=-1", "seed"),
   },
   "figures": {
-    "help": (["--help=maybe"], "maybe"),
-    "results": (["--results"], "results"),
-    "out": (["--out=file"], "file"),
+    **HELP,
+    "results": ("--results", "results"),
+    "out": ("--out=file", "file"),
+  },
+  "style": {
+    **HELP,
+    "content": ("--content=file", "Cannot read the image file"),
+    "style": ("--style=file", "Cannot read the image file"),
+    "out": ("--out=out.txt", "--out must end in"),
+    "size": ("--size=2049", "of 32..2048"),
+    "num_steps": ("--num_steps=1e3", "num_steps"),
+    "optimizer": ("--optimizer=nobody", "nobody"),
+    "rival": ("--rival=maybe", "maybe"),
+    "seed": ("--seed=-1", "of 0.."),
+    "style_weight": ("--style_weight=inf", "must be 0..1e9"),
+    "vgg": ("--vgg=torch", "keras"),
+  },
+  "triples": {
+    **HELP,
+    "optimizer": ("--optimizer=nobody", "nobody"),
+    "out": ("--out=out.jpg", "must name a .png file"),
+    "num_rows": ("--num_rows=0", "of 1..100"),
+    "num_steps": ("--num_steps=10001", "of 1..10000"),
+    "seed": ("--seed=2147483648", "of 0.."),
+    "content_dir": ("--content_dir=none", "No such file"),
+    "style": ("--style=file", "Cannot read the image file"),
   },
 }
+MULTIPLE = "must be a multiple of"
+CONTRADICTIONS = [  # flags that are good alone, but not together, or not without others
+  ("train", "--num_steps=30 --unroll_length=20", MULTIPLE),
+  ("train", "--num_steps=20 --unroll_length=40", MULTIPLE),
+  ("train", "--num_steps=20 --unroll_length=20 --segment_length=3", MULTIPLE),
+  ("train", "--segment_length=1 --backprop_coordinates=5", "set one of them to 0"),
+  ("train", "--second_derivatives --backprop_coordinates=5", "cannot be combined"),
+  ("train", "--optimizer=lstm_gac --backprop_coordinates=5", "must not depend on each other"),
+  ("train", "--optimizer=lstm_gac --layer_sizes=20,4 --num_gacs=5", "num_gacs"),
+  ("train", "--optimizer=ntm_bfgs --layer_sizes=4 --num_gacs=5", "num_gacs"),
+  ("train", "--optimizer=lstm --num_gacs=2", "--num_gacs does not apply"),
+  ("train", "--learning_rate=1e-5 --final_learning_rate=1e-4", "at most learning_rate"),
+  ("train", "--preprocessing=log_and_sign --preprocessing_constant=81", "at most 80"),
+  ("train", "--problem=bowl --hidden=20", "--hidden does not apply"),
+  ("train", "--problem=mnist --margin=3 --pooling=4", "pooling must divide"),
+  ("train", "--problem=bowl --init_from=quadratic_lstm --layer_sizes=3", "layer_sizes"),
+  ("train", "--problem=bowl --init_from=quadratic_lstm --optimizer=lstm_gac", "lstm_gac"),
+  ("train", "--resume --run_dir=none", "There is no"),
+  ("train", "--resume --run_dir=none --init_from=quadratic_lstm", "cannot be given with --resume"),
+  ("train", "--search=2 --resume", "--resume cannot be given with --search"),
+  ("train", "--search=2 --learning_rate=0.1", "--learning_rate cannot be given with --search"),
+  ("train", "--search=2 --init_from=quadratic_lstm", "--init_from cannot be given with --search"),
+  ("train", "--search=2 --strategy=mirrored", "--strategy cannot be given with --search"),
+  ("train", "--strategy=multi_worker", "needs the environment variable TF_CONFIG"),
+  ("evaluate", "--out=x --name=y", "give one of them"),
+  ("evaluate", f"{LEARNED}", "add --transfer"),
+  ("evaluate", f"{LEARNED} {LEARNED} --transfer", "another label"),
+  ("evaluate", "--hidden=20", "--hidden does not apply"),
+  ("visualize", "--notransfer", "add --transfer"),
+  ("visualize", "--dimensions=3 --coordinates=theta[3]", "--coordinates"),
+  ("visualize", "--optimizer=", "Name the optimizer"),
+  ("visualize", "--hidden=20", "--hidden does not apply"),
+  ("diagnose", "--optimizer=", "Name the optimizer"),
+  ("diagnose", "--problem=bowl --hidden=20", "--hidden does not apply"),
+  ("style", "--style=", "--style is missing"),
+  ("style", "--out=none/out.png", "no directory none"),
+  ("style", "--size=40", "would have 40 x 20; 32 a side are needed"),
+  ("triples", f"{LEARNED}", "was trained on --problem=quadratic"),
+  ("triples", "--content_weight=0 --style_weight=0 --smoothness_weight=0", "must not all be 0"),
+]
+
+
+@pytest.fixture(name="untrained", scope="module")
+def _untrained(tmp_path_factory):
+  """A directory of an optimizer that has learned nothing, so may paint."""
+  directory = tmp_path_factory.mktemp("optimizers") / "lstm"
+  checkpoint.save_optimizer(str(directory), optimizers.CoordinatewiseLSTM((4,)), {})
+  return directory
+
+
+@pytest.fixture(name="answer")
+def _answer(tmp_path, untrained, monkeypatch, capsys):
+  """Runs a program that is to refuse in one line and change no file; returns the line."""
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.delenv("TF_CONFIG", raising=False)
+  (tmp_path / "file").write_text("mine")
+  (tmp_path / "lstm").symlink_to(untrained)
+  Image.fromarray(np.full((40, 80, 3), 100, np.uint8)).save(tmp_path / "picture.png")
+
+  def run(program, arguments):
+    module = PROGRAMS[program]
+    arguments = [*BESIDE[program], *arguments.split()]
+    status = programs.run(module.main, getattr(module, "ERRORS", (OSError,)), *arguments)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert status in (1, 2) and len(lines) == 1, lines
+    assert (tmp_path / "file").read_text() == "mine"
+    return lines[0]
+
+  return run
+
+
+def test_every_program_has_a_table():
+  names = {path.stem for path in (programs.ROOT / "bin").glob("*.py")}
+  assert names == PROGRAMS.keys() == BESIDE.keys() == BAD.keys()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_flag_has_an_entry(program):
   flags = set(PROGRAMS[program].make_flags()._values)
-  assert flags - SHARED <= BAD[program].keys() <= flags
-  assert SHARED - {"data_dir"} <= BAD_VALUES.keys()
+  with mock.patch.object(command_line.Flags, "add_options", lambda *args: None):
+    own = set(PROGRAMS[program].make_flags()._values)
+  assert own <= BAD[program].keys() <= flags
+  options = {field.name for kind in KINDS for field in dataclasses.fields(kind)}
+  assert flags - own <= options <= BAD_VALUES.keys() | ANYTHING_GOES
 
 
 @pytest.mark.parametrize("program, flag", [(p, flag) for p in BAD for flag in BAD[p]])
-def test_a_bad_value_is_one_line(program, flag, tmp_path, monkeypatch, capsys):
-  monkeypatch.chdir(tmp_path)
-  (tmp_path / "file").write_text("mine")
-  module, (args, word) = PROGRAMS[program], BAD[program][flag]
-  status = programs.run(module.main, getattr(module, "ERRORS", (OSError,)), *args)
-  lines = capsys.readouterr().err.strip().splitlines()
-  assert status in (1, 2) and len(lines) == 1 and word in lines[0], lines
-  assert (tmp_path / "file").read_text() == "mine"
+def test_a_bad_value_is_one_line(program, flag, answer):
+  bad, words = BAD[program][flag]
+  assert words in answer(program, bad)
+
+
+@pytest.mark.parametrize("program, arguments, words", CONTRADICTIONS)
+def test_contradictions_are_one_line(program, arguments, words, answer):
+  assert words in answer(program, arguments)
+
+
+def test_a_run_is_resumed_with_no_other_hyperparameters(answer):
+  values = {"preset": "quick", "problem": "bowl", "optimizer": "lstm"}
+  for kind in KINDS:
+    values |= {field.name: field.default for field in dataclasses.fields(kind)}
+  for name, value in values.items():
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    line = answer("train", f"--resume --run_dir=none --{name}={text}")
+    assert "cannot be given with --resume: a run keeps the config it began with" in line
