@@ -9,6 +9,8 @@ from typing import Any, Callable, NamedTuple
 from unittest import mock
 
 import numpy as np
+from PIL import Image
+import skimage
 
 from l2l_tf import checkpoint
 from l2l_tf import experiments
@@ -17,6 +19,8 @@ from l2l_tf import peers
 from l2l_tf import pretrained
 from l2l_tf import results_schema
 from l2l_tf import visualizations
+from problems import DataError
+from problems import photographs
 from tests import tiny_results
 
 SHIPPED = pretrained.find("quadratic_lstm")
@@ -105,6 +109,19 @@ def _keras_config(data: bytes):
   keras_optimizer.LearnedOptimizer.from_config(value if isinstance(value, dict) else {})
 
 
+def _image(data: bytes):
+  """A photograph, of any format that Pillow knows."""
+  _from_disk(photographs.read, data)
+
+
+def picture(form: str) -> bytes:
+  """A piece of a real photograph, 48 x 40 pixels, in a format of Pillow's."""
+  buffer = io.BytesIO()
+  with Image.open(os.path.join(os.path.dirname(skimage.__file__), "data", "chelsea.png")) as image:
+    image.crop((120, 80, 168, 120)).save(buffer, form)
+  return buffer.getvalue()
+
+
 def _peer_seed() -> bytes:
   buffer = io.BytesIO()
   np.savez(buffer, **{name: np.zeros(shape, np.float32) for name, shape in peers.SHAPES.items()})
@@ -134,5 +151,7 @@ READERS = {
     _visualization, (ValueError,), lambda: _encoded(tiny_results.visualization())
   ),
   "peer": Reader(_peer, (peers.PeerError,), _peer_seed),
+  "png": Reader(_image, (DataError,), lambda: picture("PNG")),
+  "jpeg": Reader(_image, (DataError,), lambda: picture("JPEG")),
   "keras_config": Reader(_keras_config, (*REFUSED, ValueError, TypeError), _keras_seed),
 }
