@@ -3,12 +3,17 @@
 The study is an Optuna journal file. Trial i always has the same learning rate, a function of the
 experiment's seed and i, and its own run directory, so an interrupted trial is resumed there. A
 trial whose validation loss after an epoch is worse than the median of the others' is pruned.
+
+Processes may die at any moment: trials are added and taken by one process at a time, whoever takes
+one holds the lock of its run directory, and a line of the journal that was not finished is cut off.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import os
 import socket
-from typing import Any
+from typing import Any, Iterator, Optional
 
 import numpy as np
 import optuna
@@ -23,6 +28,8 @@ from l2l_tf.training_run import TrainingRun
 
 RATES = (1e-4, 1e-2)  # sampled log-uniformly
 STUDY_FILE = "study.log"
+TURN_FILE = "search.lock"  # whose turn it is to add and to take trials
+JOURNAL_LOCK_FILE = "study.lock"  # who writes into STUDY_FILE
 SETTLED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
@@ -48,13 +55,10 @@ def search(directory: str, experiment: Experiment, num_trials: int) -> optuna.St
     Interrupted: after SIGINT or SIGTERM; the trial can be resumed.
   """
   run_directory.make(directory)
-  study = _open(os.path.join(directory, STUDY_FILE), experiment)
-  _enqueue(study, experiment.training.seed, num_trials)
-  while any(t.state == optuna.trial.TrialState.WAITING for t in study.get_trials(deepcopy=False)):
-    trial = study.ask()
-    if "index" not in trial.user_attrs:  # another process took the last one just now
-      study.tell(trial, state=optuna.trial.TrialState.FAIL)
-      break
+  with _turn(directory):
+    study = _open(os.path.join(directory, STUDY_FILE), experiment)
+    _enqueue(study, directory, experiment.training.seed, num_trials)
+  while trial := _take(study, directory):
     _run(study, trial, directory, experiment)
   return study
 
@@ -70,12 +74,56 @@ def table(study: optuna.Study) -> str:
   return "\n".join(lines)
 
 
+class _Lock:
+  """A lock between processes, as Optuna wants it; the kernel frees it when they die."""
+
+  def __init__(self, path: str):
+    self._path = path
+
+  def acquire(self) -> bool:
+    self._file = open(self._path, "ab")  # noqa: SIM115
+    fcntl.flock(self._file, fcntl.LOCK_EX)
+    return True
+
+  def release(self):
+    self._file.close()
+
+
+class _JournalLock(_Lock):
+  """That of a journal; cuts off the line in which a process died, or the disk was full."""
+
+  def __init__(self, path: str):
+    super().__init__(os.path.join(os.path.dirname(path), JOURNAL_LOCK_FILE))
+    self._journal = path
+
+  def acquire(self) -> bool:
+    super().acquire()
+    with open(self._journal, "rb+") as file:
+      size = file.seek(0, os.SEEK_END)
+      file.seek(max(size - 1, 0))
+      if size and file.read() != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+    return True
+
+
+@contextlib.contextmanager
+def _turn(directory: str) -> Iterator[None]:
+  """Waits until no other process adds or takes trials, and keeps them waiting in the block."""
+  lock = _Lock(os.path.join(directory, TURN_FILE))
+  lock.acquire()
+  try:
+    yield
+  finally:
+    lock.release()
+
+
 def _open(path: str, experiment: Experiment) -> optuna.Study:
   optuna.logging.set_verbosity(optuna.logging.WARNING)
   try:
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
+    journal = optuna.storages.journal.JournalFileBackend(path, _JournalLock(path))
     study = optuna.create_study(
-      storage=storage,
+      storage=optuna.storages.JournalStorage(journal),
       study_name="meta_learning_rate",
       load_if_exists=True,
       sampler=optuna.samplers.RandomSampler(),  # never asked: every trial comes with its rate
@@ -91,11 +139,11 @@ def _open(path: str, experiment: Experiment) -> optuna.Study:
   return study
 
 
-def _enqueue(study: optuna.Study, seed: int, num_trials: int):
+def _enqueue(study: optuna.Study, directory: str, seed: int, num_trials: int):
   """Makes trials for the indices that are neither settled, waiting nor running."""
   taken = set()
   for trial in study.get_trials(deepcopy=False):
-    if trial.state == optuna.trial.TrialState.RUNNING and _abandoned(trial):
+    if trial.state == optuna.trial.TrialState.RUNNING and _abandoned(trial, directory):
       study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     elif trial.state != optuna.trial.TrialState.FAIL:
       taken.add(trial.user_attrs.get("index"))
@@ -105,23 +153,48 @@ def _enqueue(study: optuna.Study, seed: int, num_trials: int):
       study.enqueue_trial({"learning_rate": rate}, user_attrs={"index": index})
 
 
-def _abandoned(trial: optuna.trial.FrozenTrial) -> bool:
-  """Whether the process that ran `trial` on this machine is gone."""
-  host, pid = trial.user_attrs.get("process", ("", 0))
-  if host != socket.gethostname():
+def _abandoned(trial: optuna.trial.FrozenTrial, directory: str) -> bool:
+  """Whether the process that ran `trial`, on this machine, holds its run directory no more."""
+  host, _ = trial.user_attrs.get("process", (socket.gethostname(), 0))
+  if host != socket.gethostname():  # where the kernel's locks may not be seen
     return False
-  try:
-    os.kill(pid, 0)
-  except ProcessLookupError:
+  run_dir = _run_directory(trial, directory)
+  if not os.path.isdir(run_dir):
     return True
-  return pid == os.getpid()
+  try:
+    run_directory.lock(run_dir)
+  except run_directory.DirectoryTaken:
+    return False
+  run_directory.unlock(run_dir)
+  return True
+
+
+def _take(study: optuna.Study, directory: str) -> Optional[optuna.Trial]:
+  """Takes a trial that waits, with the lock of its run directory; None if none waits."""
+  with _turn(directory):
+    trials = study.get_trials(deepcopy=False)
+    if all(trial.state != optuna.trial.TrialState.WAITING for trial in trials):
+      return None
+    trial = study.ask()
+    try:
+      run_dir = _run_directory(trial, directory)
+      run_directory.make(run_dir)
+      run_directory.lock(run_dir)
+    except BaseException:
+      study.tell(trial, state=optuna.trial.TrialState.FAIL)
+      raise
+    trial.set_user_attr("process", (socket.gethostname(), os.getpid()))
+  return trial
+
+
+def _run_directory(trial: optuna.Trial | optuna.trial.FrozenTrial, directory: str) -> str:
+  return os.path.join(directory, f"trial_{trial.user_attrs.get('index', -1):03d}")
 
 
 def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: Experiment):
   """Trains trial's optimizer to its end, or until it is pruned, and tells the study."""
-  trial.set_user_attr("process", (socket.gethostname(), os.getpid()))
   rate = trial.suggest_float("learning_rate", *RATES, log=True)
-  run_dir = os.path.join(directory, f"trial_{trial.user_attrs['index']:03d}")
+  run_dir = _run_directory(trial, directory)
   training = experiment.training
   decay = training.final_learning_rate / training.learning_rate if training.learning_rate else 1.0
   training = dataclasses.replace(training, learning_rate=rate, final_learning_rate=decay * rate)

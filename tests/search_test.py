@@ -3,6 +3,11 @@
 import dataclasses
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 
 import optuna
 import pytest
@@ -10,16 +15,22 @@ import pytest
 from l2l_tf import search
 from l2l_tf import training_run
 from l2l_tf.experiments import PRESETS
+from tests import programs
 
 TINY = {"num_tasks": 4, "num_steps": 4, "unroll_length": 2, "episodes_per_epoch": 1}
 TINY |= {"jit_compile": False}
 
 
-@pytest.fixture(name="experiment", scope="module")
-def _experiment():
+def tiny_experiment():
+  """Bowls, two epochs of next to nothing."""
   preset = PRESETS["quick"]["bowl"]
   training = dataclasses.replace(preset.training, num_epochs=2, validation_runs=4, **TINY)
   return dataclasses.replace(preset, training=training)
+
+
+@pytest.fixture(name="experiment", scope="module")
+def _experiment():
+  return tiny_experiment()
 
 
 def _states(study):
@@ -77,24 +88,71 @@ def test_a_bad_trial_is_pruned(tmp_path, experiment, monkeypatch):
   assert _states(study) == {0: "PRUNED"}
 
 
-def test_a_trial_whose_process_died_is_taken_up(tmp_path, experiment, monkeypatch):
-  monkeypatch.setattr(search, "_run", lambda study, trial, *rest: _claim(trial))
-  study = search.search(str(tmp_path), experiment, 1)
+DIE = """
+import os, signal, sys
+from l2l_tf import search
+from tests import search_test
+what, method = sys.argv[2].split(".")
+owner = {"Study": search.optuna.Study, "run_directory": search.run_directory}[what]
+original = getattr(owner, method)
+def die(*args, **options):
+  original(*args, **options)
+  os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, method, die)
+search.search(sys.argv[1], search_test.tiny_experiment(), 2)
+"""
+
+
+@pytest.mark.parametrize("moment", ["Study.ask", "run_directory.unlock"])
+def test_a_process_killed_at_any_moment_leaves_its_trial_to_the_next(tmp_path, experiment, moment):
+  """Of old, one killed between taking a trial and signing it kept it for ever."""
+  command = [sys.executable, "-c", DIE, str(tmp_path), moment]
+  assert subprocess.run(command, check=False, cwd=programs.ROOT).returncode == -signal.SIGKILL
+  study = search.search(str(tmp_path), experiment, 2)
+  done = [t.user_attrs["index"] for t in study.get_trials() if t.state.name == "COMPLETE"]
+  assert sorted(done) == [0, 1]
+  assert search.search(str(tmp_path), experiment, 2).get_trials() == study.get_trials()
+
+
+def test_a_line_half_written_by_a_killed_process_harms_no_other(tmp_path, experiment):
+  """Of old, the next line was written behind it and the study could not be read any more."""
+  first = search.search(str(tmp_path), experiment, 1).best_value
+  with open(tmp_path / search.STUDY_FILE, "ab") as file:
+    file.write(b'{"op_code":4,"worker_id":"')
+  study = search.search(str(tmp_path), experiment, 2)
+  study = search.search(str(tmp_path), experiment, 2)
+  assert _states(study) == {0: "COMPLETE", 1: "COMPLETE"}
+  assert study.get_trials()[0].value == first
+
+
+def test_two_processes_that_begin_at_once_add_each_trial_once(tmp_path, experiment, monkeypatch):
+  """Of old, each added the trials that it had not yet seen of the other."""
+  get_trials = optuna.Study.get_trials
+
+  def slow(*args, **options):
+    trials = get_trials(*args, **options)
+    time.sleep(0.3)
+    return trials
+
+  monkeypatch.setattr(optuna.Study, "get_trials", slow)
+  monkeypatch.setattr(search, "_take", lambda *args: None)
+  searches = [
+    threading.Thread(target=search.search, args=(str(tmp_path), experiment, 2)) for _ in range(2)
+  ]
+  for thread in searches:
+    thread.start()
+  for thread in searches:
+    thread.join()
   monkeypatch.undo()
-  assert _states(study) == {0: "RUNNING"}
-  study = search.search(str(tmp_path), experiment, 1)
-  assert [t.state.name for t in study.get_trials()] == ["FAIL", "COMPLETE"]
+  storage = optuna.storages.journal.JournalFileBackend(str(tmp_path / search.STUDY_FILE))
+  study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(storage))
+  assert [t.user_attrs.get("index") for t in study.get_trials()] == [0, 1]
 
 
 def test_a_trial_that_died_before_it_began_is_started_again(tmp_path, experiment):
   (tmp_path / "trial_000" / "checkpoints").mkdir(parents=True)
   (tmp_path / "trial_000" / "config.json.tmp").write_text("{")
   assert _states(search.search(str(tmp_path), experiment, 1)) == {0: "COMPLETE"}
-
-
-def _claim(trial):
-  pid = 2**22 + 1  # above the largest that Linux gives
-  trial.set_user_attr("process", (search.socket.gethostname(), pid))
 
 
 def test_another_experiment_and_a_corrupt_study_are_refused(tmp_path, experiment):

@@ -1,0 +1,70 @@
+"""kill -9 of one of two processes that search on one study: nothing is lost or done twice."""
+
+import glob
+import os
+import random
+import signal
+
+import optuna
+
+from l2l_tf import search
+from tests.faults import table
+from tests.faults import victims
+
+TRIALS = 4  # too few for pruning, which depends on who is first
+SEARCH = [*victims.TRAIN, f"--search={TRIALS}"]
+pytestmark = [table.thorough, victims.needs_compiler]
+
+
+def settled(directory: str) -> dict[int, float]:
+  """The losses of the finished trials by index; no index comes twice."""
+  path = os.path.join(directory, search.STUDY_FILE)
+  if not os.path.exists(path):
+    return {}
+  journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
+  if not journal.get_all_studies():
+    return {}
+  trials = optuna.load_study(study_name=None, storage=journal).get_trials()
+  done = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
+  losses = {trial.user_attrs["index"]: trial.value for trial in done}
+  assert len(losses) == len(done), "a trial was done twice"
+  return losses
+
+
+def checkpoints(directory: str, indices) -> dict[str, int]:
+  """When each checkpoint of these trials was written."""
+  paths = [f for i in indices for f in glob.glob(f"{directory}/trial_{i:03d}/checkpoints/*")]
+  return {path: os.stat(path).st_mtime_ns for path in paths}
+
+
+def test_kill_9_of_one_of_two_processes(tmp_path):
+  library, undisturbed = victims.preload(tmp_path), str(tmp_path / "undisturbed")
+  args = [*SEARCH, f"--run_dir={undisturbed}"]
+  operations = victims.operations("train", *args, directory=undisturbed, library=library)
+  expected, dice, kills = settled(undisturbed), random.Random(0), 0
+  assert sorted(expected) == list(range(TRIALS))
+  for number in range(2 * table.trials(0, 5)):
+    directory = str(tmp_path / f"search_{number}")
+    args = [*SEARCH, f"--run_dir={directory}"]
+    fault = f"kill:{dice.randint(1, operations // 2)}:{directory}"
+    with table.trial("kill -9 of one of two searches"):
+      victim = victims.start("train", *args, fault=fault, library=library)
+      other = victims.start("train", *args)
+      for process in (victim, other):
+        _, err = process.communicate(timeout=300)
+        assert "Traceback" not in err, err[-3000:]
+      assert other.returncode == 0 and victim.returncode in (0, -signal.SIGKILL)
+      kills += victim.returncode != 0
+      before = settled(directory)
+      written = checkpoints(directory, before)
+      status, out, err = victims.run("train", *args)
+      assert status == 0, err
+      assert before.items() <= settled(directory).items() and settled(directory) == expected
+      assert written == checkpoints(directory, before), "a finished trial was trained again"
+      assert f"{min(expected.values()):.5g}" in out
+      for index in expected:
+        best = victims.final_state(f"{undisturbed}/trial_{index:03d}")
+        victims.assert_same_state(f"{directory}/trial_{index:03d}", best)
+    if kills == table.trials(0, 5):
+      break
+  assert kills >= table.trials(0, 3)
