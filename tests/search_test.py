@@ -103,6 +103,7 @@ search.search(sys.argv[1], search_test.tiny_experiment(), 2)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["Study.ask", "run_directory.unlock"])
 def test_a_process_killed_at_any_moment_leaves_its_trial_to_the_next(tmp_path, experiment, moment):
   """Of old, one killed between taking a trial and signing it kept it for ever."""
