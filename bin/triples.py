@@ -33,6 +33,7 @@ def make_flags() -> command_line.Flags:
   """The flags of this program."""
   flags = command_line.Flags(__doc__)
   flags.add(str, "optimizer", "neural_art_lstm", "directory of a trained one, or a pretrained name")
+  flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
   flags.add(str, "out", None, "PNG file to write")
   flags.add(int, "num_rows", 2, "test photographs")
   flags.add(int, "num_steps", 128, "steps (section 3.4: 128)")
@@ -49,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     raise command_line.UsageError(f"--out must name a .png file, got {flags.out!r}.")
   flags.check(LIMITS)
   options = command_line.options_of(flags, NeuralArt())
-  (learned,) = contenders.load([flags.optimizer], [], "neural_art", transfer=False)
+  (learned,) = contenders.load([flags.optimizer], [], "neural_art", flags.transfer)
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
   contents = photographs.load(options.content_dir, options.size).images

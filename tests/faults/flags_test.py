@@ -114,6 +114,7 @@ BAD = {  # the bad flag; words of the answer
   "triples": {
     **HELP,
     "optimizer": ("--optimizer=nobody", "nobody"),
+    "transfer": ("--transfer=maybe", "maybe"),
     "out": ("--out=out.jpg", "must name a .png file"),
     "num_rows": ("--num_rows=0", "of 1..100"),
     "num_steps": ("--num_steps=10001", "of 1..10000"),
@@ -159,7 +160,7 @@ CONTRADICTIONS = [  # flags that are good alone, but not together, or not withou
   ("style", "--style=", "--style is missing"),
   ("style", "--out=none/out.png", "no directory none"),
   ("style", "--size=40", "would have 40 x 20; 32 a side are needed"),
-  ("triples", f"{LEARNED}", "was trained on --problem=quadratic"),
+  ("triples", f"{LEARNED}", "trained on --problem=quadratic, not on neural_art; add --transfer"),
   ("triples", "--content_weight=0 --style_weight=0 --smoothness_weight=0", "must not all be 0"),
 ]
 

@@ -1,6 +1,8 @@
 """Pictures from strangers: bombs, formats that lead astray, programs that pictures would start."""
 
+import os
 import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -91,3 +93,23 @@ def test_no_picture_starts_a_program(tmp_path, monkeypatch):
   monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
   assert not readers.READERS["png"].accepts(readers.picture("EPS"))
   assert not (tmp_path / "started").exists()
+
+
+class Waited(Exception):
+  """It took too long."""
+
+
+@pytest.mark.xfail(raises=Waited, strict=True, reason=FROZEN)
+def test_a_pipe_is_refused(tmp_path):
+  def stop(*_):
+    raise Waited
+
+  os.mkfifo(tmp_path / "pipe.png")
+  before = signal.signal(signal.SIGALRM, stop)
+  signal.setitimer(signal.ITIMER_REAL, 0.5)
+  try:
+    with pytest.raises(DataError):
+      photographs.read(str(tmp_path / "pipe.png"))
+  finally:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
