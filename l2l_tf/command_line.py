@@ -163,8 +163,8 @@ def _with_default(text: str, default: Any) -> str:
   return f"{text}; default {','.join(map(str, default)) if isinstance(default, tuple) else default}"
 
 
-def add_experiment(flags_: Flags):
-  """Adds the flags that make an `Experiment`."""
+def add_experiment(flags_: Flags, training: type[Options] = Training):
+  """Adds the flags that make an `Experiment`, or with another kind of training what `parts` does."""
   flags_.group("Experiment (paper sections and values in parentheses)")
   flags_.add(
     str,
@@ -183,8 +183,8 @@ def add_experiment(flags_: Flags):
   for name, kind in experiments.OPTIMIZERS.items():
     flags_.group(f"With --optimizer={name}")
     flags_.add_options(kind, lambda f, name=name: _preset(f, f.problem, name).optimizer)
-  flags_.group("Meta-training")
-  flags_.add_options(Training, lambda f: _preset(f, f.problem, f.optimizer).training)
+  flags_.group("Meta-training" if training is Training else training.__name__)
+  flags_.add_options(training, lambda f: _training(training, _preset(f, f.problem, f.optimizer)))
 
 
 def add_problem(flags_: Flags, text: str):
@@ -201,16 +201,30 @@ def experiment(flags_: Flags) -> experiments.Experiment:
   Raises:
     UsageError: for a value out of bounds, or a flag that does not apply.
   """
-  preset = _preset(flags_, flags_.problem, flags_.optimizer)
-  groups = {"problem": preset.problem, "optimizer": preset.optimizer, "training": preset.training}
-  kinds = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
-  choice = f"--problem={flags_.problem}"
-  choice += f" --optimizer={flags_.optimizer}" if flags_.optimizer else ""
-  groups = _put_in(flags_, groups, kinds, choice)
   try:
-    return experiments.Experiment(**groups)
+    return experiments.Experiment(**parts(flags_))
   except ValueError as error:
     raise UsageError(f"--{error}") from error
+
+
+def parts(flags_: Flags, training: type[Options] = Training) -> dict[str, Options]:
+  """Returns "problem", "optimizer" and "training" with the given flags put in.
+
+  Raises:
+    UsageError: for a value out of bounds, or a flag that does not apply.
+  """
+  preset = _preset(flags_, flags_.problem, flags_.optimizer)
+  groups = {"problem": preset.problem, "optimizer": preset.optimizer}
+  groups["training"] = _training(training, preset)
+  kinds = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), training]
+  choice = f"--problem={flags_.problem}"
+  choice += f" --optimizer={flags_.optimizer}" if flags_.optimizer else ""
+  return _put_in(flags_, groups, kinds, choice)
+
+
+def _training(kind: type[Options], preset: experiments.Experiment) -> Options:
+  """The options of a training of this kind that the flags are put into."""
+  return preset.training if kind is Training else kind()
 
 
 def _preset(
@@ -218,7 +232,7 @@ def _preset(
 ) -> experiments.Experiment:
   """Returns the experiment that the other flags are put into."""
   preset = experiments.preset(flags_.preset, problem_name)
-  if flags_.second_derivatives:  # which sampled coordinates cannot have
+  if flags_.given().get("second_derivatives"):  # which sampled coordinates cannot have
     training = dataclasses.replace(preset.training, backprop_coordinates=0)
     preset = dataclasses.replace(preset, training=training)
   return experiments.with_optimizer(preset, optimizer_name) if optimizer_name else preset
