@@ -55,6 +55,8 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if not flags.out:
     raise command_line.UsageError("Name the directory for the optimizer: --out=runs/imitated.")
+  if os.path.isdir(flags.out) and os.listdir(flags.out):
+    raise command_line.UsageError(f"{flags.out} is not empty. Name another --out.")
   options = command_line.parts(flags, imitation.Imitation)
   config = options["training"]
   problem, data = options["problem"].build()

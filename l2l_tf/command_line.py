@@ -164,7 +164,7 @@ def _with_default(text: str, default: Any) -> str:
 
 
 def add_experiment(flags_: Flags, training: type[Options] = Training):
-  """Adds the flags that make an `Experiment`, or with another kind of training what `parts` does."""
+  """Adds the flags that make an `Experiment`, or with another kind of training `parts`."""
   flags_.group("Experiment (paper sections and values in parentheses)")
   flags_.add(
     str,

@@ -193,7 +193,7 @@ class Imitator:
     return start, follow
 
   def _trajectory(self, optimizer: base.Optimizer, number: int) -> np.ndarray:
-    """Returns f and the gradients of a sample of the coordinates at each point, `[T + 1, 1 + m]`."""
+    """Returns f and gradients of a sample of the coordinates at each point, `[T + 1, 1 + m]`."""
     config, (start, follow) = self._config, self._record[optimizer]
     sample = sampled_backprop.sample(self._params, config.coordinates, [config.seed, number])
     places = tf.concat(
