@@ -84,7 +84,7 @@ def convnet(
     logits = x @ params["output/w"] + params["output/b"]
     return classification.cross_entropy(logits, tf.gather(labels, indices))
 
-  return base.Problem(init, loss, serial=True)
+  return base.Problem(init, loss, serial=True, digest=data.digest)
 
 
 def normalized(x: tf.Tensor, offset: tf.Tensor, pool: int = 1) -> tf.Tensor:
