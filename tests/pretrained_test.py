@@ -11,7 +11,8 @@ from l2l_tf import imitation
 from l2l_tf import pretrained
 from tests import programs
 
-PROGRAMS = {name: programs.load(name) for name in ("train", "imitate")}
+train, imitate = programs.load("train"), programs.load("imitate")
+PROGRAMS = {"train": train, "imitate": imitate}
 
 SAID = ["- **Trained** for ", "- **Works** ", "- **Does not work** "]
 
