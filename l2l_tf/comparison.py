@@ -157,6 +157,7 @@ class Comparison:
     key = key | {
       "problem": self.setting.config(),
       "data": self.data,
+      "digest": self._problem.digest,
       "num_steps": self.setting.num_steps,
       "seeds": seeds.tolist(),
       "tensorflow": tf.__version__,

@@ -131,11 +131,7 @@ class Experiment:
 
   def to_dict(self) -> dict[str, Any]:
     """Returns plain JSON types."""
-    return {
-      "problem": {"name": _problem_name(self.problem), **self.problem.to_dict()},
-      "optimizer": {"name": _name_of(self.optimizer, OPTIMIZERS), **self.optimizer.to_dict()},
-      "training": self.training.to_dict(),
-    }
+    return describe(self.problem, self.optimizer, self.training)
 
   @classmethod
   def from_dict(cls, values: dict[str, Any]) -> "Experiment":
@@ -152,6 +148,15 @@ class Experiment:
       _named(values["optimizer"], OPTIMIZERS, "optimizer"),
       Training.from_dict(values["training"]),
     )
+
+
+def describe(problem: Options, optimizer: Options, training: Options) -> dict[str, Any]:
+  """Returns the options of a training of any kind in plain JSON types."""
+  return {
+    "problem": {"name": _problem_name(problem), **problem.to_dict()},
+    "optimizer": {"name": _name_of(optimizer, OPTIMIZERS), **optimizer.to_dict()},
+    "training": training.to_dict(),
+  }
 
 
 def problem(name: str) -> Options:

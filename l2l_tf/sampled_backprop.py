@@ -54,6 +54,28 @@ class _Recorder(base.Optimizer):
     return updates, _Recorded(inner, seen, state.t + 1)
 
 
+def record(
+  problem: problem_lib.Problem, optimizer: base.Optimizer, carry: unroll.Carry, num_steps: int
+) -> tuple[unroll.Carry, tf.Tensor, tf.Tensor]:
+  """Takes `num_steps` steps, and keeps the gradients that the optimizer was given.
+
+  Args:
+    problem: what to optimize.
+    optimizer: what optimizes it.
+    carry: where to start.
+    num_steps: T.
+
+  Returns:
+    The carry after the window, the losses `[T, B]`, and the gradients at the points before each
+    step, `[T, B, n]`.
+  """
+  num_tasks, n = carry.seeds.shape[0], base.num_coordinates(carry.params)
+  dtype = next(iter(carry.params.values())).dtype
+  blank = _Recorded(carry.state, tf.zeros([num_steps, num_tasks, n], dtype), tf.constant(0))
+  end, losses = unroll.unroll(problem, _Recorder(optimizer), carry._replace(state=blank), num_steps)
+  return end._replace(state=end.state.state), losses, end.state.seen
+
+
 def losses_and_gradients(
   problem: problem_lib.Problem,
   optimizer: base.Optimizer,
@@ -77,27 +99,25 @@ def losses_and_gradients(
     The carry after the window, the losses `[T, B]`, and the gradients of the mean over B of the
     weighted sum over T of the losses with respect to the optimizer's trainable variables.
   """
-  num_tasks, n = carry.seeds.shape[0], base.num_coordinates(carry.params)
-  dtype = next(iter(carry.params.values())).dtype
-  blank = _Recorded(carry.state, tf.zeros([num_steps, num_tasks, n], dtype), tf.constant(0))
-  end, losses = unroll.unroll(problem, _Recorder(optimizer), carry._replace(state=blank), num_steps)
-  recorded = end.state
-  following = tf.concat([recorded.seen[1:], base.flatten(end.gradients)[tf.newaxis]], axis=0)
+  num_tasks = carry.seeds.shape[0]
+  end, losses, recorded = record(problem, optimizer, carry, num_steps)
+  dtype = recorded.dtype
+  following = tf.concat([recorded[1:], base.flatten(end.gradients)[tf.newaxis]], axis=0)
   following *= tf.cast(loss_weights, dtype)[:, tf.newaxis, tf.newaxis]
   to_come = tf.cumsum(following, axis=0, reverse=True)  # S_t, [T, B, n]
 
-  sample = _sample(carry.params, limit, _seed(carry))
+  chosen = sample(carry.params, limit, _seed(carry))
   with tf.GradientTape() as tape:
     meta_loss = tf.zeros([], dtype)
     whole, state = blocks.merge(optimizer, carry.state)
     for part, params, own in partition.parts(whole, carry.params, state):
-      places, weights = _places(sample, params, carry.params)
-      seen, weighted = (tf.gather(x, places, axis=-1) for x in (recorded.seen, to_come))
-      places, _ = _places(sample, params, params)
-      start = tf.nest.map_structure(lambda x, i=places: tf.gather(x, i, axis=-1), own)
+      where, weights = places(chosen, params, carry.params)
+      seen, weighted = (tf.gather(x, where, axis=-1) for x in (recorded, to_come))
+      where, _ = places(chosen, params, params)
+      start = tf.nest.map_structure(lambda x, i=where: tf.gather(x, i, axis=-1), own)
       meta_loss += _replay(part, start, seen, weighted * tf.cast(weights, dtype)) / num_tasks
   meta_gradients = tape.gradient(meta_loss, optimizer.trainable_variables)
-  return end._replace(state=recorded.state), losses, meta_gradients
+  return end, losses, meta_gradients
 
 
 def _replay(optimizer, state, gradients, to_come):
@@ -118,27 +138,27 @@ def _seed(carry: unroll.Carry) -> tf.Tensor:
   return tf.random.fold_in(problem_lib.at_step(carry.seeds[0], carry.step), _SALT)
 
 
-def _sample(params: base.Params, limit: int, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+def sample(params: base.Params, limit: int, seed: tf.Tensor) -> dict[str, tf.Tensor]:
   """Draws coordinates of each parameter, `[m]`: with replacement if it has more than `limit`."""
-  sample, seeds = {}, tf.random.split(seed, len(params))
+  chosen, seeds = {}, tf.random.split(seed, len(params))
   for i, (name, value) in enumerate(params.items()):
     size = math.prod(value.shape[1:])
-    sample[name] = tf.range(size)
+    chosen[name] = tf.range(size)
     if size > limit:
-      sample[name] = tf.random.stateless_uniform([limit], seeds[i], 0, size, dtype=tf.int32)
-  return sample
+      chosen[name] = tf.random.stateless_uniform([limit], seeds[i], 0, size, dtype=tf.int32)
+  return chosen
 
 
-def _places(
-  sample: dict[str, tf.Tensor], params: base.Params, among: base.Params
+def places(
+  chosen: dict[str, tf.Tensor], params: base.Params, among: base.Params
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Where the sampled coordinates of `params` are in the flat ones of `among`, which has them all.
+  """Where the coordinates `chosen` of `params` are in the flat ones of `among`, which has them all.
 
   Returns:
     The indices, and weights that make sums over them unbiased, `[m]` each.
   """
   sizes = {name: math.prod(value.shape[1:]) for name, value in among.items()}
   offsets = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0)))
-  weights = [tf.fill(sample[name].shape, sizes[name] / len(sample[name])) for name in params]
-  indices = [offsets[name] + sample[name] for name in params]
+  weights = [tf.fill(chosen[name].shape, sizes[name] / len(chosen[name])) for name in params]
+  indices = [offsets[name] + chosen[name] for name in params]
   return tf.concat(indices, axis=0), tf.concat(weights, axis=0)

@@ -13,8 +13,8 @@ import tqdm
 from l2l_tf import checkpoint
 from l2l_tf import initial_phi
 from l2l_tf import observation
-from l2l_tf import provenance
 from l2l_tf import rivals
+from l2l_tf import run_config
 from l2l_tf import run_directory
 from l2l_tf import summaries
 from l2l_tf import training_checkpoint
@@ -86,9 +86,8 @@ class TrainingRun:
     self._checkpoint = training_checkpoint.TrainingCheckpoint(
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
-    experiment = self.experiment.to_dict()
-    self.config = {"experiment": experiment, "data": self.data, "versions": provenance.versions()}
-    self.config["replicas"] = self.distribution.num_replicas
+    replicas = self.distribution.num_replicas
+    self.config = run_config.make(self.experiment, self.problem, self.data, replicas)
 
   def _begin(self, init_from: Optional[str]):
     """Sets the first phi, saves it, and then the config."""
@@ -101,25 +100,7 @@ class TrainingRun:
   def _go_on(self):
     """Restores the newest checkpoint of the same experiment on the same data."""
     began = checkpoint.read_json(os.path.join(self.directory, CONFIG_FILE))
-    recorded = began.get("data")
-    if recorded != self.data:
-      raise RunError(
-        f"{self.directory} was trained on '{recorded}', but the data found now are '{self.data}'."
-        " Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
-      )
-    replicas = began.get("replicas", 1)
-    if replicas != self.distribution.num_replicas:
-      raise RunError(
-        f"{self.directory} was trained on {replicas} replicas, now there are"
-        f" {self.distribution.num_replicas}. Resume it with as many (--strategy, TF_CONFIG)."
-      )
-    versions = began.get("versions")
-    trained_with = versions.get("tensorflow") if isinstance(versions, dict) else None
-    if trained_with != tf.__version__:
-      logging.warning(
-        "%s began with TensorFlow %.40s and goes on with %s: the last digits may differ.",
-        *(self.directory, trained_with, tf.__version__),
-      )
+    run_config.check(self.directory, began, self.config)
     if "init_from" in began:
       self.config["init_from"] = began["init_from"]
     text = self._checkpoint.restore()

@@ -30,6 +30,8 @@ class Problem(NamedTuple):
       where `tf.vectorized_map` is slower: convolutions with filters of their own, loops.
     seeds: optional, in place of `make_seeds`, for instances made from data that streams must not
       share: `(experiment_seed, stream, ..., count=R)` returns int32 `[R, 2]` that `init` knows.
+    digest: optional, SHA-256 in hex of the data that instances are made from, to tell them from
+      others of the same name.
   """
 
   init: Callable[[Seed], tuple[Params, Task]]
@@ -37,6 +39,7 @@ class Problem(NamedTuple):
   lifted_loss: Optional[Callable[[Params, Task, Seed], tf.Tensor]] = None
   serial: bool = False
   seeds: Optional[Callable[..., np.ndarray]] = None
+  digest: Optional[str] = None
 
 
 class Stream(enum.IntEnum):

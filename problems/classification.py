@@ -73,7 +73,7 @@ def mlp(
       return loss_at({name: p[0] for name, p in params.items()}, draw(seeds[0]))[tf.newaxis]
     return base.lift(loss_at, params, tf.map_fn(draw, seeds))
 
-  return base.Problem(init, loss, lifted_loss)
+  return base.Problem(init, loss, lifted_loss, digest=data.digest)
 
 
 def gaussian(

@@ -84,7 +84,7 @@ def convnet(
     logits = x @ params["output/w"] + params["output/b"]
     return classification.cross_entropy(logits, tf.gather(labels, indices))
 
-  return base.Problem(init, loss, serial=True)
+  return base.Problem(init, loss, serial=True, digest=data.digest)
 
 
 def normalized(x: tf.Tensor, offset: tf.Tensor, pool: int = 1) -> tf.Tensor:
@@ -92,17 +92,55 @@ def normalized(x: tf.Tensor, offset: tf.Tensor, pool: int = 1) -> tf.Tensor:
 
   Mean and variance are those of x over all axes but the last; derivatives of every order go through
   both. (`tf.nn.moments` stops the gradient at the mean of its variance, which is right for first
-  derivatives only.) Pooling commutes with what increases, and is done as soon as it can be: that
-  takes two thirds of the time.
+  derivatives only.) Pooling commutes with what increases, and is done first where that is cheaper.
 
   Args:
     x: `[batch, ..., channels]`.
     offset: `[channels]`.
     pool: side of the square that becomes one pixel; with more than 1, x is a batch of images.
   """
-  axes = list(range(x.shape.rank - 1))
-  x -= tf.reduce_mean(x, axes)
-  variance = tf.reduce_mean(x**2, axes)
+  x = _standardized(x) if x.shape.rank == 4 and x.dtype == tf.float32 else _by_formula(x)
   if pool > 1:
     x = tf.nn.max_pool2d(x, pool, pool, padding="SAME")
-  return tf.nn.relu(x * tf.math.rsqrt(variance + EPSILON) + offset)
+  return tf.nn.relu(x + offset)
+
+
+def _by_formula(x: tf.Tensor) -> tf.Tensor:
+  """(x - mean) / sqrt(variance + epsilon), by operations that can be differentiated for ever."""
+  axes = list(range(x.shape.rank - 1))
+  x -= tf.reduce_mean(x, axes)
+  return x * tf.math.rsqrt(tf.reduce_mean(x**2, axes) + EPSILON)
+
+
+@tf.custom_gradient
+def _standardized(x: tf.Tensor):
+  """`_by_formula` for images in float32, and its first derivative: half the time, by one op each.
+
+  TensorFlow has no gradient of the second of them, so higher derivatives are those of the formula.
+  """
+  channels = x.shape[-1]
+  constants = {"scale": tf.ones([channels]), "epsilon": EPSILON, "is_training": True}
+  none, zero = tf.zeros([0]), tf.zeros([channels])
+  y, _, _, *kept = tf.raw_ops.FusedBatchNormV3(
+    x=x, offset=zero, mean=none, variance=none, **constants
+  )
+
+  @tf.custom_gradient
+  def first(x, d_y):
+    names = (f"reserve_space_{i}" for i in (1, 2, 3))
+    d_x = tf.raw_ops.FusedBatchNormGradV3(
+      y_backprop=d_y, x=x, **dict(zip(names, kept)), **constants
+    )
+
+    def second(dd_x):
+      with tf.GradientTape() as outer:
+        outer.watch([x, d_y])
+        with tf.GradientTape() as inner:
+          inner.watch(x)
+          y = _by_formula(x)
+        again = inner.gradient(y, x, d_y)
+      return outer.gradient(again, [x, d_y], dd_x)
+
+    return d_x.x_backprop, second
+
+  return y, lambda d_y: first(x, d_y)

@@ -1,5 +1,6 @@
 """Real image data in memory, and the policy that chooses where they come from."""
 
+import hashlib
 import os
 from typing import Callable, NamedTuple, Optional
 import urllib.request
@@ -25,6 +26,14 @@ class Dataset(NamedTuple):
   labels: np.ndarray
   num_classes: int
   source: str
+
+  @property
+  def digest(self) -> str:
+    """SHA-256, in hex, of images and labels."""
+    total = hashlib.sha256(repr(self.images.shape).encode())
+    for array in (self.images, self.labels):
+      total.update(np.ascontiguousarray(array))
+    return total.hexdigest()
 
 
 class DataError(RuntimeError):

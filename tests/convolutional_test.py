@@ -105,6 +105,37 @@ def test_gradient_and_its_own_derivative_equal_finite_differences():
       np.testing.assert_allclose(product[other], numeric, rtol=1e-5, atol=1e-8, err_msg=other)
 
 
+def gradient(function, x):
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    y = function(x)
+  return tape.gradient(y, x)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_images_in_float32_have_the_derivatives_of_the_formula(graph):
+  """Where one operation takes its place: value, gradient, and two derivatives of that."""
+  rng = np.random.default_rng(2)
+  x, offset, along = (rng.normal(size=s) for s in ((4, 6, 6, 3), (3,), (4, 3, 3, 3)))
+
+  def derivatives(x, offset):
+    """Of a weighted sum of the outputs, then each of the squares of the one before."""
+    values, weights = [convolutional.normalized(x, offset, pool=2)], tf.cast(along, x.dtype)
+    derive = lambda x: tf.reduce_sum(weights * convolutional.normalized(x, offset, pool=2))  # noqa: E731
+    for _ in range(3):
+      values.append(gradient(derive, x))
+      derive = lambda x, f=derive: tf.reduce_sum(gradient(f, x) ** 2)  # noqa: E731
+    return values
+
+  expected = derivatives(tf.constant(x), tf.constant(offset))
+  call = tf.function(derivatives) if graph else derivatives
+  got = call(tf.constant(x, tf.float32), tf.constant(offset, tf.float32))
+  for order, (a, b) in enumerate(zip(got, expected)):
+    assert float(tf.norm(b)) > 0.1, order
+    scale = np.abs(b).max()
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * scale, err_msg=f"order {order}")
+
+
 def test_serial_instances_have_their_own_losses_and_gradients():
   """Also of second order, through the loop over instances."""
   problem, seeds = small(), tf.constant(base.make_seeds(2, count=3))

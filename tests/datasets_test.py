@@ -152,6 +152,16 @@ def test_the_bundled_digits_are_of_the_full_training_set(bundled):
     assert known[image.tobytes()] == label
 
 
+def test_the_digest_sees_every_pixel_label_and_the_shape(bundled):
+  images, labels = bundled.images.copy(), bundled.labels.copy()
+  images[-1, 0, 0] += 1
+  labels[0] += 1
+  others = [{"images": images}, {"labels": labels}, {"images": images.reshape(5000, 14, 56, 1)}]
+  digests = {bundled._replace(**other).digest for other in others} | {bundled.digest}
+  assert len(digests) == 4 and all(len(d) == 64 for d in digests)
+  assert bundled._replace(source="elsewhere").digest == bundled.digest
+
+
 def test_crop_and_pool():
   images = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
   data = problems.Dataset(images, np.zeros(2, np.int64), 10, "made up")

@@ -28,9 +28,10 @@ LAYERS = [
   ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],
   ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]
   + ["l2l_tf.keras_optimizer"],
-  ["l2l_tf.diagnosis", "l2l_tf.proposals", "l2l_tf.rivals"],
+  ["l2l_tf.diagnosis", "l2l_tf.proposals", "l2l_tf.rivals", "l2l_tf.imitation"],
   ["l2l_tf.advice", "l2l_tf.observation", "l2l_tf.painting"],
   ["l2l_tf", "l2l_tf.experiments", "l2l_tf.results", "l2l_tf.summaries"],
+  ["l2l_tf.run_config", "l2l_tf.program_flags"],
   ["l2l_tf.command_line", "l2l_tf.training_run", "l2l_tf.comparison", "l2l_tf.visualizations"],
   ["l2l_tf.search"],
 ]

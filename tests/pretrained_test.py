@@ -6,12 +6,15 @@ import pytest
 
 import l2l_tf
 from l2l_tf import command_line
+from l2l_tf import experiments
+from l2l_tf import imitation
 from l2l_tf import pretrained
 from tests import programs
 
-train = programs.load("train")
+train, imitate = programs.load("train"), programs.load("imitate")
+PROGRAMS = {"train": train, "imitate": imitate}
 
-SAID = ["- **Trained** for ", "python bin/train.py ", "- **Works** ", "- **Does not work** "]
+SAID = ["- **Trained** for ", "- **Works** ", "- **Does not work** "]
 
 
 @pytest.fixture
@@ -59,12 +62,15 @@ def test_each_has_a_card_and_a_horizon(name):
 @pytest.mark.parametrize("name", pretrained.list())
 def test_the_commands_of_the_card_are_those_it_was_trained_by(name):
   """The card's commands, first to last, against the config's chain of trainings, last to first."""
-  commands = re.findall(r"python bin/train.py ([^\n`]*)", pretrained.card(name))
+  commands = re.findall(r"python bin/(train|imitate).py ([^\n`]*)", pretrained.card(name))
   _, about = l2l_tf.load_optimizer(pretrained.directory(name))
-  for command in reversed(commands):
-    flags = train.make_flags().parse(["train", *command.split()])
-    given = command_line.experiment(flags).to_dict()
-    recorded = about["experiment"]
+  for program, command in reversed(commands):
+    flags = PROGRAMS[program].make_flags().parse([program, *command.split()])
+    if program == "train":
+      given, recorded = command_line.experiment(flags).to_dict(), about["experiment"]
+    else:
+      given = experiments.describe(**command_line.parts(flags, imitation.Imitation))
+      recorded = about["imitation"]
     for group in given:  # what is newer than the training has its default
       expected = {key: value for key, value in given[group].items() if key in recorded[group]}
       assert expected == {key: recorded[group][key] for key in expected}

