@@ -69,22 +69,22 @@ def main(argv: Sequence[str]) -> int:
       f" --optimizer=partition, got {flags.optimizer}."
     )
   partition.check(optimizer, shapes(problem), every_group=True)
-  what = {"imitation": experiments.describe(**options), "data": data}
-  about = what | {"versions": provenance.versions()}
+  about = {"imitation": experiments.describe(**options), "data": data}
+  about["versions"] = provenance.versions()
   if flags.init_from:
     about["init_from"] = initial_phi.copy(optimizer, flags.init_from)
   print(f"Data: {data}", flush=True)
-  with run_directory.writing(flags.out):
-    parts = Parts(f"{flags.out}.work")
-    imitator = imitation.Imitator(problem, optimizer, config, parts, what)
-    try:
-      for index in range(config.rounds):
-        _print(index, imitator.round(index))
-    except KeyboardInterrupt:
-      print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
-      return 130
-    checkpoint.save_optimizer(flags.out, optimizer, about)
-    parts.remove()
+  key = {"problem": about["imitation"]["problem"], "data": data, "digest": problem.digest}
+  parts = Parts(f"{flags.out}.work")
+  imitator = imitation.Imitator(problem, optimizer, config, parts, key)
+  try:
+    for index in range(config.rounds):
+      _print(index, imitator.round(index))
+  except KeyboardInterrupt:
+    print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
+    return 130
+  checkpoint.save_optimizer(flags.out, optimizer, about)
+  parts.remove()
   print(f"Written to {flags.out}; go on with --init_from={flags.out}")
   return 0
 

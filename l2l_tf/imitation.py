@@ -133,8 +133,8 @@ class Imitator:
     self._teacher = Teacher(config.teacher_rate, config.warmup_steps, config.num_steps)
     phi = hashlib.sha256(checkpoint.weights_to_bytes(optimizer)).hexdigest()
     code = files_digest([__file__])
-    key = {"key": key, "config": config.to_dict(), "phi": phi, "code": code}
-    self._parts, self._key = parts, key
+    options = {name: value for name, value in config.to_dict().items() if name != "rounds"}
+    self._parts, self._key = parts, {"key": key, "config": options, "phi": phi, "code": code}
     total = config.rounds * config.trajectories
     stream = problem_lib.Stream.META_TRAINING
     self._seeds = problem_lib.seeds_of(problem, config.seed, stream, count=total)

@@ -17,7 +17,7 @@ from tests.tiny_training import run
 
 ARGS = ["--problem=quadratic", "--dimensions=3", "--num_tasks=2", "--layer_sizes=3"]
 ARGS += ["--num_steps=4", "--unroll_length=2", "--episodes_per_epoch=20", "--validation_runs=2"]
-ARGS += ["--test_runs=2"]
+ARGS += ["--test_runs=2", "--tuning_runs=0"]
 
 
 def start(index, cluster, directory, *args):
@@ -65,7 +65,7 @@ def test_two_workers_train_what_one_does_and_go_on_after_ctrl_c(tmp_path):
   config = checkpoint.read_json(str(run_dir / "config.json"))
   assert config["replicas"] == 2
   before = len(os.listdir(run_dir / "events"))
-  ends = two(run_dir, "--resume", "--test_runs=2")
+  ends = two(run_dir, "--resume", "--test_runs=2", "--tuning_runs=0")
   assert [status for *_, status in ends] == [0, 0], ends
   assert "  learned  " in ends[0][0] and ends[1][0] == ""
   assert len(os.listdir(run_dir / "events")) == before + 1
