@@ -96,12 +96,39 @@ def load_style(path: Optional[str], size: int) -> tuple[np.ndarray, str]:
     size: pixels of the shorter side, to which it is resized.
 
   Raises:
-    DataError: if it cannot be read.
+    DataError: if it cannot be read, as a folder.
   """
+  if path is not None and os.path.isdir(path):
+    raise DataError(f"{path} is a folder; the style here is one picture: name one of its files.")
   image = _read_bundled(_BUNDLED_STYLE) if path is None else read(path)
   pixels = np.asarray(resized(image, size))
   name = f"bundled scikit-image {_BUNDLED_STYLE}" if path is None else _name(path)
   return pixels, f"style {name} ({_digest(pixels.tobytes())})"
+
+
+def load_styles(path: Optional[str], size: int) -> tuple[list[np.ndarray], str]:
+  """Reads the style image `path`, or all those of the folder `path`, sorted by their names.
+
+  Args:
+    path: of an image, or of a folder of at least one; None for the bundled image.
+    size: pixels of the shorter side of each, to which it is resized.
+
+  Returns:
+    uint8 `[height, width, 3]` each, of its own shape, and what they are in words; of one image
+    what `load_style` says of it.
+
+  Raises:
+    DataError: if one of them cannot be read, or the folder holds none.
+  """
+  if path is None or not os.path.isdir(path):
+    pixels, source = load_style(path, size)
+    return [pixels], source
+  paths = files(path)
+  if not paths:
+    raise DataError(f"{path} holds no style image ({', '.join(EXTENSIONS)}).")
+  styles = [np.asarray(resized(read(p), size)) for p in paths]
+  digest = _digest("".join(_digest(pixels.tobytes()) for pixels in styles).encode())
+  return styles, f"{len(styles)} styles of {_name(path)} ({digest})"
 
 
 def files(folder: str) -> list[str]:

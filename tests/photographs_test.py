@@ -80,6 +80,34 @@ def test_styles_keep_their_shape(tmp_path):
   assert bundled.shape == (64, 64, 3) and source.startswith("style bundled scikit-image ihc.png")
 
 
+def test_a_folder_of_styles(tmp_path):
+  """Each keeps its shape; their names give the order, their pixels the digest."""
+  folder = tmp_path / "paintings"
+  folder.mkdir()
+  with pytest.raises(problems.DataError, match="paintings holds no style image"):
+    photographs.load_styles(str(folder), 40)
+  wide = save(folder / "b.png", np.full((60, 90, 3), 7, np.uint8))
+  tall = save(folder / "a.jpg", np.full((90, 60, 3), 9, np.uint8))
+  (folder / "notes.txt").write_text("no picture")
+  styles, source = photographs.load_styles(f"{folder}/", 40)
+  assert [pixels.shape for pixels in styles] == [(60, 40, 3), (40, 60, 3)]
+  for path, pixels in zip((tall, wide), styles, strict=True):
+    one, described = photographs.load_style(path, 40)
+    np.testing.assert_array_equal(one, pixels)
+    (same,), source_of_one = photographs.load_styles(path, 40)
+    np.testing.assert_array_equal(same, pixels)
+    assert source_of_one == described
+  assert source == photographs.load_styles(str(folder), 40)[1]
+  assert source.startswith("2 styles of paintings (") and len(source.split("(")[1]) == 9
+  save(folder / "b.png", np.full((60, 90, 3), 8, np.uint8))
+  assert photographs.load_styles(str(folder), 40)[1] != source
+  (folder / "c.png").write_text("not a picture")
+  with pytest.raises(problems.DataError, match="Cannot read the image .*c.png"):
+    photographs.load_styles(str(folder), 40)
+  with pytest.raises(problems.DataError, match="is a folder; the style here is one picture"):
+    photographs.load_style(str(folder), 40)
+
+
 def test_images_are_read_upright_and_in_colour(tmp_path):
   pixels = np.zeros((40, 60, 3), np.uint8)
   pixels[:10] = 255
