@@ -79,7 +79,9 @@ class NeuralArt(Options):
   style_weight: float = option(1.0, "of the style loss (not given)", 0.0, 1e9)
   smoothness_weight: float = option(2.0, "of the regularizer (not given)", 0.0, 1e9)
   init_scale: float = option(3.0, "standard deviation of theta_0 (not given)", 0.0, 1e30)
-  content_dir: Optional[str] = option(None, "folder of photographs; else crops of bundled ones")
+  content_dir: Optional[str] = option(
+    None, "folder of photographs, or tfds:NAME of a prepared TFDS copy; else crops of bundled ones"
+  )
   style: Optional[str] = option(None, "style image or folder of some; else a bundled one")
   vgg: str = option("auto", "where VGG-16's weights come from", choices=vgg.SOURCES)
 

@@ -9,11 +9,14 @@ from PIL import Image
 from PIL import ImageOps
 
 from problems import base
+from problems import tfds_images
 from problems.datasets import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 NUM_VALIDATION = 20  # section 3.4
 NUM_TEST = 100
+TFDS = "tfds:"  # begins what names a TFDS data set in place of a folder
+MAX_TFDS = 2000  # images of one, so that they fit into memory; the paper takes 1,920 (section 3.4)
 FOREIGN = ("EPS",)  # which Pillow has another program run
 MIN_SIZE = 32  # pixels a side; in block 5 of VGG-16 that is 2
 # In the wheels of scikit-image (the extra "art"). The paper's 1800 photographs a split cannot be
@@ -61,29 +64,29 @@ class Photographs(NamedTuple):
 
 
 def load(folder: Optional[str], size: int) -> Photographs:
-  """Reads all photographs of a folder, or crops of the bundled ones, as squares.
+  """Reads all photographs of a folder, or of a TFDS data set, or crops of the bundled ones.
 
   The files are put in an order that depends on their names alone and looks random; the first 100
   are the test's, the next 20 validation's, and meta-training has the others (section 3.4).
+  Examples of TFDS have no names: their pixels decide the order, and of equal ones one is kept.
 
   Args:
-    folder: of images, at least 121; None for the bundled photographs.
+    folder: of images, at least 121; or "tfds:NAME" for a prepared TFDS data set with a feature
+      "image" (`tfds_images.load`), of which the first 2,000 images serve, less those in grey or of
+      fewer than `MIN_SIZE` pixels a side; None for the bundled photographs. (A folder of the name
+      tfds:NAME is ./tfds:NAME.)
     size: pixels a side. Photographs are cut to their central square and resized.
 
   Raises:
-    DataError: if the folder or a photograph cannot be read, or they are too few.
+    DataError: if the folder, the data set or a photograph cannot be read, or they are too few.
   """
   if folder is None:
     return _bundled(size)
+  if folder.startswith(TFDS):
+    return _load_tfds(folder.removeprefix(TFDS), size)
   paths = sorted(files(folder), key=lambda path: _digest(os.path.basename(path).encode()))
-  held_out = NUM_TEST + NUM_VALIDATION
-  if len(paths) <= held_out:
-    raise DataError(
-      f"{folder} holds {len(paths)} images, but {NUM_TEST} are for the test, {NUM_VALIDATION} for"
-      f" validation, and meta-training needs some of its own: at least {held_out + 1}."
-    )
+  counts = _counts(len(paths), f"{folder} holds {len(paths)} images")
   images = np.stack([square(read(path), size) for path in reversed(paths)])
-  counts = (len(paths) - held_out, NUM_VALIDATION, NUM_TEST)
   return _described(images, counts, f"photographs of {_name(folder)}")
 
 
@@ -182,6 +185,39 @@ def resized(image: Image.Image, size: int, side: Callable[..., int] = min) -> Im
 def square(image: Image.Image, size: int) -> np.ndarray:
   """The central square at `size` pixels a side, uint8 `[size, size, 3]`."""
   return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))
+
+
+def _load_tfds(name: str, size: int) -> Photographs:
+  examples, what = tfds_images.load(name, MAX_TFDS)
+  found, seen = {}, 0  # squares by the digest of the whole image
+  for pixels in examples:
+    seen += 1
+    colours = np.any(pixels != pixels[..., :1])
+    if colours and min(pixels.shape[:2]) >= MIN_SIZE:
+      digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+      found[digest] = square(Image.fromarray(pixels), size)
+  counts = _counts(
+    len(found),
+    f"Of the first {seen} {what}, {len(found)} are different ones in colour, of {MIN_SIZE} pixels"
+    " a side and more",
+  )
+  images = np.stack([found[digest] for digest in sorted(found, reverse=True)])
+  return _described(images, counts, what)
+
+
+def _counts(number: int, found: str) -> tuple[int, int, int]:
+  """How many of `number` photographs are for meta-training, validation and test.
+
+  Raises:
+    DataError: if they are too few; it says what was `found`.
+  """
+  held_out = NUM_TEST + NUM_VALIDATION
+  if number <= held_out:
+    raise DataError(
+      f"{found}, but {NUM_TEST} are for the test, {NUM_VALIDATION} for"
+      f" validation, and meta-training needs some of its own: at least {held_out + 1}."
+    )
+  return number - held_out, NUM_VALIDATION, NUM_TEST
 
 
 def _bundled(size: int) -> Photographs:
