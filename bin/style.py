@@ -96,6 +96,8 @@ def _check(flags: command_line.Flags) -> str:
       raise command_line.UsageError(
         f"--{name} is missing: --content=photo.jpg --style=painting.jpg --out=styled.png."
       )
+  if os.path.isdir(flags.style):
+    raise command_line.UsageError(f"--style must be one picture, got the folder {flags.style}.")
   flags.check(LIMITS)
   if not 0 <= flags.style_weight <= 1e9:
     raise command_line.UsageError(f"--style_weight must be 0..1e9, got {flags.style_weight}.")

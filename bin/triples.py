@@ -1,7 +1,7 @@
 """Draws the triples of Figure 6: python bin/triples.py --size=64 --out=docs/figures/figure_6_64.png
 
 Content image, the picture that a trained optimizer paints, and style image side by side, a row for
-each of a few test photographs. Takes the problem's options as bin/evaluate.py does.
+each of a few test photographs. Takes the problem's options as bin/evaluate.py does, but one style.
 """
 
 import os
@@ -51,10 +51,10 @@ def main(argv: Sequence[str]) -> int:
   flags.check(LIMITS)
   options = command_line.options_of(flags, NeuralArt())
   (learned,) = contenders.load([flags.optimizer], [], "neural_art", flags.transfer)
+  style, _ = photographs.load_style(options.style, options.size)
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
   contents = photographs.load(options.content_dir, options.size).images
-  style, _ = photographs.load_style(options.style, options.size)
   rows = []
   for seed in seeds_of(problem, flags.seed, Stream.TEST, count=flags.num_rows):
     painted = painting.paint(problem, learned.optimizer, seed, flags.num_steps)

@@ -79,8 +79,10 @@ class NeuralArt(Options):
   style_weight: float = option(1.0, "of the style loss (not given)", 0.0, 1e9)
   smoothness_weight: float = option(2.0, "of the regularizer (not given)", 0.0, 1e9)
   init_scale: float = option(3.0, "standard deviation of theta_0 (not given)", 0.0, 1e30)
-  content_dir: Optional[str] = option(None, "folder of photographs; else crops of bundled ones")
-  style: Optional[str] = option(None, "style image; else a bundled one")
+  content_dir: Optional[str] = option(
+    None, "folder of photographs, or tfds:NAME of a prepared TFDS copy; else crops of bundled ones"
+  )
+  style: Optional[str] = option(None, "style image or folder of some; else a bundled one")
   vgg: str = option("auto", "where VGG-16's weights come from", choices=vgg.SOURCES)
 
   def __post_init__(self):
@@ -91,10 +93,10 @@ class NeuralArt(Options):
   def build(self) -> tuple[problems.Problem, str]:
     """Returns the problem and which images and weights it uses."""
     images = photographs.load(self.content_dir, self.size)
-    style, style_source = photographs.load_style(self.style, self.size)
+    styles, style_source = photographs.load_styles(self.style, self.size)
     network = vgg.load(self.vgg)
     weights = (self.content_weight, self.style_weight, self.smoothness_weight)
-    problem = problems.style_transfer(images, style, network, *weights, self.init_scale)
+    problem = problems.style_transfer(images, styles, network, *weights, self.init_scale)
     return problem, f"{images.source}; {style_source}; {network.source}"
 
 

@@ -1,5 +1,7 @@
 """Painting a photograph in the style of another picture, as a function of the pixels (3.4)."""
 
+from typing import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +16,7 @@ GREY, UNIT = 127.5, 10.0  # grey levels: pixel = GREY + UNIT theta
 
 def style_transfer(
   photographs: photographs_lib.Photographs,
-  style: np.ndarray,
+  style: np.ndarray | Sequence[np.ndarray],
   network: vgg.Network,
   content_weight: float = 1.0,
   style_weight: float = 1.0,
@@ -49,13 +51,17 @@ def style_transfer(
     photographs, styles and sizes. The factor height width makes f a sum over pixels, so that the
     gradient of one pixel does not shrink as the picture grows.
 
-  Instances differ in the photograph and in theta_0, Gaussian noise about mid-grey. The first word
-  of a seed is the number of the photograph (`Photographs.seeds`); any other word stands for one of
-  meta-training's. Instances side by side are one batch of images to the network.
+  Instances differ in the photograph, in theta_0, Gaussian noise about mid-grey, and, where there
+  are K > 1 styles, in the style. The first word of a seed is the number of the photograph
+  (`Photographs.seeds`); any other word stands for one of meta-training's. The second, which is
+  random, modulo K is the number of the style, so that all optimizers meet the same; the task has
+  it as `style`, an int32 scalar. Instances side by side are one batch of images to the network.
+
+  Note: the paper has one style at a time, and a new one at test (section 3.4).
 
   Args:
     photographs: content images.
-    style: uint8 `[height, width, 3]`, of any size.
+    style: uint8 `[height, width, 3]`, of any size, or K of those, each of a size of its own.
     network: VGG-16.
     content_weight: of the content term; 0 leaves it out.
     style_weight: likewise.
@@ -66,7 +72,7 @@ def style_transfer(
     dtype: float type of everything.
 
   Raises:
-    ValueError: if a weight is negative or all are zero.
+    ValueError: if a weight is negative or all are zero, or if there is no style.
   """
   weights = {"content": content_weight, "style": style_weight, "smoothness": smoothness_weight}
   if min(weights.values()) < 0 or not any(weights.values()):
@@ -77,8 +83,10 @@ def style_transfer(
   layers = [CONTENT_LAYER] * (content_weight > 0) + [*STYLE_LAYERS] * (style_weight > 0)
   layers_of_type = {k: [tf.cast(v, dtype) for v in pair] for k, pair in network.layers.items()}
   network = network._replace(layers=layers_of_type)
-  style_features = vgg.features(tf.cast(style, dtype)[tf.newaxis], network, STYLE_LAYERS)
-  style_grams = {name: gram(x) for name, x in style_features.items()}  # [1, filters, filters]
+  styles = [style] if getattr(style, "ndim", None) == 3 else list(style)
+  if not styles:
+    raise ValueError("At least one style is needed, got none.")
+  style_grams = _stacked_grams([tf.cast(pixels, dtype) for pixels in styles], network)
 
   def init(seed):
     number = seed[0]
@@ -87,7 +95,10 @@ def style_transfer(
     theta = init_scale * tf.random.stateless_normal(shape, seed, dtype=dtype)
     photo = tf.cast(images[number], dtype)[tf.newaxis]
     content = vgg.features(photo, network, [CONTENT_LAYER])[CONTENT_LAYER][0]
-    return {"image": theta}, {"content": content}
+    task = {"content": content}
+    if len(styles) > 1:
+      task["style"] = tf.math.floormod(seed[1], len(styles))
+    return {"image": theta}, task
 
   def lifted_loss(params, tasks, seeds):
     del seeds
@@ -97,7 +108,10 @@ def style_transfer(
     if content_weight:
       total += content_weight * relative(found[CONTENT_LAYER], tasks["content"])
     if style_weight:
-      terms = [relative(gram(found[name]), style_grams[name]) for name in STYLE_LAYERS]
+      targets = style_grams  # [1, filters, filters], broadcast, or one an instance
+      if len(styles) > 1:
+        targets = {name: tf.gather(x, tasks["style"]) for name, x in style_grams.items()}
+      terms = [relative(gram(found[name]), targets[name]) for name in STYLE_LAYERS]
       total += style_weight * tf.add_n(terms) / len(terms)
     return shape[0] * shape[1] * total
 
@@ -110,6 +124,12 @@ def style_transfer(
 def to_pixels(theta: tf.Tensor) -> tf.Tensor:
   """Grey levels, not clipped."""
   return GREY + UNIT * theta
+
+
+def _stacked_grams(styles: Sequence[tf.Tensor], network: vgg.Network) -> dict[str, tf.Tensor]:
+  """Gram matrices of K pictures `[height, width, 3]`, `[K, filters, filters]` a layer."""
+  found = [vgg.features(pixels[tf.newaxis], network, STYLE_LAYERS) for pixels in styles]
+  return {name: tf.concat([gram(x[name]) for x in found], 0) for name in STYLE_LAYERS}
 
 
 def gram(x: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ LAYERS = [
   + ["l2l_tf.files"],
   ["problems.classification", "problems.convolutional", "problems.quadratics"]
   + ["problems.minibatches", "problems.reseeding"]
-  + ["problems.photographs", "problems.vgg", "problems.neural_art"]
+  + ["problems.tfds_images", "problems.photographs", "problems.vgg", "problems.neural_art"]
   + ["problems.adapters", "problems.keras_adapter", "problems"]
   + ["l2l_tf.optimizers.lstm", "l2l_tf.optimizers.memory", "l2l_tf.optimizers.hand_designed"]
   + ["l2l_tf.optimizers.coordinatewise", "l2l_tf.optimizers.global_averaging"]

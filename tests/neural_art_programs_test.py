@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from l2l_tf import checkpoint
 from l2l_tf import comparison
+from l2l_tf import evaluation
 from l2l_tf import meta_training
 from l2l_tf import optimizers
 from l2l_tf import parts
@@ -19,6 +20,7 @@ from l2l_tf.problem_options import NeuralArt
 from l2l_tf.training_options import Training
 import problems
 from problems import base
+from problems import photographs
 from tests import programs
 from tests import tiny_vgg
 from tests.tiny_training import run
@@ -31,6 +33,8 @@ TRAINING += ["--num_epochs=2", "--validation_runs=2", "--tuning_runs=0", "--test
 @pytest.mark.slow
 def test_train_and_evaluate(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
+  monkeypatch.setattr(evaluation, "LEARNING_RATES", (1e-3, 0.03, 0.3, 1.0, 30.0))
   status, out, err = run(*ART, *TRAINING, "--run_dir=runs/art")
   assert status == 0, err
   data = "800 + 20 + 100 crops of 7 photographs bundled with scikit-image at 32 x 32"
@@ -73,8 +77,8 @@ def visited(monkeypatch):
 def test_every_program_keeps_to_its_photographs(visited, tmp_path):
   """Of 4 + 2 + 3: meta-training's, those of validation and tuning, the test's."""
   problem = problems.style_transfer(
-    tiny_vgg.pictures(counts=(4, 2, 3)), tiny_vgg.style(), tiny_vgg.network()
-  )
+    tiny_vgg.pictures(counts=(4, 2, 3)), tiny_vgg.style(), tiny_vgg.network(), 0.0, 0.0
+  )  # smoothness alone: instances are made as ever, and no network is traced in each program
   training = Training(num_steps=2, unroll_length=2, episodes_per_epoch=6, validation_runs=2)
   trainer = meta_training.MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), training)
   while not trainer.epoch_complete:

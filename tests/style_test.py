@@ -11,6 +11,7 @@ from l2l_tf import checkpoint
 from l2l_tf import optimizers
 from problems import photographs
 from tests import programs
+from tests import tiny_vgg
 
 style = programs.load("style")
 DATA = os.path.join(os.path.dirname(skimage.__file__), "data")
@@ -71,6 +72,7 @@ def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_pat
     ({"vgg": "torch"}, 2, "auto|keras|hed"),
     ({"optimizer": "no_such"}, 2, "no pretrained optimizer of that name"),
     ({"content": "missing.jpg"}, 1, "Cannot read the image missing.jpg: No such file"),
+    ({"style": DATA}, 2, f"--style must be one picture, got the folder {DATA}"),
     ({"style": __file__}, 1, "Cannot read the image"),
     ({"size": 40}, 1, "would have 40 x 27; 32 a side are needed"),
   ],
@@ -82,7 +84,8 @@ def test_bad_input_is_one_line(arguments, capsys, change, status, words):
   assert not os.path.exists(arguments["out"])
 
 
-def test_triples_are_content_result_and_style(arguments, tmp_path, capsys):
+def test_triples_are_content_result_and_style(arguments, tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   triples, out = programs.load("triples"), tmp_path / "triples.png"
   flags = {"out": out, "optimizer": arguments["optimizer"], "size": 32, "vgg": "hed"}
   words = [f"--{name}={value}" for name, value in flags.items()] + ["--num_steps=2"]
@@ -95,6 +98,16 @@ def test_triples_are_content_result_and_style(arguments, tmp_path, capsys):
   for k in range(2):
     np.testing.assert_array_equal(contents[k][::8, ::8], test[k])
     assert np.any(results[k] != contents[k]) and np.any(results[k] != styles[k])
+
+
+def test_triples_take_one_style(arguments, tmp_path, capsys):
+  triples = programs.load("triples")
+  flags = {"out": tmp_path / "t.png", "optimizer": arguments["optimizer"], "style": tmp_path}
+  words = [f"--{name}={value}" for name, value in flags.items()]
+  assert programs.run(triples.main, triples.ERRORS, *words, "--size=32", "--vgg=hed") == 1
+  error = capsys.readouterr().err
+  assert f"{tmp_path} is a folder; the style here is one picture" in error
+  assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
