@@ -157,7 +157,8 @@ def read(path: str) -> Image.Image:
   """
   Image.init()
   try:
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe would be waited for
       raise ValueError("it is no regular file")
     with Image.open(path, formats=[name for name in Image.ID if name not in FOREIGN]) as file:
       image = ImageOps.exif_transpose(file)
