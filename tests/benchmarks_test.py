@@ -134,7 +134,8 @@ def test_the_linearised_meta_loss_is_the_plain_one(rows):
   found = rows(double_backprop, "--num_steps=2", "--batch_size=3", "--repeats=1")
   kinds = [(row["problem"], row["meta_loss"]) for row in found]
   assert kinds == [(name, kind) for name in ("convnet", "vgg") for kind in ("plain", "linearised")]
-  assert found[2]["time_over_plain"] == 1.0 and max(rows.about["differences"].values()) < 1e-5
+  assert found[2]["time_over_plain"] == 1.0
+  assert max(rows.about["differences"].values()) < 5e-5  # float32, by threads in another order
 
 
 def test_a_difference_of_the_two_is_an_error(monkeypatch):

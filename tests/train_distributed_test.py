@@ -60,7 +60,9 @@ def test_two_workers_train_what_one_does_and_go_on_after_ctrl_c(tmp_path):
   args = [*ARGS, "--num_epochs=3"]
   ends = two(run_dir, *args, interrupt=True)
   assert [status for *_, status in ends] == [128 + signal.SIGINT] * 2, ends
-  assert "--resume --run_dir=" in ends[0][0] and ends[0][0].endswith("--strategy=multi_worker\n")
+  assert "--resume --run_dir=" in ends[0][0] and ends[0][0].endswith(
+    " --strategy=multi_worker --tuning_runs=0\n"
+  )
   assert ends[1][0] == "" and sorted(os.listdir(tmp_path)) == ["run"]
   config = checkpoint.read_json(str(run_dir / "config.json"))
   assert config["replicas"] == 2
