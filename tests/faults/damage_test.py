@@ -94,7 +94,11 @@ def test_what_changed_between_stop_and_resume(whole, tmp_path, monkeypatch, capl
   with table.trial("another TensorFlow"), caplog.at_level("WARNING", "absl"):
     training_run.TrainingRun.resume(copy)
     assert "began with TensorFlow 2.20.0 and goes on with" in caplog.text
-  changes = {"other data": {"data": "tfds mnist"}, "another number of replicas": {"replicas": 2}}
+  changes = {
+    "other data": {"data": "tfds mnist"},
+    "data that changed": {"data_sha256": 64 * "0"},
+    "another number of replicas": {"replicas": 2},
+  }
   for what, change in changes.items():
     checkpoint.write_json(os.path.join(copy, "config.json"), {**config, **change})
     with table.trial(what):
