@@ -31,7 +31,7 @@ from problems.base import shapes
 ERRORS = (
   run_directory.RunError,
   checkpoint.CheckpointError,
-  imitation.TeacherDiverged,
+  imitation.Diverged,
   user_problem.UserProblemError,
   partition.LabelError,
   DataError,
@@ -55,10 +55,11 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if not flags.out:
     raise command_line.UsageError("Name the directory for the optimizer: --out=runs/imitated.")
-  if os.path.exists(flags.out) and not os.path.isdir(flags.out):
-    raise command_line.UsageError(f"{flags.out} is no directory. Name another --out.")
-  if os.path.isdir(flags.out) and os.listdir(flags.out):
-    raise command_line.UsageError(f"{flags.out} is not empty. Name another --out.")
+  out = os.path.normpath(flags.out)
+  if os.path.exists(out) and not os.path.isdir(out):
+    raise command_line.UsageError(f"{out} is no directory. Name another --out.")
+  if os.path.isdir(out) and os.listdir(out):
+    raise command_line.UsageError(f"{out} is not empty. Name another --out.")
   options = command_line.parts(flags, imitation.Imitation)
   config = options["training"]
   problem, data = options["problem"].build()
@@ -75,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     about["init_from"] = initial_phi.copy(optimizer, flags.init_from)
   print(f"Data: {data}", flush=True)
   key = {"problem": about["imitation"]["problem"], "data": data, "digest": problem.digest}
-  parts = Parts(f"{flags.out}.work")
+  parts = Parts(f"{out}.work")
   imitator = imitation.Imitator(problem, optimizer, config, parts, key)
   try:
     for index in range(config.rounds):
@@ -83,9 +84,9 @@ def main(argv: Sequence[str]) -> int:
   except KeyboardInterrupt:
     print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
     return 130
-  checkpoint.save_optimizer(flags.out, optimizer, about)
+  checkpoint.save_optimizer(out, optimizer, about)
   parts.remove()
-  print(f"Written to {flags.out}; go on with --init_from={flags.out}")
+  print(f"Written to {out}; go on with --init_from={out}")
   return 0
 
 

@@ -7,8 +7,6 @@ rivals with another, thus computes only what is missing, and ends with the same 
 
 import dataclasses
 import functools
-import glob
-import os
 import time
 from typing import Any, Callable, Sequence
 
@@ -23,9 +21,8 @@ from l2l_tf.contenders import Contender
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.optimizers import partition
 from l2l_tf.options import Options
-from l2l_tf.parts import files_digest
+from l2l_tf.parts import code_digest
 from l2l_tf.parts import Parts
-import problems
 from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
@@ -176,9 +173,6 @@ def _run_each(run: Callable, rates: Sequence[float], seeds: np.ndarray) -> np.nd
 
 def _code_digest(learned: bool) -> str:
   """Digest of the source files that decide the numbers of a rival, or of a learned optimizer."""
-  here = os.path.dirname(os.path.abspath(__file__))
   names = ["unroll.py", "evaluation.py", "optimizers/base.py"]
   names += ["preprocessing.py", "optimizers/*.py"] if learned else ["optimizers/hand_designed.py"]
-  patterns = [os.path.join(here, name) for name in names]
-  patterns.append(os.path.join(os.path.dirname(os.path.abspath(problems.__file__)), "*.py"))
-  return files_digest([path for pattern in patterns for path in glob.glob(pattern)])
+  return code_digest(names)

@@ -93,8 +93,8 @@ def _split_label(text: str) -> tuple[str, str]:
 def _problem_of(about: Any) -> str | None:
   """The name of the problem that an optimizer was trained on, if its config tells."""
   try:
-    return about["experiment"]["problem"]["name"]
-  except (KeyError, TypeError):
+    return (about.get("experiment") or about["imitation"])["problem"]["name"]
+  except (AttributeError, KeyError, TypeError):
     return None
 
 

@@ -29,7 +29,7 @@ from l2l_tf.optimizers import hand_designed
 from l2l_tf.optimizers import partition
 from l2l_tf.options import option
 from l2l_tf.options import Options
-from l2l_tf.parts import files_digest
+from l2l_tf.parts import code_digest
 from l2l_tf.parts import Parts
 from problems import base as problem_lib
 
@@ -100,8 +100,8 @@ class Round(NamedTuple):
   error: float  # mean square of student - teacher in the fit, 1 being that of the teacher
 
 
-class TeacherDiverged(ValueError):
-  """No trajectory of the teacher is finite."""
+class Diverged(ValueError):
+  """No trajectory of the teacher is finite, or phi is not."""
 
 
 class Imitator:
@@ -132,9 +132,12 @@ class Imitator:
     self._problem, self._optimizer, self._config = problem, optimizer, config
     self._teacher = Teacher(config.teacher_rate, config.warmup_steps, config.num_steps)
     phi = hashlib.sha256(checkpoint.weights_to_bytes(optimizer)).hexdigest()
-    code = files_digest([__file__])
+    names = ("imitation.py", "sampled_backprop.py", "unroll.py", "preprocessing.py")
+    about = {"phi": phi, "optimizer": optimizer.config(), "tensorflow": tf.__version__}
+    about["code"] = code_digest([*names, "optimizers/*.py"])
+    about["devices"] = sorted({d.device_type for d in tf.config.list_logical_devices()})
     options = {name: value for name, value in config.to_dict().items() if name != "rounds"}
-    self._parts, self._key = parts, {"key": key, "config": options, "phi": phi, "code": code}
+    self._parts, self._key = parts, {"key": key, "config": options, **about}
     total = config.rounds * config.trajectories
     stream = problem_lib.Stream.META_TRAINING
     self._seeds = problem_lib.seeds_of(problem, config.seed, stream, count=total)
@@ -153,7 +156,7 @@ class Imitator:
       index: 0, 1, ..., in this order.
 
     Raises:
-      TeacherDiverged: in round 0.
+      Diverged: if no trajectory of the teacher is finite, or phi is not.
     """
     who, count = self._optimizer if index else self._teacher, self._config.trajectories
     numbers = range(index * count, (index + 1) * count)
@@ -167,7 +170,7 @@ class Imitator:
       else:
         logging.warning("A trajectory of round %d is not finite and left out.", index)
     if not self._students[0].histories:
-      raise TeacherDiverged(
+      raise Diverged(
         f"No trajectory of the teacher is finite at --teacher_rate={self._config.teacher_rate:g}."
       )
     result = self._parts.get(self._key | {"round": index}, lambda: self._fit(index))
@@ -233,7 +236,10 @@ class Imitator:
     dice = np.random.default_rng([self._config.seed, index])
     error = np.mean([student.fit(dice) for student in self._students])
     phi = [variable.numpy().ravel() for variable in self._optimizer.trainable_variables]
-    return np.concatenate([[error], *phi]).astype(np.float32)
+    result = np.concatenate([[error], *phi]).astype(np.float32)
+    if not np.isfinite(result).all():
+      raise Diverged(f"phi diverged in round {index + 1}; lower --learning_rate.")
+    return result
 
 
 class _Student:

@@ -31,8 +31,8 @@ def horizon(value: Any, about: dict[str, Any]) -> Optional[int]:
   """Returns a horizon given by the user, or else that of an optimizer's files, if they tell."""
   if value is None:
     try:
-      steps = about["experiment"]["training"]["num_steps"]
-    except (KeyError, TypeError):
+      steps = (about.get("experiment") or about["imitation"])["training"]["num_steps"]
+    except (AttributeError, KeyError, TypeError):
       return None
     return steps if type(steps) is int and steps > 0 else None
   if type(value) is not int or value < 1:

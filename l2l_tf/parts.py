@@ -4,6 +4,7 @@ An interrupted computation asks for the same parts again and gets them from the 
 key changed in the least has another name, so nothing stale is ever found.
 """
 
+import glob
 import hashlib
 import io
 import json
@@ -14,6 +15,7 @@ from absl import logging
 import numpy as np
 
 from l2l_tf import checkpoint
+import problems
 
 
 class Parts:
@@ -66,6 +68,13 @@ def files_digest(paths: Sequence[str]) -> str:
     with open(path, "rb") as file:
       total.update(hashlib.sha256(file.read()).digest())
   return total.hexdigest()
+
+
+def code_digest(patterns: Sequence[str]) -> str:
+  """`files_digest` of problems/ and of what `patterns`, from l2l_tf/ on, name."""
+  here = os.path.dirname(os.path.abspath(__file__))
+  paths = [path for pattern in patterns for path in glob.glob(os.path.join(here, pattern))]
+  return files_digest(paths + glob.glob(os.path.join(os.path.dirname(problems.__file__), "*.py")))
 
 
 def _read(path: str) -> np.ndarray | None:

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import fcntl
 import os
-import socket
 from typing import Any, Iterator, Optional
 
 import numpy as np
@@ -89,6 +88,9 @@ class _Lock:
     self._file.close()
 
 
+_LINE = b'{"op_code"'  # begins every line of a journal
+
+
 class _JournalLock(_Lock):
   """That of a journal; cuts off the line in which a process died, or the disk was full."""
 
@@ -99,11 +101,12 @@ class _JournalLock(_Lock):
   def acquire(self) -> bool:
     super().acquire()
     with open(self._journal, "rb+") as file:
-      size = file.seek(0, os.SEEK_END)
-      file.seek(max(size - 1, 0))
-      if size and file.read() != b"\n":
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+      content = file.read()
+      if not content.startswith(_LINE[: len(content)]):
+        self.release()
+        raise ValueError("it does not begin as a journal of Optuna's")
+      if not content.endswith(b"\n"):
+        file.truncate(content.rfind(b"\n") + 1)
     return True
 
 
@@ -154,10 +157,7 @@ def _enqueue(study: optuna.Study, directory: str, seed: int, num_trials: int):
 
 
 def _abandoned(trial: optuna.trial.FrozenTrial, directory: str) -> bool:
-  """Whether the process that ran `trial`, on this machine, holds its run directory no more."""
-  host, _ = trial.user_attrs.get("process", (socket.gethostname(), 0))
-  if host != socket.gethostname():  # where the kernel's locks may not be seen
-    return False
+  """Whether the process that ran `trial` holds its run directory no more."""
   run_dir = _run_directory(trial, directory)
   if not os.path.isdir(run_dir):
     return True
@@ -183,7 +183,6 @@ def _take(study: optuna.Study, directory: str) -> Optional[optuna.Trial]:
     except BaseException:
       study.tell(trial, state=optuna.trial.TrialState.FAIL)
       raise
-    trial.set_user_attr("process", (socket.gethostname(), os.getpid()))
   return trial
 
 
@@ -218,13 +217,13 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
       state = optuna.trial.TrialState.PRUNED
     loss = run.trainer.progress.best_loss
     _log_hparams(run_dir, rate, loss)
+    trial.set_user_attr("best_validation_loss", loss)
+    study.tell(trial, loss if state == optuna.trial.TrialState.COMPLETE else None, state=state)
   except BaseException:
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
     raise
   finally:
     run_directory.unlock(run_dir)
-  trial.set_user_attr("best_validation_loss", loss)
-  study.tell(trial, loss if state == optuna.trial.TrialState.COMPLETE else None, state=state)
 
 
 def _log_hparams(run_dir: str, rate: float, loss: float):

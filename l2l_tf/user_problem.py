@@ -75,6 +75,11 @@ class UserProblem(Options):
         " `tf.cast` in its init."
       )
 
+    if not isinstance(problem.digest, str | None):
+      raise UserProblemError(
+        f"The digest of {self.name} must be a string or None, got {problem.digest!r:.80}."
+      )
+
   def _import(self, name: str) -> ModuleType:
     here = os.getcwd()
     if here not in sys.path:

@@ -20,6 +20,7 @@ TFDS = "tfds:"  # begins what names a TFDS data set in place of a folder
 MAX_TFDS = 2000  # images of one, so that they fit into memory; the paper takes 1,920 (section 3.4)
 FOREIGN = ("EPS",)  # which Pillow has another program run
 MIN_SIZE = 32  # pixels a side; in block 5 of VGG-16 that is 2
+MAX_ASPECT = 20
 # In the wheels of scikit-image (the extra "art"). The paper's 1800 photographs a split cannot be
 # had from nine; crops of different photographs stand for them.
 _BUNDLED_TRAIN = ("astronaut.png", "motorcycle_left.png", "hubble_deep_field.jpg", "rocket.jpg")
@@ -169,6 +170,11 @@ def read(path: str) -> Image.Image:
   if min(image.size) < MIN_SIZE:
     raise DataError(
       f"{path} has {image.width} x {image.height} pixels; at least {MIN_SIZE} a side are needed."
+    )
+  if max(image.size) > MAX_ASPECT * min(image.size):  # the shorter side is made as large as asked
+    raise DataError(
+      f"{path} has {image.width} x {image.height} pixels; one side is more than {MAX_ASPECT} times"
+      " the other."
     )
   if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
     raise DataError(

@@ -12,7 +12,9 @@ import tensorflow as tf
 
 import l2l_tf
 from l2l_tf import checkpoint
+from l2l_tf import contenders
 from l2l_tf import imitation
+from l2l_tf import keras_arguments
 from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.parts import Parts
@@ -139,11 +141,30 @@ def test_going_on_after_a_stop_is_never_having_stopped(tmp_path):
     np.testing.assert_array_equal(a, b)
 
 
+def test_other_options_find_nothing_of_an_earlier_run(tmp_path):
+  """The scale of the updates changes no initial weight, and yet everything."""
+  for scale in (0.1, 0.01):
+    optimizer = optimizers.CoordinatewiseLSTM((8,), output_scale=scale)
+    fitted = imitator(tmp_path, optimizer)
+    computed = mock.patch.object(fitted, "_fit", side_effect=AssertionError("computed"))
+    with computed, pytest.raises(AssertionError, match="computed"):
+      fitted.round(0)
+    fitted.round(0)
+
+
+def test_a_phi_that_diverges_is_not_kept(tmp_path):
+  fitted = imitator(tmp_path, student())
+  bad = mock.patch.object(imitation._Student, "fit", return_value=float("nan"))
+  with bad, pytest.raises(imitation.Diverged, match="round 1; lower --learning_rate"):
+    fitted.round(0)
+  assert np.isfinite(fitted.round(0).error)
+
+
 def test_a_teacher_that_diverges(tmp_path):
   config = imitation.Imitation.from_dict(CONFIG.to_dict() | {"teacher_rate": 100.0})
   init = lambda seed: ({"x": tf.random.stateless_normal([3], seed)}, {})  # noqa: E731
   loss = lambda params, task, seed: tf.reduce_sum(tf.exp(params["x"] ** 2))  # noqa: E731
-  with pytest.raises(imitation.TeacherDiverged, match="teacher_rate=100"):
+  with pytest.raises(imitation.Diverged, match="teacher_rate=100"):
     imitator(tmp_path, student(), config, problems.Problem(init, loss)).round(0)
 
 
@@ -167,6 +188,9 @@ def test_the_program_writes_what_training_starts_from(tmp_path):
   optimizer, about = l2l_tf.load_optimizer(out)
   assert optimizer.layer_sizes == (3,) and about["imitation"]["training"]["rounds"] == 2
   assert not os.path.exists(f"{out}.work")
+  assert keras_arguments.horizon(None, about) == 4
+  with pytest.raises(contenders.ContenderError, match="bowl"):
+    contenders.load([out], [], "quadratic", transfer=False)
   train = programs.load("train")
   flags = [*BOWL, "--unroll_length=2", "--num_epochs=1", "--episodes_per_epoch=1"]
   flags += ["--tuning_runs=0", "--test_runs=2", "--validation_runs=2", f"--init_from={out}"]
@@ -179,14 +203,14 @@ def test_the_program_writes_what_training_starts_from(tmp_path):
 
 def test_the_program_goes_on_after_ctrl_c(tmp_path):
   out = str(tmp_path / "out")
-  assert run(*TINY, f"--out={tmp_path / 'whole'}")[0] == 0
+  assert run(*TINY, f"--out={tmp_path / 'whole'}/")[0] == 0
   fit = imitation._Student.fit
   with mock.patch.object(imitation._Student, "fit", autospec=True) as interrupted:
     calls = iter([fit, None])
     interrupted.side_effect = lambda *args: (next(calls) or _ctrl_c)(*args)
-    status, said, _ = run(*TINY, f"--out={out}")
+    status, said, _ = run(*TINY, f"--out={out}/")
   assert status == 130 and "the same command goes on" in said
-  assert run(*TINY, f"--out={out}")[0] == 0
+  assert run(*TINY, f"--out={out}/")[0] == 0
   whole, resumed = (l2l_tf.load_optimizer(str(d))[0] for d in (tmp_path / "whole", out))
   for a, b in zip(phi(whole), phi(resumed)):
     np.testing.assert_array_equal(a, b)

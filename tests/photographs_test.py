@@ -127,6 +127,8 @@ def bad_image(kind, folder):
   path = folder / f"{kind}.png"
   if kind == "tiny":
     return save(path, np.zeros((31, 90, 3), np.uint8))
+  if kind == "long":
+    return save(path, np.zeros((32, 641, 3), np.uint8))
   if kind == "transparent":
     return save(path, np.full((40, 40, 4), 100, np.uint8))
   if kind == "deep":
@@ -148,6 +150,7 @@ def bad_image(kind, folder):
   "kind, words",
   [
     ("tiny", "has 90 x 31 pixels; at least 32 a side"),
+    ("long", "has 641 x 32 pixels; one side is more than 20 times the other"),
     ("transparent", "is transparent in places"),
     ("deep", "is a grey image"),
     ("grey", "is a grey image; colours are needed"),

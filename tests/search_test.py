@@ -12,6 +12,7 @@ import time
 import optuna
 import pytest
 
+from l2l_tf import run_directory
 from l2l_tf import search
 from l2l_tf import training_run
 from l2l_tf.experiments import PRESETS
@@ -86,6 +87,21 @@ def test_a_bad_trial_is_pruned(tmp_path, experiment, monkeypatch):
   monkeypatch.setattr(optuna.Trial, "should_prune", lambda self: True)
   study = search.search(str(tmp_path), experiment, 1)
   assert _states(study) == {0: "PRUNED"}
+
+
+def test_a_trial_is_settled_before_its_directory_is_given_back(tmp_path, experiment, monkeypatch):
+  """Of old, another process could take it for abandoned in between."""
+  unlock, seen = run_directory.unlock, []
+
+  def look(directory, *args, **options):
+    if os.path.isdir(os.path.join(directory, "best")):
+      seen.extend(study.get_trials())
+    unlock(directory, *args, **options)
+
+  study = search._open(str(tmp_path / search.STUDY_FILE), experiment)
+  monkeypatch.setattr(run_directory, "unlock", look)
+  search.search(str(tmp_path), experiment, 1)
+  assert [trial.state.name for trial in seen] == ["COMPLETE"]
 
 
 DIE = """
@@ -163,6 +179,8 @@ def test_another_experiment_and_a_corrupt_study_are_refused(tmp_path, experiment
   )
   with pytest.raises(training_run.RunError, match="another experiment"):
     search.search(str(tmp_path), other, 1)
-  (tmp_path / search.STUDY_FILE).write_text("{not json}\n{\n")
-  with pytest.raises(training_run.RunError, match="not a study"):
-    search.search(str(tmp_path), experiment, 1)
+  for text in ("{not json}\n{\n", "mine"):
+    (tmp_path / search.STUDY_FILE).write_text(text)
+    with pytest.raises(training_run.RunError, match="not a study"):
+      search.search(str(tmp_path), experiment, 1)
+    assert (tmp_path / search.STUDY_FILE).read_text() == text
