@@ -31,6 +31,7 @@ from l2l_tf.options import option
 from l2l_tf.options import Options
 from l2l_tf.parts import code_digest
 from l2l_tf.parts import Parts
+from l2l_tf.training_options import check_windows
 from problems import base as problem_lib
 
 FLOOR = 0.1  # of the mean square of all updates, so that the last of a decay do not count alone
@@ -86,11 +87,7 @@ class Imitation(Options):
 
   def __post_init__(self):
     super().__post_init__()
-    if self.num_steps % self.unroll_length:
-      raise ValueError(
-        f"num_steps must be a multiple of unroll_length, got {self.num_steps} and"
-        f" {self.unroll_length}."
-      )
+    check_windows(self.num_steps, self.unroll_length)
 
 
 class Round(NamedTuple):

@@ -8,6 +8,14 @@ from l2l_tf.options import option
 from l2l_tf.options import Options
 
 
+def check_windows(num_steps: int, unroll_length: int):
+  """Raises ValueError unless an episode is a whole number of windows."""
+  if num_steps % unroll_length:
+    raise ValueError(
+      f"num_steps must be a multiple of unroll_length, got {num_steps} and {unroll_length}."
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Training(Options):
   """How phi is trained."""
@@ -47,11 +55,7 @@ class Training(Options):
 
   def __post_init__(self):
     super().__post_init__()
-    if self.num_steps % self.unroll_length:
-      raise ValueError(
-        f"num_steps must be a multiple of unroll_length, got {self.num_steps} and"
-        f" {self.unroll_length}."
-      )
+    check_windows(self.num_steps, self.unroll_length)
     if self.backprop_coordinates and self.second_derivatives:
       raise ValueError(
         "backprop_coordinates cannot be combined with second_derivatives: leave one of them out, or"
