@@ -9,8 +9,11 @@ teacher and then it itself meets (docs/training.md). The same command goes on af
 """
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if __name__ == "__main__":
+  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
 
 from typing import Sequence
 
@@ -70,12 +73,13 @@ def main(argv: Sequence[str]) -> int:
       f" --optimizer=partition, got {flags.optimizer}."
     )
   partition.check(optimizer, shapes(problem), every_group=True)
-  about = {"imitation": experiments.describe(**options), "data": data}
-  about["versions"] = provenance.versions()
+  about = {"imitation": experiments.describe(**options), "versions": provenance.versions()}
+  about |= {"data": data, "data_sha256": problem.digest}
   if flags.init_from:
     about["init_from"] = initial_phi.copy(optimizer, flags.init_from)
   print(f"Data: {data}", flush=True)
-  key = {"problem": about["imitation"]["problem"], "data": data, "digest": problem.digest}
+  key = {name: about[name] for name in ("data", "data_sha256")}
+  key["problem"] = about["imitation"]["problem"]
   parts = Parts(f"{out}.work")
   imitator = imitation.Imitator(problem, optimizer, config, parts, key)
   try:

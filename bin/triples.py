@@ -5,8 +5,11 @@ each of a few test photographs. Takes the problem's options as bin/evaluate.py d
 """
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if __name__ == "__main__":
+  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
 
 from typing import Sequence
 

@@ -29,6 +29,7 @@ RATES = (1e-4, 1e-2)  # sampled log-uniformly
 STUDY_FILE = "study.log"
 TURN_FILE = "search.lock"  # whose turn it is to add and to take trials
 JOURNAL_LOCK_FILE = "study.lock"  # who writes into STUDY_FILE
+_LINE = b'{"op_code"'  # begins every line of a journal
 SETTLED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 
 
@@ -86,9 +87,6 @@ class _Lock:
 
   def release(self):
     self._file.close()
-
-
-_LINE = b'{"op_code"'  # begins every line of a journal
 
 
 class _JournalLock(_Lock):

@@ -187,6 +187,7 @@ def test_the_program_writes_what_training_starts_from(tmp_path):
   assert "Round 1: the teacher's" in said and "Round 2: the student's" in said
   optimizer, about = l2l_tf.load_optimizer(out)
   assert optimizer.layer_sizes == (3,) and about["imitation"]["training"]["rounds"] == 2
+  assert about["data"] == "generated" and about["data_sha256"] is None
   assert not os.path.exists(f"{out}.work")
   assert keras_arguments.horizon(None, about) == 4
   with pytest.raises(contenders.ContenderError, match="bowl"):
