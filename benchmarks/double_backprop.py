@@ -100,7 +100,7 @@ def window(problem: base.Problem, kind: str, num_steps: int):
   optimizer = CoordinatewiseLSTM()
   runner, seeds = blocks.split(optimizer), tf.constant([[1, 2]])
 
-  @tf.function
+  @tf.function(autograph=False)
   def losses_and_gradients():
     carry, _ = unroll.start(problem, runner, seeds)
     with tf.GradientTape() as tape:

@@ -46,7 +46,7 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
   adam = optimizers.Adam(case.learning_rate)
   seeds = np.stack([np.arange(num_tasks), np.zeros(num_tasks)], axis=1).astype(np.int32)
 
-  @tf.function(jit_compile=True)
+  @tf.function(autograph=False, jit_compile=True)
   def step(theta, adam_state):
     problem = ours.problem(theta, tf.constant(case.images), tf.constant(case.labels))
     carry, _ = unroll.start(problem, optimizer, seeds)

@@ -31,7 +31,9 @@ def inference(num_tasks: int, repeats: int, num_steps: int, data: str) -> dict[s
   problem, _ = dataclasses.replace(experiment.problem, data=data).build()
   optimizer = blocks.split(experiment.optimizer.build(0))
   seeds = tf.constant(make_seeds(0, count=num_tasks))
-  rollout = tf.function(lambda: unroll.rollout(problem, optimizer, seeds, num_steps))
+  rollout = tf.function(
+    lambda: unroll.rollout(problem, optimizer, seeds, num_steps), autograph=False
+  )
   return _row("MNIST, unroll", num_tasks, measuring.measured(lambda: rollout().numpy(), repeats))
 
 

@@ -46,7 +46,7 @@ def measure(name: str, num_parameters: int, repeats: int) -> dict[str, Any]:
   optimizer = OPTIMIZERS[name]()
   optimizer.build([theta])
 
-  @tf.function
+  @tf.function(autograph=False)
   def step():
     optimizer.apply([gradient], [theta])
     return theta.value[0]

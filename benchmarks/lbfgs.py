@@ -44,7 +44,9 @@ def run(problem: base.Problem, seed: np.ndarray, num_steps: int) -> np.ndarray:
   """
   seeds = tf.constant(seed[np.newaxis])
   params, tasks = base.instances(problem, seeds)
-  evaluate = tf.function(lambda p: base.losses_and_gradients(problem, p, tasks, seeds))
+  evaluate = tf.function(
+    lambda p: base.losses_and_gradients(problem, p, tasks, seeds), autograph=False
+  )
   shape, dtype, losses = params["image"].shape, params["image"].dtype, []
 
   def function(x):

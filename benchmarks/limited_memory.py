@@ -37,7 +37,7 @@ def measure(num_coordinates: int, history: int, repeats: int) -> dict[str, Any]:
   optimizer = optimizers.NTMLBFGS(history=history)
   gradients = {"theta": tf.random.stateless_normal([1, num_coordinates], [1, 2])}
 
-  @tf.function
+  @tf.function(autograph=False)
   def steps(state):
     return tf.while_loop(
       lambda t, _: t < STEPS,

@@ -110,13 +110,13 @@ def recorder(
 ) -> Callable[[np.ndarray, int], Record]:
   """Returns `record` of a problem and an optimizer as a function of the rest, compiled once."""
 
-  @tf.function
+  @tf.function(autograph=False)
   def step(carry):
     after, losses = unroll.unroll(problem, optimizer, carry, 1)
     updates = {name: after.params[name] - theta for name, theta in carry.params.items()}
     return after, losses[0], _statistics(optimizer, carry, updates, after.state)
 
-  start = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds))
+  start = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds), autograph=False)
 
   def run(seeds, num_steps):
     carry, first = start(tf.constant(seeds))

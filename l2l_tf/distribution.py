@@ -37,8 +37,8 @@ class Distribution:
     self.num_replicas = self.strategy.num_replicas_in_sync
     self._alone = not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
     # Compiled, as otherwise each call would be traced anew.
-    self._gather = tf.function(self.strategy.gather)
-    self._collect = tf.function(self._gather_rows)
+    self._gather = tf.function(self.strategy.gather, autograph=False)
+    self._collect = tf.function(self._gather_rows, autograph=False)
 
   def shares(self, values: np.ndarray, what: str) -> list[np.ndarray]:
     """Splits the first axis of `values` evenly, a share for each replica of all workers.

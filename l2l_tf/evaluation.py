@@ -85,7 +85,8 @@ def runner(
 
   @functools.cache
   def trace(num_runs):
-    run = tf.function(lambda seeds: unroll.rollout(problem, optimizer, seeds, num_steps))
+    rollout = lambda seeds: unroll.rollout(problem, optimizer, seeds, num_steps)  # noqa: E731
+    run = tf.function(rollout, autograph=False)
     return run.get_concrete_function(tf.TensorSpec([num_runs, 2], tf.int32))
 
   return lambda seeds: trace(len(seeds))(tf.constant(seeds)).numpy().T
@@ -132,7 +133,7 @@ def grid_runner(
       return unroll.rollout(problem, make_optimizer(rates), seeds, num_steps)
 
     types = tf.TensorSpec([2], tf.int32), tf.TensorSpec([num_rates], tf.float64)
-    return tf.function(rollout).get_concrete_function(*types)
+    return tf.function(rollout, autograph=False).get_concrete_function(*types)
 
   def run(seed, rates):
     return trace(len(rates))(tf.constant(seed), tf.constant(rates, tf.float64)).numpy().T

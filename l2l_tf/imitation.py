@@ -144,7 +144,7 @@ class Imitator:
       _Student(part, params, config) for part, params in partition.parts(optimizer, self._params)
     ]
     self._record = {who: self._recorder(who) for who in (self._teacher, optimizer)}
-    self._teach = tf.function(self._build_teach)
+    self._teach = tf.function(self._build_teach, autograph=False)
 
   def round(self, index: int) -> Round:
     """Records new trajectories and fits phi to the teacher on all there are.
@@ -181,11 +181,11 @@ class Imitator:
     """Returns functions that start a trajectory, and that follow it for a window."""
     problem, length = self._problem, self._config.unroll_length
 
-    @tf.function
+    @tf.function(autograph=False)
     def start(seed):
       return unroll.start(problem, optimizer, seed[tf.newaxis])
 
-    @tf.function
+    @tf.function(autograph=False)
     def follow(carry, places):
       end, losses, seen = sampled_backprop.record(problem, optimizer, carry, length)
       return end, losses[:, 0], tf.gather(seen[:, 0], places, axis=-1)
@@ -250,7 +250,7 @@ class _Student:
     self._phi = optimizer.trainable_variables
     self._rate = tf.Variable(0.0)
     self._adam = snt.optimizers.Adam(self._rate)
-    self._window = tf.function(self._build_window)
+    self._window = tf.function(self._build_window, autograph=False)
 
   def fit(self, dice: np.random.Generator) -> float:
     """Fits phi for a round; returns the mean error of its last tenth."""

@@ -5,6 +5,7 @@ phi. An episode is one trajectory of `num_steps`; an epoch is `episodes_per_epoc
 which phi is frozen and validated on held-out instances, and kept if it is the best so far.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -71,13 +72,14 @@ class MetaTrainer:
     self._runner = optimizer if config.jit_compile else blocks.split(optimizer)
     start = lambda seeds: unroll.start(problem, self._runner, seeds)[0]  # noqa: E731
     rollout = lambda seeds: unroll.rollout(problem, self._runner, seeds, config.num_steps)  # noqa: E731
-    self._start = tf.function(lambda seeds: distribution.run(start, seeds))
-    self._rollout = tf.function(lambda seeds: distribution.run(rollout, seeds))
+    graph = functools.partial(tf.function, autograph=False)
+    self._start = graph(lambda seeds: distribution.run(start, seeds))
+    self._rollout = graph(lambda seeds: distribution.run(rollout, seeds))
     single = distribution.num_replicas == 1
     self._window = self._build_window
     if config.jit_compile and not single:  # XLA compiles what one device does
-      self._window = tf.function(self._build_window, jit_compile=True)
-    self._meta_step = tf.function(self._build_meta_step, jit_compile=config.jit_compile and single)
+      self._window = graph(self._build_window, jit_compile=True)
+    self._meta_step = graph(self._build_meta_step, jit_compile=config.jit_compile and single)
     self._validation_seeds()  # that their number is right shows now rather than after an epoch
     self._carry = self._start(self._episode_seeds())  # over the replicas
     # A checkpoint restores into variables: those of the carries of all replicas of all workers.

@@ -1,5 +1,6 @@
 """One picture painted by an optimizer, step by step and within bounds of memory (section 3.4)."""
 
+import functools
 import io
 from typing import Callable, NamedTuple
 
@@ -41,8 +42,9 @@ def paint(
     on_step: is given each f(theta_t), t > 0.
   """
   optimizer = blocks.split(optimizer, in_turn=True)
-  carry, loss = tf.function(lambda seeds: unroll.start(problem, optimizer, seeds))(seed[np.newaxis])
-  step = tf.function(lambda carry: unroll.unroll(problem, optimizer, carry, 1))
+  graph = functools.partial(tf.function, autograph=False)
+  carry, loss = graph(lambda seeds: unroll.start(problem, optimizer, seeds))(seed[np.newaxis])
+  step = graph(lambda carry: unroll.unroll(problem, optimizer, carry, 1))
   losses = [float(loss[0])]
   for _ in range(num_steps):
     carry, loss = step(carry)

@@ -68,7 +68,7 @@ def gradients_along(
 ) -> Gradients:
   """Runs `optimizer` from `seed`, int32 `[2]`, for `num_steps`, and measures all gradients."""
 
-  @tf.function
+  @tf.function(autograph=False)
   def run(seeds):
     carry, _ = unroll.start(problem, optimizer, seeds)
     zeros = tf.nest.map_structure(tf.zeros_like, carry.gradients)
@@ -140,7 +140,7 @@ class Recorder:
     self._rivals = dict(rivals)
     self._num_steps = num_steps
     self._rows = np.array(steps, int) - 1
-    self._run = tf.function(self._build)
+    self._run = tf.function(self._build, autograph=False)
 
   def __call__(self, seed: np.ndarray, values: np.ndarray) -> Proposals:
     """Runs the instance of `seed`, int32 `[2]`; sweeps through `values`, float32 `[C, V]`."""
@@ -152,7 +152,9 @@ class Recorder:
     carry, first = unroll.start(self._problem, self._witness, seeds)
     chosen = np.isin(np.arange(self._num_steps), self._rows)
     states = {name: rival.initial_state({"x": values[:1]}) for name, rival in self._rivals.items()}
-    step = tf.function(lambda *args: self._step(tf.constant(chosen), values, *args))
+    step = tf.function(
+      lambda *args: self._step(tf.constant(chosen), values, *args), autograph=False
+    )
     *_, row = step.get_concrete_function(tf.constant(0), carry, states).structured_outputs
     arrays = tf.nest.map_structure(
       lambda x: tf.TensorArray(x.dtype, self._num_steps, element_shape=x.shape), row

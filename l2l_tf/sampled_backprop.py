@@ -159,6 +159,6 @@ def places(
   """
   sizes = {name: math.prod(value.shape[1:]) for name, value in among.items()}
   offsets = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0)))
-  weights = [tf.fill(chosen[name].shape, sizes[name] / len(chosen[name])) for name in params]
+  weights = [tf.fill(x.shape, sizes[n] / x.shape[0]) for n, x in ((n, chosen[n]) for n in params)]
   indices = [offsets[name] + chosen[name] for name in params]
   return tf.concat(indices, axis=0), tf.concat(weights, axis=0)

@@ -131,6 +131,8 @@ def adapt(
     ValueError, TypeError: if they return anything else, or draw random numbers without a seed.
   """
 
+  init, loss = _converted(init), _converted(loss)
+
   def loss_at(params, task, seed, drawn):
     return loss(params, task, tf.random.split(seed, 1)[0], drawn)  # not the numbers of `draw`
 
@@ -161,8 +163,17 @@ def adapt(
   return base.Problem(init, loss_of, None if serial else lifted_loss, serial)
 
 
+def _converted(function: Callable[..., Any]) -> Callable[..., Any]:
+  """`function` by AutoGraph: what a user writes may have `if` and loops that depend on tensors."""
+
+  def call(*args):  # what cannot be converted within it is called as it is, with a warning
+    return function(*args)
+
+  return tf.autograph.to_graph(call)
+
+
 def _trace(function: Callable[..., Any], *specs: Any) -> tf.types.experimental.ConcreteFunction:
-  return tf.function(function).get_concrete_function(*specs)
+  return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
 def _specs(nest: Any) -> Any:

@@ -32,6 +32,10 @@ class Problem(NamedTuple):
       share: `(experiment_seed, stream, ..., count=R)` returns int32 `[R, 2]` that `init` knows.
     digest: optional, SHA-256 in hex of the data that instances are made from, to tell them from
       others of the same name.
+
+  The functions are traced as they are, without AutoGraph, which would take a third of the time: an
+  `if` or a loop that depends on tensors is written with `tf.cond` or `tf.while_loop`, or converted
+  by `tf.autograph.to_graph`. `from_function` and the other adapters convert what they are given.
   """
 
   init: Callable[[Seed], tuple[Params, Task]]
@@ -84,7 +88,9 @@ def at_step(seeds: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
 
 def specs(problem: Problem) -> tuple[Params, Task]:
   """Returns the `TensorSpec`s of what `init` returns, without running it."""
-  init = tf.function(problem.init).get_concrete_function(tf.TensorSpec([2], tf.int32))
+  init = tf.function(problem.init, autograph=False).get_concrete_function(
+    tf.TensorSpec([2], tf.int32)
+  )
   return tf.nest.map_structure(tf.TensorSpec.from_tensor, init.structured_outputs)
 
 

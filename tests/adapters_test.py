@@ -55,6 +55,34 @@ def test_arrays_and_python_numbers_are_parameters():
   np.testing.assert_allclose(losses, [[18, 18], [0, 0]])
 
 
+def wound(x, turns):
+  """|x|, doubled `turns` times: Python's control flow, but it depends on tensors."""
+  for _ in tf.range(turns):
+    x *= 2.0
+  if x < 0.0:
+    x = -x
+  return x
+
+
+def test_python_control_flow_that_depends_on_tensors():
+  """AutoGraph converts what a user writes, and what that calls."""
+
+  def init(seed):
+    turns = tf.random.stateless_uniform([], seed, 1, 4, tf.int32)
+    return {"x": tf.constant(1.0)}, {"turns": turns, "sign": tf.constant(-1.0)}
+
+  def loss(params, task, seed):
+    del seed
+    return wound(task["sign"] * params["x"], task["turns"])
+
+  problem = problems.from_function(init, loss)
+  losses = unroll.rollout(problem, optimizers.SGD(0.1), SEEDS, 1)
+  turns = [int(init(seed)[1]["turns"]) for seed in SEEDS]
+  doubled = 2.0 ** np.array(turns)
+  assert len(set(turns)) > 1
+  np.testing.assert_allclose(losses, [doubled, doubled * np.abs(1 - 0.1 * doubled)], rtol=1e-5)
+
+
 def test_the_noise_of_a_step_comes_from_its_seed():
   def noisy(params, task, seed):
     return distance(params, task, seed) + tf.random.stateless_normal([], seed)

@@ -103,7 +103,7 @@ def run(out, *args):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", ["per_parameter,matrix_products", RIVAL])
+@pytest.mark.parametrize("names", ["matrix_products", RIVAL])
 def test_the_race(tmp_path, names):
   """In processes of their own, on real digits."""
   result = run(tmp_path / "out.json", f"--contestants=ours,{names}", f"--rivals_python={PYTHON}")

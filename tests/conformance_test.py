@@ -74,7 +74,7 @@ def case(request):
   """An optimizer, its updates run eagerly, the last state, and its compiled call."""
   optimizer = OPTIMIZERS[request.param]()
   updates, state = run(optimizer)
-  return optimizer, updates, state, tf.function(optimizer.__call__)
+  return optimizer, updates, state, tf.function(optimizer.__call__, autograph=False)
 
 
 def test_updates_have_the_names_shapes_and_dtypes_of_the_gradients(case):
@@ -109,7 +109,9 @@ def test_graph_equals_eager_in_one_trace(case):
 
 def test_xla_gives_the_same_numbers(case):
   optimizer, updates, _, _ = case
-  results, _ = run(optimizer, call=tf.function(optimizer.__call__, jit_compile=True))
+  results, _ = run(
+    optimizer, call=tf.function(optimizer.__call__, autograph=False, jit_compile=True)
+  )
   assert_close(results, updates, rtol=1e-5, atol=1e-6)
 
 
@@ -251,9 +253,11 @@ def test_the_lifted_loss_is_the_loss_of_each_instance(problem, count):
   params, tasks = base.instances(problem, seeds)
   with tf.GradientTape() as tape:
     tape.watch(params)
-    lifted = tf.function(lambda p: base.losses(problem, p, tasks, seeds))(params)
+    lifted = tf.function(lambda p: base.losses(problem, p, tasks, seeds), autograph=False)(params)
   gradients = tape.gradient(lifted, params)
-  both = tf.function(lambda p: base.losses_and_gradients(problem, p, tasks, seeds))(params)
+  both = tf.function(
+    lambda p: base.losses_and_gradients(problem, p, tasks, seeds), autograph=False
+  )(params)
   assert_close(both, (lifted, gradients), rtol=1e-5, atol=1e-6)
   assert lifted.shape == (count,)
   for b in range(count):

@@ -128,7 +128,7 @@ def test_images_in_float32_have_the_derivatives_of_the_formula(graph):
     return values
 
   expected = derivatives(tf.constant(x), tf.constant(offset))
-  call = tf.function(derivatives) if graph else derivatives
+  call = tf.function(derivatives, autograph=False) if graph else derivatives
   got = call(tf.constant(x, tf.float32), tf.constant(offset, tf.float32))
   for order, (a, b) in enumerate(zip(got, expected)):
     assert float(tf.norm(b)) > 0.1, order
@@ -141,7 +141,7 @@ def test_serial_instances_have_their_own_losses_and_gradients():
   problem, seeds = small(), tf.constant(base.make_seeds(2, count=3))
   params, tasks = base.instances(problem, seeds)
 
-  @tf.function
+  @tf.function(autograph=False)
   def of_all(params):
     with tf.GradientTape() as tape:
       tape.watch(params)

@@ -78,7 +78,7 @@ def test_a_compiled_loop_equals_eager_steps(kind, jit_compile):
   memory = MEMORIES[kind](2)
   left, right, r = vectors(11, 2, 1), vectors(11, 2, 2), tf.constant(vectors(1, 1, 3)[0])
 
-  @tf.function(jit_compile=jit_compile)
+  @tf.function(autograph=False, jit_compile=jit_compile)
   def loop(left, right):
     def body(t, contents):
       return t + 1, memory.write(contents, left[t], right[t])

@@ -99,7 +99,9 @@ def test_the_memory_matters():
 def test_the_memory_starts_near_the_identity_and_stays_finite():
   problem, optimizer = quadratic(10), optimizers.NTMBFGS(preprocessing=preprocessing.Rescale())
   carry, _ = unroll.start(problem, optimizer, SEEDS)
-  carry, losses = tf.function(lambda c: unroll.unroll(problem, optimizer, c, 100))(carry)
+  carry, losses = tf.function(lambda c: unroll.unroll(problem, optimizer, c, 100), autograph=False)(
+    carry
+  )
   assert np.isfinite(losses).all()
   deviation = np.abs(carry.state.memory - np.eye(10, dtype=np.float32)).max()
   assert 0 < deviation < 10
@@ -183,7 +185,7 @@ def test_first_order_meta_gradient_equals_finite_differences(kind):
     at_t, _ = one_step(at_t)
     frozen.append(at_t.gradients["theta"])
 
-  @tf.function
+  @tf.function(autograph=False)
   def value():
     theta, state, total = carry.params["theta"], carry.state, tf.constant(0.0, tf.float64)
     for t in range(unroll_test.STEPS):
@@ -200,6 +202,8 @@ def test_first_order_meta_gradient_equals_finite_differences(kind):
 def test_second_order_meta_gradient_equals_finite_differences(kind):
   problem, optimizer, carry = meta_gradient_case(kind)
   steps = unroll_test.STEPS
-  value = tf.function(lambda: tf.reduce_sum(unroll.unroll(problem, optimizer, carry, steps)[1]))
+  value = tf.function(
+    lambda: tf.reduce_sum(unroll.unroll(problem, optimizer, carry, steps)[1]), autograph=False
+  )
   gradients = unroll_test.meta_gradient(problem, optimizer, carry, second_derivatives=True)
   assert_slopes(value, optimizer.trainable_variables, gradients)

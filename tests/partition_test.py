@@ -166,7 +166,9 @@ def test_groups_that_share_their_weights_are_one_optimizer(how):
   problem, single = convolutional_test.small(), lstm()
   shared = optimizers.Partition({"conv": single, "fc": single})
   assert len(shared.trainable_variables) == len(single.trainable_variables)
-  results = [tf.function(lambda o=o: window(problem, o, o, how))() for o in (shared, single)]
+  results = [
+    tf.function(lambda o=o: window(problem, o, o, how), autograph=False)() for o in (shared, single)
+  ]
   assert_close(*results)
 
 
@@ -183,10 +185,12 @@ def test_sampled_coordinates_and_blocks_give_the_meta_gradient(monkeypatch):
     ).items()
   }
   assert sizes == {"conv": 2, "fc": 2}
-  expected = tf.function(lambda: window(problem, both, both, "plain"))()
+  expected = tf.function(lambda: window(problem, both, both, "plain"), autograph=False)()
   assert len(expected[1]) == 8
   for how in ("plain", "sampled"):
-    assert_close(tf.function(lambda h=how: window(problem, both, split, h))(), expected)
+    assert_close(
+      tf.function(lambda h=how: window(problem, both, split, h), autograph=False)(), expected
+    )
 
 
 @pytest.mark.slow
@@ -212,7 +216,7 @@ def test_a_small_sample_is_unbiased():
   problem, both = convolutional_test.small(), two()
   carry, _ = unroll.start(problem, both, SEEDS[:1])
 
-  @tf.function
+  @tf.function(autograph=False)
   def estimate(limit, shift):
     shifted = carry._replace(seeds=carry.seeds + shift)
     frozen = problem._replace(loss=lambda p, task, seed: problem.loss(p, task, seed - shift))

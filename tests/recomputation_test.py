@@ -36,14 +36,14 @@ def test_the_gradient_is_that_of_the_whole_window(name, segment_length, second_d
   carry, _ = unroll.start(problem, optimizer, make_seeds(1, count=2))
   carry, _ = unroll.unroll(problem, optimizer, carry, 3)  # the middle of a run
 
-  @tf.function
+  @tf.function(autograph=False)
   def whole(carry):
     with tf.GradientTape() as tape:
       end, losses = unroll.unroll(problem, optimizer, carry, 6, second_derivatives)
       meta_loss = tf.reduce_sum(WEIGHTS * tf.reduce_mean(losses, axis=1))
     return end, losses, tape.gradient(meta_loss, optimizer.trainable_variables)
 
-  @tf.function
+  @tf.function(autograph=False)
   def in_segments(carry):
     return recomputation.losses_and_gradients(
       problem, optimizer, carry, 6, segment_length, WEIGHTS, second_derivatives

@@ -33,14 +33,14 @@ def _window(limit, num_estimates=1):
   carry, _ = unroll.start(problem, optimizer, make_seeds(1, count=2))
   carry, _ = unroll.unroll(problem, optimizer, carry, 3)
 
-  @tf.function
+  @tf.function(autograph=False)
   def exact(carry):
     with tf.GradientTape() as tape:
       end, losses = unroll.unroll(problem, optimizer, carry, 5)
       meta_loss = tf.reduce_sum(WEIGHTS * tf.reduce_mean(losses, axis=1))
     return end, losses, tape.gradient(meta_loss, optimizer.trainable_variables)
 
-  @tf.function
+  @tf.function(autograph=False)
   def estimate(carry):
     return sampled_backprop.losses_and_gradients(problem, optimizer, carry, 5, limit, WEIGHTS)
 

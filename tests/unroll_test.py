@@ -43,7 +43,9 @@ def learned(name):
 
 
 def compiled(problem, optimizer, num_steps):
-  return tf.function(lambda carry: unroll.unroll(problem, optimizer, carry, num_steps))
+  return tf.function(
+    lambda carry: unroll.unroll(problem, optimizer, carry, num_steps), autograph=False
+  )
 
 
 @pytest.mark.parametrize("optimizer", [lstm(), optimizers.Adam(0.1)], ids=["lstm", "adam"])
@@ -107,7 +109,7 @@ def test_linearised_losses_have_the_plain_first_order_values_and_gradient(name):
 
 
 def meta_gradient(problem, optimizer, carry, second_derivatives):
-  @tf.function
+  @tf.function(autograph=False)
   def compute():
     with tf.GradientTape() as tape:
       _, losses = unroll.unroll(problem, optimizer, carry, STEPS, second_derivatives)
@@ -150,7 +152,7 @@ def test_first_order_meta_gradient_equals_finite_differences(name):
     at_t, _ = one_step(at_t)
     frozen.append(at_t.gradients)
 
-  @tf.function
+  @tf.function(autograph=False)
   def value():
     params, state, total = carry.params, carry.state, tf.constant(0.0, tf.float64)
     for t in range(STEPS):
@@ -170,7 +172,9 @@ def test_first_order_meta_gradient_equals_finite_differences(name):
 def test_second_order_meta_gradient_equals_finite_differences(name):
   problem, optimizer = PROBLEMS[name](), learned(name)
   carry, _ = unroll.start(problem, optimizer, SEEDS)
-  value = tf.function(lambda: tf.reduce_sum(unroll.unroll(problem, optimizer, carry, STEPS)[1]))
+  value = tf.function(
+    lambda: tf.reduce_sum(unroll.unroll(problem, optimizer, carry, STEPS)[1]), autograph=False
+  )
   phi = optimizer.trainable_variables
   gradients = meta_gradient(problem, optimizer, carry, second_derivatives=True)
   first_order = meta_gradient(problem, optimizer, carry, second_derivatives=False)

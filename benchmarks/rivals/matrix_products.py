@@ -27,7 +27,7 @@ class MatrixProducts(worker.Contestant):
     self._num_steps = case.num_steps
     n = sum(value.size for value in case.theta.values())
     self._products = [p for m in blocks.sizes(n) for p in _products(_layers(case), m)]
-    self._function = tf.function(self._run)
+    self._function = tf.function(self._run, autograph=False)
 
   def _run(self):
     """Each pass of a loop does the products of one step, forward or backward, of all blocks."""

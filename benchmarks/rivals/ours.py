@@ -58,7 +58,7 @@ def problem(theta: dict[str, tf.Tensor], images: tf.Tensor, labels: tf.Tensor) -
     labels: `[T + 1, batch]`.
   """
   layers = [name.removesuffix("/w") for name in theta if name.endswith("/w")]
-  count = len(next(iter(theta.values())))
+  count = next(iter(theta.values())).shape[0]
 
   def init(seed):
     return {name: value[seed[0] % count] for name, value in theta.items()}, {"seed": seed}
@@ -117,7 +117,7 @@ class Ours(worker.Contestant):
   def meta_step(self):
     return self._trainer.step().loss
 
-  @tf.function
+  @tf.function(autograph=False)
   def _losses_and_gradients(self):
     runner, what = blocks.split(self._optimizer), problem_of(self._case)
     carry, _ = unroll.start(what, runner, tf.zeros([1, 2], tf.int32))
