@@ -7,7 +7,7 @@ which phi is frozen and validated on held-out instances, and kept if it is the b
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -70,18 +70,18 @@ class MetaTrainer:
     meta_state = Adam(0.0).initial_state(with_tasks_axis(self.phi))
     self.meta_state = tf.nest.map_structure(_variable, meta_state)
     self._runner = optimizer if config.jit_compile else blocks.split(optimizer)
-    start = lambda seeds: unroll.start(problem, self._runner, seeds)[0]  # noqa: E731
-    rollout = lambda seeds: unroll.rollout(problem, self._runner, seeds, config.num_steps)  # noqa: E731
+    start = lambda seeds: unroll.start(problem, self._runner, seeds)  # noqa: E731
+    follow = lambda carry: unroll.unroll(problem, self._runner, carry, config.unroll_length)  # noqa: E731
     graph = functools.partial(tf.function, autograph=False)
     self._start = graph(lambda seeds: distribution.run(start, seeds))
-    self._rollout = graph(lambda seeds: distribution.run(rollout, seeds))
+    self._follow = graph(lambda carry: distribution.run(follow, carry))
     single = distribution.num_replicas == 1
     self._window = self._build_window
     if config.jit_compile and not single:  # XLA compiles what one device does
       self._window = graph(self._build_window, jit_compile=True)
     self._meta_step = graph(self._build_meta_step, jit_compile=config.jit_compile and single)
     self._validation_seeds()  # that their number is right shows now rather than after an epoch
-    self._carry = self._start(self._episode_seeds())  # over the replicas
+    self._carry, _ = self._start(self._episode_seeds())  # over the replicas
     # A checkpoint restores into variables: those of the carries of all replicas of all workers.
     carries = distribution.collect(self._carry)
     self._saved_carries = [tf.nest.map_structure(_variable, carry) for carry in carries]
@@ -143,7 +143,7 @@ class MetaTrainer:
     if progress.episode == 0 or progress.window == self.config.windows:
       progress.episode += 1
       progress.window = 0
-      self._carry = self._start(self._episode_seeds())
+      self._carry, _ = self._start(self._episode_seeds())
     rate = tf.constant(self.learning_rate())
     carry, loss, norm, finite = self._meta_step(self._carry, rate)
     report = StepReport(float(loss), float(norm), bool(finite))
@@ -172,10 +172,14 @@ class MetaTrainer:
       self.step()
     return self.end_epoch()
 
-  def end_epoch(self) -> dict[str, Any]:
-    """Validates phi, keeps it if it is the best, and returns the epoch's row of the history."""
+  def end_epoch(self, between: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Validates phi, keeps it if it is the best, and returns the epoch's row of the history.
+
+    Args:
+      between: as in `validate`. If it raises, the epoch is still to be ended.
+    """
     progress = self.progress
-    curve, final = self.validate()
+    curve, final = self.validate(between)
     progress.epoch += 1
     improved = final < progress.best_loss
     if improved:
@@ -196,13 +200,21 @@ class MetaTrainer:
     progress.sum_loss = progress.sum_norm = 0.0
     return {**row, "improved": improved, "validation_curve": curve}
 
-  def validate(self) -> tuple[np.ndarray, float]:
+  def validate(self, between: Callable[[], None] = lambda: None) -> tuple[np.ndarray, float]:
     """Runs phi on the held-out instances: their mean curve `[T+1]`, and its final loss.
 
     A run that is not finite makes the loss infinite.
+
+    Args:
+      between: is called before every window; may raise to stop.
     """
-    losses = self.distribution.concat(self._rollout(self._validation_seeds()), axis=1)
-    curve = np.mean(losses.numpy(), axis=1, dtype=np.float64)
+    carry, first = self._start(self._validation_seeds())
+    curves = [self.distribution.concat(first, axis=0)[tf.newaxis]]
+    for _ in range(self.config.windows):
+      between()
+      carry, losses = self._follow(carry)
+      curves.append(self.distribution.concat(losses, axis=1))
+    curve = np.mean(tf.concat(curves, axis=0).numpy(), axis=1, dtype=np.float64)
     final = float(np.mean(curve[-unroll.FINAL_STEPS :]))
     return curve, final if math.isfinite(final) else math.inf
 

@@ -198,7 +198,7 @@ class TrainingRun:
     with Signals() as signals, bar, events:
       while not trainer.done:
         seconds = self._meta_steps(bar, signals)
-        row = trainer.end_epoch()
+        row = trainer.end_epoch(between=lambda: self._check(signals))
         row |= {"learning_rate": trainer.learning_rate(), "seconds_per_meta_step": seconds}
         self._save()
         if row["improved"]:
@@ -241,10 +241,14 @@ class TrainingRun:
       best = trainer.progress.best_loss
       bar.set_postfix_str(f"loss {report.loss:.4g}, best validation {best:.4g}", refresh=False)
       bar.update(trainer.meta_steps - bar.n)
-      if received := self.distribution.highest(signals.received):
-        self._save()
-        raise Interrupted(received)
+      self._check(signals)
     return seconds / count if count else math.nan
+
+  def _check(self, signals: Signals):
+    """After a signal, saves everything and raises `Interrupted`. All workers must call it."""
+    if received := self.distribution.highest(signals.received):
+      self._save()
+      raise Interrupted(received)
 
   def _save(self):
     self.trainer.before_saving()

@@ -97,8 +97,8 @@ def test_one_trace_for_all_meta_steps(trained):
   meta, before, epochs = trained
   assert sum(len(reports) for reports, _ in epochs) == 12
   assert meta._meta_step.experimental_get_tracing_count() == 1
-  assert meta._start.experimental_get_tracing_count() == 1
-  assert meta._rollout.experimental_get_tracing_count() == 1
+  assert meta._start.experimental_get_tracing_count() == 2  # episodes, validation
+  assert meta._follow.experimental_get_tracing_count() == 1
   assert all(np.any(a != b) for a, b in zip(before, values(meta.phi), strict=True))
 
 
@@ -232,7 +232,7 @@ def test_an_epoch_of_bad_steps_is_never_the_best():
 def test_the_best_by_final_validation_loss_is_kept(monkeypatch):
   meta = trainer(num_epochs=4)
   finals = iter([3.0, 1.0, 2.0, 1.0])
-  monkeypatch.setattr(meta, "validate", lambda: (np.ones(9), next(finals)))
+  monkeypatch.setattr(meta, "validate", lambda between: (np.ones(9), next(finals)))
   phi, improved = [], []
   for _ in range(4):
     _, row = train_epoch(meta)
@@ -248,7 +248,7 @@ def test_the_best_by_final_validation_loss_is_kept(monkeypatch):
 def test_patience_stops_after_so_many_epochs_without_a_better_phi(monkeypatch):
   meta = trainer(num_epochs=50, episodes_per_epoch=1, patience=2)
   finals = iter([3.0, 2.0, 2.5, 2.0, 1.0])
-  monkeypatch.setattr(meta, "validate", lambda: (np.ones(9), next(finals)))
+  monkeypatch.setattr(meta, "validate", lambda between: (np.ones(9), next(finals)))
   while not meta.done:
     train_epoch(meta)
   assert meta.progress.epoch == 4 and meta.progress.best_epoch == 2

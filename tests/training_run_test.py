@@ -234,25 +234,32 @@ def test_a_run_that_died_while_it_wrote_best_resumes(tmp_path, monkeypatch, dire
 
 
 @pytest.mark.parametrize("validation", [1, 2])
-def test_a_signal_during_a_validation_stops_too(tmp_path, monkeypatch, directory, validation):
-  """The last one included."""
+@pytest.mark.parametrize("window", [1, 2])
+def test_a_signal_during_a_validation_stops_too(
+  tmp_path, monkeypatch, directory, validation, window
+):
+  """The last one included. Between two windows there is no waiting for the others."""
   expected = undisturbed("bowl", directory)
-  validate, calls = MetaTrainer.validate, []
-
-  def stopped(self):
-    calls.append(self)
-    if len(calls) == validation:
-      os.kill(os.getpid(), signal.SIGINT)
-    return validate(self)
-
-  monkeypatch.setattr(MetaTrainer, "validate", stopped)
   run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  windows = run.trainer.config.windows
+  assert windows == 2
+  follow, calls = run.trainer._follow, []
+
+  def stopped(carry):
+    calls.append(carry)
+    if len(calls) == (validation - 1) * windows + window:
+      os.kill(os.getpid(), signal.SIGINT)
+    return follow(carry)
+
+  run.trainer._follow = stopped
   with pytest.raises(training_run.Interrupted, match="SIGINT"):
     run.train()
-  assert run.trainer.progress.epoch == validation
+  ended = window == windows  # then nothing is left to be done
+  assert len(calls) == (validation - 1) * windows + window
+  assert run.trainer.progress.epoch == validation - (not ended)
   run = TrainingRun.resume(str(tmp_path))
   run.train()
-  assert state(run)[1:] == expected[1:] and len(calls) == 2
+  assert state(run)[1:] == expected[1:]
 
 
 def test_seconds_are_those_of_meta_steps_and_the_bar_knows_what_is_done(tmp_path, monkeypatch):
@@ -261,7 +268,7 @@ def test_seconds_are_those_of_meta_steps_and_the_bar_knows_what_is_done(tmp_path
   step, validate, bar = MetaTrainer.step, MetaTrainer.validate, training_run.tqdm.tqdm
   later = lambda seconds, result: now.__setitem__(0, now[0] + seconds) or result  # noqa: E731
   monkeypatch.setattr(training_run.time, "monotonic", lambda: now[0])
-  monkeypatch.setattr(MetaTrainer, "validate", lambda self: later(100, validate(self)))
+  monkeypatch.setattr(MetaTrainer, "validate", lambda self, *a: later(100, validate(self, *a)))
   monkeypatch.setattr(training_run.tqdm, "tqdm", lambda **kw: bars.append(kw) or bar(**kw))
   monkeypatch.setattr(MetaTrainer, "step", lambda self: later(2, step(self)))
   with monkeypatch.context() as context:
@@ -278,7 +285,7 @@ def test_an_epoch_that_diverged_does_not_keep_the_next_from_being_saved(tmp_path
   """Its row of the history holds numbers that JSON lacks."""
   validate, finals = MetaTrainer.validate, iter([math.inf, 0.5])
   monkeypatch.setattr(
-    MetaTrainer, "validate", lambda self: (validate(self)[0] * math.nan, next(finals))
+    MetaTrainer, "validate", lambda self, between: (validate(self)[0] * math.nan, next(finals))
   )
   run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
   run.train()
