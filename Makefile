@@ -27,4 +27,4 @@ test: lint
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 faults: install
-	FAULTS=thorough $(VENV)/bin/python -m pytest tests/faults $(ARGS)
+	FAULTS=thorough $(VENV)/bin/python -m pytest tests/faults -n 2 --dist worksteal --durations=25 $(ARGS)

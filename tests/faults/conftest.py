@@ -1,6 +1,18 @@
-"""Prints the table of faults after the tests that tried them."""
+"""Prints the table of faults after the tests that tried them, in one process or in several."""
+
+import pytest
 
 from tests.faults import table
+
+
+def pytest_sessionfinish(session):
+  if hasattr(session.config, "workeroutput"):  # of a worker of pytest-xdist
+    session.config.workeroutput["faults"] = table.COUNTS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+  table.add(getattr(node, "workeroutput", {}).get("faults", {}))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import Iterator
+from typing import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -26,7 +26,17 @@ def trial(fault: str, count: int = 1) -> Iterator[None]:
   row[1] += count
 
 
+def add(counts: Mapping[str, Sequence[int]]):
+  """Adds what another process has counted."""
+  for fault, (tried, survived) in counts.items():
+    row = COUNTS.setdefault(fault, [0, 0])
+    row[0] += tried
+    row[1] += survived
+
+
 def lines() -> list[str]:
   """The table as Markdown."""
-  rows = [f"| {fault} | {tried:,} | {survived:,} |" for fault, (tried, survived) in COUNTS.items()]
+  rows = []
+  for fault, (tried, survived) in sorted(COUNTS.items()):
+    rows.append(f"| {fault} | {tried:,} | {survived:,} |")
   return ["| fault | tried | survived |", "|---|---|---|", *rows]
