@@ -51,6 +51,7 @@ PATH_FLAGS = (
   "style",
 )  # absolute paths in them are recorded relative to here
 MACHINE_FLAGS = ("data", "data_dir", "work_dir")  # do not decide the results, and are not recorded
+EARLY_STEP = 100  # where longer runs are compared once more
 LIMITS = {
   "num_steps": (1, 10**6),
   "num_runs": (2, 10**6),
@@ -179,6 +180,11 @@ def _print_table(results: dict[str, Any], seconds: dict[str, float]):
     f"mean loss: of steps 1-{steps}; final loss: of the last {results['final_steps']} points; ± and"
     f" (..): 95 % intervals\n/ {best}: ratio of the final losses, paired over instances\n"
   )
+  learned = [n for n, e in results["optimizers"].items() if e["kind"] != "rival"]
+  for name in learned if best and steps > EARLY_STEP else []:
+    there = results_lib.speed_up(results, name, EARLY_STEP)
+    what = f"{there[0]} after {there[1]:.3g} times as many" if there else "no rival"
+    print(f"the loss of {name} at step {EARLY_STEP}: {what}")
 
 
 def _interval(value: dict[str, float | None]) -> str:

@@ -91,6 +91,29 @@ def ratio_of(results: dict[str, Any], numerator: str, denominator: str) -> evalu
   return None
 
 
+def speed_up(results: dict[str, Any], name: str, step: int) -> tuple[str, float] | None:
+  """How many times as many steps the rivals need to be where an optimizer is at `step`.
+
+  Losses are means over the runs and over the last `final_steps` points, so that the noise of
+  minibatches does not decide.
+
+  Returns:
+    The rival that is there first, and its number of steps over `step`; None if none gets there.
+  """
+  window, entries = results["final_steps"], results["optimizers"]
+
+  def smooth(entry):  # element t is the mean of points t - window + 1, ..., t
+    mean = np.array(entry["mean"], float)  # of null: NaN
+    return {t: mean[t - window + 1 : t + 1].mean() for t in range(window - 1, len(mean))}
+
+  target, arrivals = smooth(entries[name])[step], {}
+  for rival, entry in entries.items():
+    there = [t for t, loss in smooth(entry).items() if loss <= target]
+    if entry["kind"] == "rival" and there:
+      arrivals[rival] = there[0] / step
+  return min(arrivals.items(), key=lambda pair: pair[1]) if arrivals else None
+
+
 def read(path: str) -> dict[str, Any]:
   """Reads and checks a results file.
 

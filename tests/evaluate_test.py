@@ -55,6 +55,15 @@ def test_compares_learned_optimizers_and_peers_with_tuned_rivals(here, capsys):
     assert name in table and f"{entry['final_loss']['mean']:.4g}" in table
 
 
+def test_longer_runs_are_compared_early_too(capsys):
+  made = tiny_results.make(num_steps=120)
+  evaluate._print_table(made, dict.fromkeys(made["optimizers"], 1.0))
+  assert "the loss of mnist_lstm at step 100: adam after 1.0" in capsys.readouterr().out
+  behind = tiny_results.make(num_steps=120, mnist_lstm=tiny_results.curves(1.0, 6, 120))
+  evaluate._print_table(behind, dict.fromkeys(behind["optimizers"], 1.0))
+  assert "the loss of mnist_lstm at step 100: no rival" in capsys.readouterr().out
+
+
 def test_resumes_after_an_interruption(here, monkeypatch, capsys):
   arguments = (*SMALL, "--optimizer=runs/bowl_lstm/best")
   assert _run(*arguments, "--name=undisturbed") == 0
