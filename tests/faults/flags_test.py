@@ -18,6 +18,7 @@ from tests import programs
 from tests.command_line_test import ANYTHING_GOES
 from tests.command_line_test import BAD_VALUES
 from tests.command_line_test import KINDS
+from tests.faults import table
 
 LEARNED = "--optimizer=quadratic_lstm"
 PICTURES = ["--content=picture.png", "--style=picture.png", "--out=out.png", "--optimizer=lstm"]
@@ -233,12 +234,14 @@ def test_every_flag_has_an_entry(program):
 @pytest.mark.parametrize("program, flag", [(p, flag) for p in BAD for flag in BAD[p]])
 def test_a_bad_value_is_one_line(program, flag, answer):
   bad, words = BAD[program][flag]
-  assert words in answer(program, bad)
+  with table.trial("a bad value of a flag"):
+    assert words in answer(program, bad)
 
 
 @pytest.mark.parametrize("program, arguments, words", CONTRADICTIONS)
 def test_contradictions_are_one_line(program, arguments, words, answer):
-  assert words in answer(program, arguments)
+  with table.trial("flags that contradict each other"):
+    assert words in answer(program, arguments)
 
 
 def test_a_run_is_resumed_with_no_other_hyperparameters(answer):

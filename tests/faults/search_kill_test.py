@@ -11,6 +11,7 @@ from l2l_tf import search
 from tests.faults import table
 from tests.faults import victims
 
+KILLS = table.trials(0, 12)
 TRIALS = 4  # too few for pruning, which depends on who is first
 SEARCH = [*victims.TRAIN, f"--search={TRIALS}"]
 pytestmark = [table.thorough, victims.needs_compiler]
@@ -43,7 +44,7 @@ def test_kill_9_of_one_of_two_processes(tmp_path):
   operations = victims.operations("train", *args, directory=undisturbed, library=library)
   expected, dice, kills = settled(undisturbed), random.Random(0), 0
   assert sorted(expected) == list(range(TRIALS))
-  for number in range(2 * table.trials(0, 5)):
+  for number in range(2 * KILLS):
     directory = str(tmp_path / f"search_{number}")
     args = [*SEARCH, f"--run_dir={directory}"]
     fault = f"kill:{dice.randint(1, operations // 2)}:{directory}"
@@ -65,6 +66,6 @@ def test_kill_9_of_one_of_two_processes(tmp_path):
       for index in expected:
         best = victims.final_state(f"{undisturbed}/trial_{index:03d}")
         victims.assert_same_state(f"{directory}/trial_{index:03d}", best)
-    if kills == table.trials(0, 5):
+    if kills == KILLS:
       break
-  assert kills >= table.trials(0, 3)
+  assert kills >= KILLS
