@@ -63,9 +63,12 @@ class UserProblem(Options):
     return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(path)}"
 
   def _check_types(self, problem: problems.Problem):
-    """Theta must be of the float type of the optimizers that `OptimizerOptions` builds."""
+    """Traces both functions; theta must be of the float type of what `OptimizerOptions` builds."""
     try:
-      params, _ = problems.base.specs(problem)
+      params, task = problems.base.specs(problem)
+      loss = tf.function(problem.loss, autograph=False)
+      traced = loss.get_concrete_function(params, task, tf.TensorSpec([2], tf.int32))
+      problems.adapters.check_loss(traced.structured_outputs, params)
     except Exception as error:  # whatever a user's function raises
       raise self._error(error, "raised") from error
     wrong = {name: x.dtype.name for name, x in params.items() if x.dtype != tf.float32}

@@ -151,7 +151,7 @@ def adapt(
   params, task = _specs(first.structured_outputs)
   _check_params(params)
   traced = _trace(loss_at, params, task, seed, minibatch)
-  _check_loss(traced.structured_outputs, params)
+  check_loss(traced.structured_outputs, params)
   for what, function in (("init", first), ("loss", traced)):
     stateful = reseeding.stateful_random_operations(function)
     if stateful:
@@ -199,7 +199,7 @@ def _check_params(params: Any):
     raise TypeError(f"All parameters must be of one float type, got {', '.join(sorted(types))}.")
 
 
-def _check_loss(value: Any, params: base.Params):
+def check_loss(value: Any, params: base.Params):
   """Raises ValueError or TypeError unless the loss is a scalar of the type of the parameters."""
   dtype = next(iter(params.values())).dtype
   if not isinstance(value, tf.Tensor) or value.shape.rank != 0:

@@ -45,6 +45,13 @@ def fails():
 def divides():
   return 1 / 0
 
+def branches():
+  return problems.Problem(lambda seed: (init(seed), {}), lambda params, task, seed: (
+    params["x"][0] if params["x"][0] > 0 else params["x"][1]))
+
+def vector():
+  return problems.Problem(lambda seed: (init(seed), {}), lambda params, task, seed: params["x"])
+
 def doubles():
   return problems.from_function(
     lambda seed: {"x": np.zeros(3)}, lambda params, task, seed: tf.reduce_sum(params["x"] ** 2))
@@ -97,6 +104,8 @@ BAD = {
   "my_problems:nothing": "returned NoneType, not a Problem; .* problems.from_function",
   "my_problems:fails": r"raised ValueError: The loss must be a scalar .*my_problems.py, line 21",
   "my_problems:divides": r"raised ZeroDivisionError: division by zero \(.*my_problems.py, line 24",
+  "my_problems:branches": r"raised Operator\w+: .*bool.*my_problems.py, line 28",
+  "my_problems:vector": r"raised ValueError: The loss must be a scalar tensor, got shape \(3,\)",
   "my_problems:doubles": "must be of float32, got {'x': 'float64'}; use `np.float32`",
   "broken:parabola": "cannot be imported: SyntaxError: .*broken.py, line 1",
   "needs:parabola": "cannot be imported: ModuleNotFoundError: No module named 'absent'.*line 1",
