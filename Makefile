@@ -27,5 +27,5 @@ test: lint
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 faults: install
-	-$(VENV)/bin/python -m pip install --quiet atheris
+	-$(VENV)/bin/python -m pip install --quiet --only-binary=:all: atheris
 	FAULTS=thorough $(VENV)/bin/python -m pytest tests/faults -n 2 --dist worksteal --durations=25 $(ARGS)

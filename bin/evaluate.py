@@ -182,9 +182,18 @@ def _print_table(results: dict[str, Any], seconds: dict[str, float]):
   )
   learned = [n for n, e in results["optimizers"].items() if e["kind"] != "rival"]
   for name in learned if best and steps > EARLY_STEP else []:
-    there = results_lib.speed_up(results, name, EARLY_STEP)
-    what = f"{there[0]} after {there[1]:.3g} times as many" if there else "no rival"
-    print(f"the loss of {name} at step {EARLY_STEP}: {what}")
+    print(_early(results, name))
+
+
+def _early(results: dict[str, Any], name: str) -> str:
+  """Who of the rivals is first to be where an optimizer is at `EARLY_STEP`, in words."""
+  try:
+    steps = results_lib.steps_of_rivals(results, name, EARLY_STEP)
+  except ValueError as error:
+    return str(error)
+  rival = min(steps, key=steps.get, default="no rival")
+  when = f" first, at step {steps[rival]}" if steps else ""
+  return f"{rival} reaches the loss that {name} has at step {EARLY_STEP}{when}"
 
 
 def _interval(value: dict[str, float | None]) -> str:

@@ -91,14 +91,14 @@ def ratio_of(results: dict[str, Any], numerator: str, denominator: str) -> evalu
   return None
 
 
-def speed_up(results: dict[str, Any], name: str, step: int) -> tuple[str, float] | None:
-  """How many times as many steps the rivals need to be where an optimizer is at `step`.
+def steps_of_rivals(results: dict[str, Any], name: str, step: int) -> dict[str, int]:
+  """After how many steps each rival first has the loss that an optimizer has at `step`.
 
   Losses are means over the runs and over the last `final_steps` points, so that the noise of
-  minibatches does not decide.
+  minibatches does not decide. Rivals that never get there are left out.
 
-  Returns:
-    The rival that is there first, and its number of steps over `step`; None if none gets there.
+  Raises:
+    ValueError: if the optimizer's loss at `step` is not finite, or there are too few points.
   """
   window, entries = results["final_steps"], results["optimizers"]
 
@@ -106,12 +106,14 @@ def speed_up(results: dict[str, Any], name: str, step: int) -> tuple[str, float]
     mean = np.array(entry["mean"], float)  # of null: NaN
     return {t: mean[t - window + 1 : t + 1].mean() for t in range(window - 1, len(mean))}
 
-  target, arrivals = smooth(entries[name])[step], {}
+  target, arrivals = smooth(entries[name]).get(step, math.nan), {}
+  if not math.isfinite(target):
+    raise ValueError(f"{name} has no finite loss at step {step}.")
   for rival, entry in entries.items():
     there = [t for t, loss in smooth(entry).items() if loss <= target]
     if entry["kind"] == "rival" and there:
-      arrivals[rival] = there[0] / step
-  return min(arrivals.items(), key=lambda pair: pair[1]) if arrivals else None
+      arrivals[rival] = there[0]
+  return arrivals
 
 
 def read(path: str) -> dict[str, Any]:

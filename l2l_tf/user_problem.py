@@ -4,10 +4,12 @@ import dataclasses
 import hashlib
 import importlib
 import os
+import re
 import sys
 import sysconfig
 import traceback
 from types import ModuleType
+from typing import Any, Callable
 
 import tensorflow as tf
 
@@ -35,7 +37,7 @@ class UserProblem(Options):
 
     Raises:
       UserProblemError: if there is no such module or factory, one of them raises, or what is
-        returned is no `Problem` in float32.
+        returned is no `Problem` in float32 whose functions can be traced.
     """
     module_name, _, factory_name = self.name.partition(":")
     if not (module_name and factory_name.isidentifier()):
@@ -59,16 +61,20 @@ class UserProblem(Options):
         f"{self.name} returned {type(problem).__name__}, not a Problem; let it return what"
         " problems.from_function, from_sonnet, from_keras or problems.Problem(init, loss) gives."
       )
-    self._check_types(problem)
+    self._check_functions(problem)
     return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(path)}"
 
-  def _check_types(self, problem: problems.Problem):
-    """Traces both functions; theta must be of the float type of what `OptimizerOptions` builds."""
+  def _check_functions(self, problem: problems.Problem):
+    """Traces them; theta must be of the float type of what `OptimizerOptions` builds."""
     try:
       params, task = problems.base.specs(problem)
-      loss = tf.function(problem.loss, autograph=False)
-      traced = loss.get_concrete_function(params, task, tf.TensorSpec([2], tf.int32))
-      problems.adapters.check_loss(traced.structured_outputs, params)
+      problems.adapters.check_params(params)
+      traced = _trace(problem.loss, 0, params, task)
+      problems.adapters.check_loss(traced, params)
+      if problem.lifted_loss is not None:
+        lifted = _trace(problem.lifted_loss, 2, params, task)
+        if not isinstance(lifted, tf.Tensor) or lifted.shape != [2] or lifted.dtype != traced.dtype:
+          raise ValueError(f"lifted_loss must return [B] of {traced.dtype.name}s, got {lifted}.")
     except Exception as error:  # whatever a user's function raises
       raise self._error(error, "raised") from error
     wrong = {name: x.dtype.name for name, x in params.items() if x.dtype != tf.float32}
@@ -77,7 +83,6 @@ class UserProblem(Options):
         f"The parameters of {self.name} must be of float32, got {wrong}; use `np.float32` or"
         " `tf.cast` in its init."
       )
-
     if not isinstance(problem.digest, str | None):
       raise UserProblemError(
         f"The digest of {self.name} must be a string or None, got {problem.digest!r:.80}."
@@ -102,17 +107,32 @@ class UserProblem(Options):
 
   def _error(self, error: Exception, what: str) -> UserProblemError:
     """One line that names the error and the last line of the user's code before it."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
-    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    reason = " ".join(str(error).split())
-    return UserProblemError(f"{self.name} {what} {type(error).__name__}: {reason:.300}{place}.")
+    text, kind = str(error), f"{type(error).__name__}: "
+    places = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    if text.startswith("in user code:"):  # AutoGraph's list of places, and then the error
+      places += re.findall(r'File "(.+?)", line (\d+)', text)
+      text, kind = text.strip().splitlines()[-1], ""
+    users = [place for place in places if _is_users(place[0])]
+    place = " ({}, line {})".format(*users[-1]) if users else ""
+    return UserProblemError(f"{self.name} {what} {kind}{' '.join(text.split()):.300}{place}.")
+
+
+def _trace(loss: Callable[..., Any], count: int, params: Any, task: Any) -> Any:
+  """What `loss` returns in a graph; `count`, unless 0, is a leading axis of all arguments."""
+  lead = [count] if count else []
+  seed = tf.TensorSpec([2], tf.int32)
+  specs = tf.nest.map_structure(
+    lambda x: tf.TensorSpec([*lead, *x.shape], x.dtype), (params, task, seed)
+  )
+  graph = tf.function(loss, autograph=False).get_concrete_function(*specs)
+  return graph.structured_outputs
 
 
 def _is_users(path: str) -> bool:
   """Whether the file is neither ours nor installed nor Python's."""
   places = [sysconfig.get_path("stdlib"), os.path.dirname(problems.__file__)]
   places.append(os.path.dirname(os.path.abspath(__file__)))
-  installed = "site-packages" in path or path.startswith("<")
+  installed = "site-packages" in path or path.startswith("<") or "__autograph_generated" in path
   return not installed and not path.startswith(tuple(f"{p}{os.sep}" for p in places))
 
 

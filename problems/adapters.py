@@ -41,6 +41,7 @@ def from_function(init: Callable[..., Any], loss: Callable[..., tf.Tensor]) -> b
     values = values if type(values) is tuple and len(values) == 2 else (values, {})
     return tf.nest.map_structure(tf.convert_to_tensor, values)
 
+  init, loss = converted(init), converted(loss)
   return adapt(with_task, lambda params, task, seed, _: loss(params, task, seed))
 
 
@@ -77,6 +78,7 @@ def from_sonnet(
       variables.
   """
   examples = minibatches.Minibatches(data, batch_size)
+  loss = converted(loss)
   refs, apply = {}, None
 
   def initial_values():
@@ -131,26 +133,24 @@ def adapt(
     ValueError, TypeError: if they return anything else, or draw random numbers without a seed.
   """
 
-  init, loss = _converted(init), _converted(loss)
-
-  def loss_at(params, task, seed, drawn):
-    return loss(params, task, tf.random.split(seed, 1)[0], drawn)  # not the numbers of `draw`
+  def seed_of_loss(seed):
+    return tf.random.split(seed, 1)[0]  # not the numbers of `draw`
 
   def loss_of(params, task, seed):
-    return loss_at(params, task, seed, draw(seed))
+    return loss(params, task, seed_of_loss(seed), draw(seed))
 
   def lifted_loss(params, tasks, seeds):
     if seeds.shape[0] == 1:
       return base.lift(loss_of, params, tasks, seeds)
     drawn = tf.map_fn(draw, seeds, fn_output_signature=minibatch) if minibatch else {}
-    return base.lift(loss_at, params, tasks, seeds, drawn)
+    return base.lift(loss, params, tasks, tf.map_fn(seed_of_loss, seeds), drawn)
 
   seed = tf.TensorSpec([2], tf.int32)
   first = _trace(init, seed)
   minibatch = _specs(_trace(draw, seed).structured_outputs)
   params, task = _specs(first.structured_outputs)
-  _check_params(params)
-  traced = _trace(loss_at, params, task, seed, minibatch)
+  check_params(params)
+  traced = _trace(loss, params, task, seed, minibatch)
   check_loss(traced.structured_outputs, params)
   for what, function in (("init", first), ("loss", traced)):
     stateful = reseeding.stateful_random_operations(function)
@@ -163,13 +163,24 @@ def adapt(
   return base.Problem(init, loss_of, None if serial else lifted_loss, serial)
 
 
-def _converted(function: Callable[..., Any]) -> Callable[..., Any]:
+def converted(function: Callable[..., Any]) -> Callable[..., Any]:
   """`function` by AutoGraph: what a user writes may have `if` and loops that depend on tensors."""
 
   def call(*args):  # what cannot be converted within it is called as it is, with a warning
     return function(*args)
 
-  return tf.autograph.to_graph(call)
+  graph_call = tf.autograph.to_graph(call)
+
+  def call_and_explain(*args):
+    try:
+      return graph_call(*args)
+    except Exception as error:  # whatever a user's function raises
+      metadata = getattr(error, "ag_error_metadata", None)
+      if metadata is None:
+        raise
+      raise metadata.to_exception(error) from error  # names the user's lines, as `tf.function` does
+
+  return call_and_explain
 
 
 def _trace(function: Callable[..., Any], *specs: Any) -> tf.types.experimental.ConcreteFunction:
@@ -180,7 +191,7 @@ def _specs(nest: Any) -> Any:
   return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), nest)
 
 
-def _check_params(params: Any):
+def check_params(params: Any):
   """Raises ValueError or TypeError unless theta_0 is a dictionary of floats of one type."""
   if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
     raise TypeError(

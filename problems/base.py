@@ -35,7 +35,7 @@ class Problem(NamedTuple):
 
   The functions are traced as they are, without AutoGraph, which would take a third of the time: an
   `if` or a loop that depends on tensors is written with `tf.cond` or `tf.while_loop`, or converted
-  by `tf.autograph.to_graph`. `from_function` and the other adapters convert what they are given.
+  by `tf.autograph.to_graph`. The adapters convert the functions that they are given.
   """
 
   init: Callable[[Seed], tuple[Params, Task]]

@@ -89,7 +89,7 @@ def from_keras(
   def loss_at(params, task, seed, indices):
     del task
     x, y = examples.take(indices)
-    seeds = iter(tf.unstack(tf.random.split(seed, max(sum(seeded), 1))))
+    seeds = iter(tf.unstack(tf.random.split(seed, sum(seeded))) if any(seeded) else ())
     state = [tf.cast(next(seeds), k.dtype) if is_seed else k for k, is_seed in zip(kept, seeded)]
     prediction, _, extra = model.stateless_call(
       [params[name] for name in names], state, x, return_losses=True, **mode
@@ -108,6 +108,7 @@ def _mean_loss(loss: Any) -> Callable[..., tf.Tensor]:
     raise TypeError(f"loss must be a name, a keras.losses.Loss or a function, got {loss!r}.")
   if isinstance(loss, keras.Loss):
     return loss
+  loss = adapters.converted(loss)
   return lambda y_true, y_pred: tf.reduce_mean(loss(*_same_rank(y_true, y_pred)))
 
 

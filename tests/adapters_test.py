@@ -83,6 +83,38 @@ def test_python_control_flow_that_depends_on_tensors():
   np.testing.assert_allclose(losses, [doubled, doubled * np.abs(1 - 0.1 * doubled)], rtol=1e-5)
 
 
+def test_a_sonnet_loss_may_branch_too():
+  def loss(module, batch, seed):
+    del seed
+    return wound(tf.reduce_sum(module(batch)), tf.constant(1))
+
+  problem = problems.from_sonnet(lambda: snt.Linear(1, with_bias=False), loss, -np.abs(X), 1)
+  params, task = problem.init(SEEDS[0])
+  twice = problem.loss({"linear/w": tf.ones_like(params["linear/w"])}, task, SEEDS[0])
+  assert np.isclose(float(twice), 2 * np.abs(X).sum(axis=1), rtol=1e-4).any()
+
+
+def noisy(params, task, seed):
+  return distance(params, task, seed) + tf.random.stateless_normal([], seed)
+
+
+def convolved(params, task, seed):
+  image, filters = (tf.reshape(params["x"], shape) for shape in ([1, 1, 2, 1], [1, 2, 1, 1]))
+  return distance(params, task, seed) + tf.reduce_sum(tf.nn.conv2d(image, filters, 1, "SAME"))
+
+
+@pytest.mark.parametrize("loss, serial", [(distance, False), (noisy, True), (convolved, True)])
+def test_instances_are_serial_only_where_lifting_is_slow(loss, serial):
+  problem = problems.from_function(gaussian, loss)
+  assert problem.serial == serial and (problem.lifted_loss is None) == serial
+  params, tasks = base.instances(problem, SEEDS)
+  expected = [
+    problem.loss(*tf.nest.map_structure(lambda x, i=i: x[i], (params, tasks)), SEEDS[i])
+    for i in range(3)
+  ]
+  np.testing.assert_allclose(base.losses(problem, params, tasks, SEEDS), expected, rtol=1e-5)
+
+
 def test_the_noise_of_a_step_comes_from_its_seed():
   def noisy(params, task, seed):
     return distance(params, task, seed) + tf.random.stateless_normal([], seed)

@@ -78,16 +78,18 @@ def test_ratios_pair_each_learned_optimizer_with_everybody_else():
   assert results.ratio_of(made, "adam", "a") is None
 
 
-def test_the_speed_up_counts_the_steps_of_the_first_rival_to_be_there():
+def test_the_steps_that_rivals_need_to_be_there():
   t = np.tile(np.arange(61.0), (6, 1))
   names = dict.fromkeys(tiny_results.optimizers.HAND_DESIGNED, 3 - 0 * t)
   falling = {"mnist_lstm": 3 - 0.02 * t, "adam": 3 - 0.01 * t, "sgd": 3 - 0.005 * t}
   diverged = {"rmsprop": np.where(t > 30, np.inf, 3 - 0.001 * t)}
   made = tiny_results.make(num_steps=60, **names | falling | diverged)
-  name, factor = results.speed_up(made, "mnist_lstm", 20)
   # Of ten points, 11, ..., 20, the mean step is 15.5; twice that ends at 35.5, so at 36.
-  assert (name, factor) == ("adam", 36 / 20)
-  assert results.speed_up(made, "mnist_lstm", 60) is None
+  assert results.steps_of_rivals(made, "mnist_lstm", 20) == {"adam": 36}
+  assert results.steps_of_rivals(made, "mnist_lstm", 60) == {}
+  for name, step in (("rmsprop", 50), ("mnist_lstm", 8), ("mnist_lstm", 61)):
+    with pytest.raises(ValueError, match=f"{name} has no finite loss at step {step}"):
+      results.steps_of_rivals(made, name, step)
 
 
 def _changes():

@@ -52,6 +52,26 @@ def branches():
 def vector():
   return problems.Problem(lambda seed: (init(seed), {}), lambda params, task, seed: params["x"])
 
+def lifted(loss):
+  values = lambda params, tasks, seeds: loss(params["x"])
+  single = lambda params, task, seed: tf.reduce_sum(params["x"])
+  return problems.Problem(lambda seed: (init(seed), {}), single, values)
+
+def lifted_branches():
+  return lifted(lambda x: x[0] if x[0] > 0 else x[1])
+
+def lifted_scalar():
+  return lifted(tf.reduce_sum)
+
+def misses():
+  def loss(params, task, seed):
+    return (
+      params["nothing"])
+  return problems.from_function(init, loss)
+
+def empty():
+  return problems.Problem(lambda seed: ({}, {}), lambda params, task, seed: 0.0)
+
 def doubles():
   return problems.from_function(
     lambda seed: {"x": np.zeros(3)}, lambda params, task, seed: tf.reduce_sum(params["x"] ** 2))
@@ -106,6 +126,10 @@ BAD = {
   "my_problems:divides": r"raised ZeroDivisionError: division by zero \(.*my_problems.py, line 24",
   "my_problems:branches": r"raised Operator\w+: .*bool.*my_problems.py, line 28",
   "my_problems:vector": r"raised ValueError: The loss must be a scalar tensor, got shape \(3,\)",
+  "my_problems:lifted_branches": r"raised Operator\w+: .*bool.*my_problems.py, line 39",
+  "my_problems:lifted_scalar": r"ValueError: lifted_loss must return \[B\] of float32s, got",
+  "my_problems:misses": r"raised KeyError: 'nothing' \(.*my_problems.py, line 4[67]\)",
+  "my_problems:empty": "raised ValueError: There is nothing to optimize",
   "my_problems:doubles": "must be of float32, got {'x': 'float64'}; use `np.float32`",
   "broken:parabola": "cannot be imported: SyntaxError: .*broken.py, line 1",
   "needs:parabola": "cannot be imported: ModuleNotFoundError: No module named 'absent'.*line 1",

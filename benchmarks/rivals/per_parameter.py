@@ -37,8 +37,8 @@ class PerParameter(worker.Contestant):
     self._linear.w.assign(case.phi["linear/w"])
     self._linear.b.assign(case.phi["linear/b"])
     self._adam = snt.optimizers.Adam(case.learning_rate)
-    self._step = tf.function(self._build_step)
-    self._gradients = tf.function(self._losses_and_gradients)
+    self._step = tf.function(self._build_step, autograph=False)
+    self._gradients = tf.function(self._losses_and_gradients, autograph=False)
 
   def _loss(self, theta, step):
     """f on the minibatch of `step`."""

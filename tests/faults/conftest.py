@@ -12,7 +12,10 @@ def pytest_sessionfinish(session):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-  table.add(getattr(node, "workeroutput", {}).get("faults", {}))
+  output = getattr(node, "workeroutput", None)
+  table.add(
+    output["faults"] if output else {f"a test process that crashed ({node.gateway.id})": (1, 0)}
+  )
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,5 +1,6 @@
 """Properties of readers and writers that any value must have (hypothesis)."""
 
+import contextlib
 import copy
 import io
 import json
@@ -50,21 +51,18 @@ def places(value: Any, path=()) -> list[tuple]:
 
 
 def replaced(document: Any, path: tuple, value: Any) -> Any:
-  """A copy of the document with what is at `path` replaced; as it is, if nothing is there now."""
+  """A copy of the document with what is at `path` replaced; as it is, if there is no such place."""
   if not path:
     return value
-  document, inner = copy.deepcopy(document), None
-  inner = document
-  for key in path[:-1]:
-    inner = inner[key] if isinstance(inner, dict) and key in inner else None
-  if isinstance(inner, dict):
-    inner[path[-1]] = value
+  document = copy.deepcopy(document)
+  with contextlib.suppress(KeyError, IndexError, TypeError):  # an earlier change took it away
+    at(document, path[:-1])[path[-1]] = value
   return document
 
 
 def documents(seed: Any) -> st.SearchStrategy:
   """The document with one to three of its values replaced by anything, or by another of its own."""
-  own = [path for path in places(seed)]
+  own = places(seed)
   values = ANYTHING | st.sampled_from(own).map(lambda path: at(seed, path))
   changes = st.lists(st.tuples(st.sampled_from(own), values), min_size=1, max_size=3)
 
