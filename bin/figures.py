@@ -40,6 +40,7 @@ class Panel(NamedTuple):
   problem: dict[str, Any]  # options that the results must have
   num_steps: int
   first_step: int = 0
+  window: int = 1  # steps that each point is the mean of, against the noise of minibatches
 
 
 def _mnist(file: str, title: str, num_steps: int, first_step: int = 0, **options: Any) -> Panel:
@@ -50,7 +51,7 @@ def _mnist(file: str, title: str, num_steps: int, first_step: int = 0, **options
 def _cifar10(title: str, split: str) -> Panel:
   base = {"filters": [16, 16, 16], "kernel_size": 5, "units": 32, "batch_size": 128, "pooling": 1}
   options = {"name": "cifar10", **base, "split": split}
-  return Panel(f"cifar10_{split}.json", title, options, 1000)
+  return Panel(f"cifar10_{split}.json", title, options, 1000, window=20)
 
 
 def _art(title: str, size: int) -> Panel:
@@ -165,9 +166,23 @@ def draw(panels: Sequence[tuple[Panel, dict[str, Any]]]) -> plots.Figure:
   all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
   for axes, (panel, results) in zip(all_axes, panels):
     curves, halves, learned = _curves(results)
+    if panel.window > 1:
+      curves, halves = (
+        {name: _smoothed(values, panel.window) for name, values in each.items()}
+        for each in (curves, halves)
+      )
     plots.draw_curves(axes, curves, learned, halves, panel.first_step, panel.title)
+    if panel.window > 1:
+      axes.set_ylabel(f"loss, means of {panel.window} steps")
   plots.add_legend(figure, all_axes, columns=2 * len(panels))
   return figure
+
+
+def _smoothed(values: np.ndarray, window: int) -> np.ndarray:
+  """Means of `window` neighbours, fewer at the ends: `[T+1]`."""
+  sums = (np.convolve(x, np.ones(window), "same") for x in (values, np.ones_like(values)))
+  total, count = sums
+  return total / count
 
 
 def _curves(results: dict[str, Any]) -> tuple[dict, dict, list[str]]:
