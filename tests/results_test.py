@@ -12,8 +12,6 @@ from tests import programs
 from tests import tiny_results
 
 COMMITTED = sorted((programs.ROOT / "results").glob("*.json"))
-
-
 LEAST_RUNS = {"cifar10": 10}  # a run is half a minute
 
 
