@@ -70,8 +70,13 @@ class MetaTrainer:
     meta_state = Adam(0.0).initial_state(with_tasks_axis(self.phi))
     self.meta_state = tf.nest.map_structure(_variable, meta_state)
     self._runner = optimizer if config.jit_compile else blocks.split(optimizer)
-    start = lambda seeds: unroll.start(problem, self._runner, seeds)  # noqa: E731
-    follow = lambda carry: unroll.unroll(problem, self._runner, carry, config.unroll_length)  # noqa: E731
+
+    def start(seeds):
+      return unroll.start(problem, self._runner, seeds)
+
+    def follow(carry):
+      return unroll.unroll(problem, self._runner, carry, config.unroll_length)
+
     graph = functools.partial(tf.function, autograph=False)
     self._start = graph(lambda seeds: distribution.run(start, seeds))
     self._follow = graph(lambda carry: distribution.run(follow, carry))
