@@ -181,8 +181,12 @@ def _print_table(results: dict[str, Any], seconds: dict[str, float]):
     f" (..): 95 % intervals\n/ {best}: ratio of the final losses, paired over instances\n"
   )
   learned = [n for n, e in results["optimizers"].items() if e["kind"] != "rival"]
-  for name in learned if best and steps > EARLY_STEP else []:
-    print(_early(results, name))
+  for name in learned if best else []:
+    first = results_lib.leads_from(results, name)
+    ahead = "not at the end" if first is None else f"from step {first} on"
+    print(f"{name}'s mean loss is below all rivals': {ahead}")
+    if steps > EARLY_STEP:
+      print(_early(results, name))
 
 
 def _early(results: dict[str, Any], name: str) -> str:

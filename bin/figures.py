@@ -171,7 +171,8 @@ def draw(panels: Sequence[tuple[Panel, dict[str, Any]]]) -> plots.Figure:
         {name: _smoothed(values, panel.window) for name, values in each.items()}
         for each in (curves, halves)
       )
-    plots.draw_curves(axes, curves, learned, halves, panel.first_step, panel.title)
+    stride = max(1, panel.window // 4)
+    plots.draw_curves(axes, curves, learned, halves, panel.first_step, panel.title, stride)
     if panel.window > 1:
       axes.set_ylabel(f"loss, means of {panel.window} steps")
   plots.add_legend(figure, all_axes, columns=2 * len(panels))

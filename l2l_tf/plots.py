@@ -61,6 +61,7 @@ def draw_curves(
   halves: Mapping[str, np.ndarray] | None = None,
   first_step: int = 0,
   title: str = "",
+  stride: int = 1,
 ):
   """Draws loss against step into `axes`, on a logarithmic scale.
 
@@ -74,14 +75,15 @@ def draw_curves(
     halves: half widths of intervals to shade, `[T+1]` by name.
     first_step: where the picture begins.
     title: of the picture.
+    stride: every how many steps a curve has a point; smooth ones need fewer.
   """
   solid = iter(LEARNED_STYLES * (len(learned) // len(LEARNED_STYLES) + 1))
   for name, curve in curves.items():
     style = next(solid) if name in learned else RIVAL_STYLES.get(name, OTHER_STYLE)
-    steps = np.arange(len(curve))[first_step:]
+    steps = np.union1d(np.arange(first_step, len(curve), stride), len(curve) - 1)
     axes.plot(
       steps,
-      curve[first_step:],
+      curve[steps],
       color=style.colour,
       linestyle=style.dashes,
       linewidth=2.0 if name in learned else 1.5,
@@ -91,9 +93,7 @@ def draw_curves(
     if halves and name in halves:
       low, high = (curve + sign * halves[name] for sign in (-1, 1))
       low = np.maximum(low, 0.5 * curve)  # a logarithmic axis has no room for 0
-      axes.fill_between(
-        steps, low[first_step:], high[first_step:], color=style.colour, alpha=0.18, linewidth=0
-      )
+      axes.fill_between(steps, low[steps], high[steps], color=style.colour, alpha=0.18, linewidth=0)
   axes.set(xlabel="step", ylabel="loss", yscale="log", title=title)
   axes.grid(True, which="both", linewidth=0.4, alpha=0.35)
   _set_limits(axes, curves, first_step)

@@ -116,6 +116,19 @@ def steps_of_rivals(results: dict[str, Any], name: str, step: int) -> dict[str, 
   return arrivals
 
 
+def leads_from(results: dict[str, Any], name: str) -> int | None:
+  """The step from which on an optimizer's loss, mean over the runs, is below every rival's.
+
+  None if it is not even at the end. A rival that has diverged is not ahead.
+  """
+  entries = results["optimizers"]
+  rivals = [entry["mean"] for entry in entries.values() if entry["kind"] == "rival"]
+  best = np.fmin.reduce(np.array(rivals, float), initial=np.inf)  # of null: NaN, which fmin skips
+  behind = np.flatnonzero(~(np.array(entries[name]["mean"], float) < best))
+  first = int(behind[-1]) + 1 if behind.size else 0
+  return first if first <= results["num_steps"] else None
+
+
 def read(path: str) -> dict[str, Any]:
   """Reads and checks a results file.
 

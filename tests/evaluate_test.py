@@ -62,11 +62,15 @@ def test_longer_runs_are_compared_early_too(capsys):
   assert text in capsys.readouterr().out
   behind = tiny_results.make(num_steps=120, mnist_lstm=tiny_results.curves(1.0, 6, 120))
   evaluate._print_table(behind, dict.fromkeys(behind["optimizers"], 1.0))
-  assert "no rival reaches the loss that mnist_lstm has at step 100" in capsys.readouterr().out
+  printed = capsys.readouterr().out
+  assert "no rival reaches the loss that mnist_lstm has at step 100" in printed
+  assert "mnist_lstm's mean loss is below all rivals': from step 1 on" in printed
   curves = np.where(np.arange(121) > 50, np.inf, tiny_results.curves(0.1, 6, 120))
   diverged = tiny_results.make(num_steps=120, mnist_lstm=curves)
   evaluate._print_table(diverged, dict.fromkeys(diverged["optimizers"], 1.0))
-  assert "mnist_lstm has no finite loss at step 100." in capsys.readouterr().out
+  printed = capsys.readouterr().out
+  assert "mnist_lstm has no finite loss at step 100." in printed
+  assert "mnist_lstm's mean loss is below all rivals': not at the end" in printed
 
 
 def test_resumes_after_an_interruption(here, monkeypatch, capsys):

@@ -93,6 +93,23 @@ def test_the_steps_that_rivals_need_to_be_there():
       results.steps_of_rivals(made, name, step)
 
 
+def test_where_a_learned_optimizer_takes_the_lead():
+  rows = lambda *means: np.tile(np.array(means, float), (6, 1))  # noqa: E731
+  level = rows(*[5.0] * 13)
+  names = dict.fromkeys(tiny_results.optimizers.HAND_DESIGNED, level)
+  names["rprop"] = np.where(np.arange(13) > 3, np.inf, 1.0 + 0 * level)
+
+  def lead(*last):
+    curves = rows(5, 4, 4, 4, *[4] * (9 - len(last)), *last)
+    return results.leads_from(
+      tiny_results.make(num_steps=12, mnist_lstm=curves, **names), "mnist_lstm"
+    )
+
+  assert lead() == 4  # Rprop, at 1, was ahead until it diverged
+  assert lead(5, 4) == 12
+  assert lead(5) is None and lead(np.nan) is None
+
+
 def _changes():
   change = tiny_results.change
   lstm, adam = ("optimizers", "mnist_lstm"), ("optimizers", "adam")
