@@ -182,11 +182,19 @@ def _print_table(results: dict[str, Any], seconds: dict[str, float]):
   )
   learned = [n for n, e in results["optimizers"].items() if e["kind"] != "rival"]
   for name in learned if best else []:
-    first = results_lib.leads_from(results, name)
-    ahead = "not at the end" if first is None else f"from step {first} on"
-    print(f"{name}'s mean loss is below all rivals': {ahead}")
+    print(_lead(results, name))
     if steps > EARLY_STEP:
       print(_early(results, name))
+
+
+def _lead(results: dict[str, Any], name: str) -> str:
+  """From where on an optimizer is ahead of all rivals, in words."""
+  window = results["final_steps"]
+  at, smoothly = (results_lib.leads_from(results, name, points) for points in (1, window))
+  if at is None and smoothly is None:
+    return f"{name} is not ahead of all rivals at the end"
+  when = ["not at the end" if step is None else f"from step {step} on" for step in (at, smoothly)]
+  return f"{name} is ahead of all rivals {when[0]}; in means of {window} points {when[1]}"
 
 
 def _early(results: dict[str, Any], name: str) -> str:

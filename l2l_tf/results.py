@@ -101,32 +101,40 @@ def steps_of_rivals(results: dict[str, Any], name: str, step: int) -> dict[str, 
     ValueError: if the optimizer's loss at `step` is not finite, or there are too few points.
   """
   window, entries = results["final_steps"], results["optimizers"]
-
-  def smooth(entry):  # element t is the mean of points t - window + 1, ..., t
-    mean = np.array(entry["mean"], float)  # of null: NaN
-    return {t: mean[t - window + 1 : t + 1].mean() for t in range(window - 1, len(mean))}
-
-  target, arrivals = smooth(entries[name]).get(step, math.nan), {}
+  losses = {key: _trailing_means(entry["mean"], window) for key, entry in entries.items()}
+  target = losses[name][step] if 0 <= step < len(losses[name]) else math.nan
   if not math.isfinite(target):
     raise ValueError(f"{name} has no finite loss at step {step}.")
-  for rival, entry in entries.items():
-    there = [t for t, loss in smooth(entry).items() if loss <= target]
-    if entry["kind"] == "rival" and there:
-      arrivals[rival] = there[0]
-  return arrivals
+  rivals = [key for key, entry in entries.items() if entry["kind"] == "rival"]
+  there = {rival: np.flatnonzero(losses[rival] <= target) for rival in rivals}
+  return {rival: int(steps[0]) for rival, steps in there.items() if steps.size}
 
 
-def leads_from(results: dict[str, Any], name: str) -> int | None:
-  """The step from which on an optimizer's loss, mean over the runs, is below every rival's.
+def leads_from(results: dict[str, Any], name: str, window: int = 1) -> int | None:
+  """The step from which on an optimizer's loss is below every rival's, to the end.
 
-  None if it is not even at the end. A rival that has diverged is not ahead.
+  Args:
+    results: valid ones with rivals.
+    name: of the optimizer.
+    window: losses are means over the runs and over so many points, the last at that step.
+
+  Returns:
+    None if it is not even ahead at the end. A rival that has diverged is not ahead.
   """
   entries = results["optimizers"]
-  rivals = [entry["mean"] for entry in entries.values() if entry["kind"] == "rival"]
-  best = np.fmin.reduce(np.array(rivals, float), initial=np.inf)  # of null: NaN, which fmin skips
-  behind = np.flatnonzero(~(np.array(entries[name]["mean"], float) < best))
+  losses = {key: _trailing_means(entry["mean"], window) for key, entry in entries.items()}
+  rivals = [losses[key] for key, entry in entries.items() if entry["kind"] == "rival"]
+  ahead = losses[name] < np.fmin.reduce(rivals, initial=np.inf)  # fmin passes over NaN
+  behind = np.flatnonzero(~ahead)
   first = int(behind[-1]) + 1 if behind.size else 0
-  return first if first <= results["num_steps"] else None
+  return first if first < len(ahead) else None
+
+
+def _trailing_means(curve: Sequence[float | None], window: int) -> np.ndarray:
+  """Element t is the mean of points t - window + 1, ..., t; NaN where there are too few."""
+  values = np.array(curve, float)  # of null: NaN
+  means = [values[t - window + 1 : t + 1].mean() for t in range(window - 1, len(values))]
+  return np.concatenate([np.full(len(values) - len(means), np.nan), means])
 
 
 def read(path: str) -> dict[str, Any]:

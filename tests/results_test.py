@@ -99,15 +99,16 @@ def test_where_a_learned_optimizer_takes_the_lead():
   names = dict.fromkeys(tiny_results.optimizers.HAND_DESIGNED, level)
   names["rprop"] = np.where(np.arange(13) > 3, np.inf, 1.0 + 0 * level)
 
-  def lead(*last):
+  def lead(*last, window=1):
     curves = rows(5, 4, 4, 4, *[4] * (9 - len(last)), *last)
-    return results.leads_from(
-      tiny_results.make(num_steps=12, mnist_lstm=curves, **names), "mnist_lstm"
-    )
+    made = tiny_results.make(num_steps=12, mnist_lstm=curves, **names)
+    return results.leads_from(made, "mnist_lstm", window)
 
   assert lead() == 4  # Rprop, at 1, was ahead until it diverged
   assert lead(5, 4) == 12
   assert lead(5) is None and lead(np.nan) is None
+  assert lead(5, 4, window=2) == 4 and lead(5, 5, window=2) is None
+  assert lead(window=14) is None
 
 
 def _changes():
