@@ -4,6 +4,8 @@ The method of Gatys et al. (2015), SciPy's, with line search: on the very photog
 that bin/evaluate.py --problem=neural_art reports, by evaluations of f and its gradient. One
 evaluation is one step of the other optimizers, so losses at equal numbers compare; L-BFGS is given
 the least loss that it has seen by then, though the others stand where their last step led.
+--against=results/NAME.json, results on the same instances, adds the ratio of its final losses to
+those of every optimizer there, paired over the first `--num_runs` of them.
 """
 
 import os
@@ -11,7 +13,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import contextlib
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 import scipy.optimize
@@ -19,6 +21,7 @@ import tensorflow as tf
 
 from l2l_tf import checkpoint
 from l2l_tf import command_line
+from l2l_tf import comparison
 from l2l_tf import evaluation
 from l2l_tf import provenance
 from l2l_tf import results
@@ -27,6 +30,7 @@ from problems import base
 from problems import DataError
 
 LIMITS = {"num_runs": (2, 10**4), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
+PATH_FLAGS = ("out", "against", "content_dir", "style")  # recorded relative to here
 HISTORY = 20  # pairs that L-BFGS keeps
 
 
@@ -65,6 +69,33 @@ def run(problem: base.Problem, seed: np.ndarray, num_steps: int) -> np.ndarray:
   return np.minimum.accumulate(losses)
 
 
+def read_results(path: str, setting: comparison.Setting, data: str) -> dict[str, Any]:
+  """Reads results that hold the instances of `setting`.
+
+  Raises:
+    ResultsError: if the file cannot be read, is of something else, or has fewer instances.
+  """
+  found = results.read(path)
+  expected = {"data": data, "problem": setting.config()}
+  expected |= {"seed": setting.seed, "num_steps": setting.num_steps}
+  received = {key: found[key] for key in expected}
+  if received != expected:
+    raise results.ResultsError(f"{path} holds results of {received}, not of {expected}.")
+  if found["num_runs"] < setting.num_runs:
+    raise results.ResultsError(
+      f"{path} holds {found['num_runs']} runs; --num_runs must be at most that, got"
+      f" {setting.num_runs}."
+    )
+  return found
+
+
+def ratios(final: np.ndarray, against: dict[str, Any]) -> dict[str, evaluation.Ratio]:
+  """The ratio of final losses `[R]`, R > 1, to each optimizer's on the first R instances."""
+  entries = against["optimizers"].items()
+  others = {name: np.array(entry["final_losses"][: len(final)], float) for name, entry in entries}
+  return {name: evaluation.ratio_interval(final, other) for name, other in others.items()}
+
+
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = command_line.Flags(__doc__)
@@ -72,34 +103,45 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "num_steps", 128, "evaluations of the gradient after the first")
   flags.add(int, "seed", 0, "of all instances, as in bin/evaluate.py")
   flags.add(str, "out", None, "JSON file to write")
+  flags.add(str, "against", None, "results file of bin/evaluate.py to compare with")
   flags.group("Problem")
   flags.add_options(NeuralArt, lambda f: NeuralArt())
   flags.parse(argv)
   flags.check(LIMITS)
-  problem, data = command_line.options_of(flags, NeuralArt()).build()
+  options = command_line.options_of(flags, NeuralArt())
+  setting = comparison.Setting(
+    "neural_art", options, flags.num_steps, flags.num_runs, tuning_runs=0, seed=flags.seed
+  )
+  problem, data = options.build()
   print(f"Data: {data}", flush=True)
+  against = read_results(flags.against, setting, data) if flags.against else {"optimizers": {}}
   seeds = base.seeds_of(problem, flags.seed, base.Stream.TEST, count=flags.num_runs)
   losses = np.array([run(problem, seed, flags.num_steps) for seed in seeds])  # [R, T+1]
   final = evaluation.final_losses(losses)
+  compared = ratios(final, against)
   print(f"L-BFGS, {flags.num_runs} instances, {flags.num_steps} evaluations after the first:")
   print(f"  mean loss {evaluation.interval(losses[:, 1:].mean(axis=1))}")
   print(f"  final loss {evaluation.interval(final)}")
+  for name, ratio in compared.items():
+    print(f"  final loss / {name}'s, paired: {ratio}")
   if flags.out:
     document = {
-      "command": command_line.command(
-        "-m benchmarks.lbfgs", flags, ("out", "content_dir", "style"), ("vgg",)
-      ),
+      "command": command_line.command("-m benchmarks.lbfgs", flags, PATH_FLAGS, ()),
       "versions": provenance.versions(),
       "data": data,
+      "problem": setting.config(),
       "num_runs": flags.num_runs,
       "num_steps": flags.num_steps,
       "seed": flags.seed,
       "mean": results.numbers(losses.mean(axis=0)),
       "final_losses": results.numbers(final),
+      "ratios": {
+        name: dict(zip(ratio._fields, results.numbers(ratio))) for name, ratio in compared.items()
+      },
     }
     checkpoint.write_json(flags.out, document)
   return 0
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError, OSError))
+  command_line.run(main, (DataError, results.ResultsError, OSError))

@@ -7,8 +7,14 @@ import pytest
 
 from benchmarks import lbfgs
 from l2l_tf import command_line
+from l2l_tf import comparison
+from l2l_tf import evaluation
+from l2l_tf import results
+from l2l_tf.problem_options import NeuralArt
 import problems
 from problems import base
+from problems import photographs
+from tests import tiny_results
 from tests import tiny_vgg
 
 
@@ -39,13 +45,36 @@ def test_what_converges_stays_where_it_is():
   assert losses.shape == (51,) and losses[0] == 4.0 and losses[-1] == pytest.approx(3.0)
 
 
-def test_the_program_writes_what_it_prints(tmp_path, capsys):
+def test_the_program_writes_what_it_prints(tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   out = tmp_path / "lbfgs.json"
   flags = ["--size=32", "--vgg=hed", "--num_runs=2", "--num_steps=3", f"--out={out}"]
   assert lbfgs.main(["lbfgs", *flags]) == 0
   found = json.loads(out.read_text())
   assert len(found["mean"]) == 4 and len(found["final_losses"]) == 2
-  assert "scikit-image" in found["data"] and "--vgg" not in found["command"]
+  assert "scikit-image" in found["data"] and "--vgg=hed" in found["command"]
   assert f"{np.mean(found['final_losses']):.4g}" in capsys.readouterr().out
   with pytest.raises(command_line.UsageError, match="--num_runs must be an integer of 2"):
     lbfgs.main(["lbfgs", "--num_runs=1"])
+
+
+def test_ratios_are_paired_over_the_first_instances(tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
+  flags = ["--size=32", "--vgg=hed", "--num_runs=2", "--num_steps=3"]
+  options = NeuralArt(size=32, vgg="hed")
+  problem, data = options.build()
+  setting = comparison.Setting("neural_art", options, 3, 2, 0)
+  seeds = base.seeds_of(problem, 0, base.Stream.TEST, count=2)
+  own = evaluation.final_losses(np.array([lbfgs.run(problem, seed, 3) for seed in seeds]))
+  losses = np.tile(2 * own, 3)[:, np.newaxis] * np.ones([6, 4])
+  losses[2:] = 1e9  # instances that L-BFGS did not run on
+  made = tiny_results.make(setting.config(), 3, ("art_lstm",), art_lstm=losses) | {"data": data}
+  path, out = tmp_path / "art.json", tmp_path / "lbfgs.json"
+  results.write(str(path), made)
+  assert lbfgs.main(["lbfgs", *flags, f"--against={path}", f"--out={out}"]) == 0
+  ratio = json.loads(out.read_text())["ratios"]["art_lstm"]
+  assert [ratio[key] for key in ("ratio", "low", "high")] == pytest.approx([0.5] * 3, rel=1e-5)
+  assert "final loss / art_lstm's, paired: 0.500 (0.500..0.500)" in capsys.readouterr().out
+  for change, words in (("--seed=1", "not of {"), ("--num_runs=7", "holds 6 runs")):
+    with pytest.raises(results.ResultsError, match=words):
+      lbfgs.main(["lbfgs", *flags, f"--against={path}", change])
