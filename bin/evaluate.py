@@ -56,6 +56,7 @@ LIMITS = {
   "num_steps": (1, 10**6),
   "num_runs": (2, 10**6),
   "tuning_runs": (1, 10**4),
+  "finalist_runs": (0, 10**4),
   "seed": (0, 2**31 - 1),
 }
 
@@ -70,6 +71,9 @@ def make_flags() -> command_line.Flags:
   flags.add(int, "num_steps", 100, "steps of each run; the rivals are tuned for them")
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
   flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")
+  flags.add(
+    int, "finalist_runs", 0, "compare each rival's three best rates on so many; 0: tuning_runs do"
+  )
   flags.add(int, "seed", 0, "of all instances")
   flags.add(str, "name", None, "of the results file results/NAME.json; default PROBLEM_STEPS")
   flags.add(str, "out", None, "the results file itself, in place of --name")
@@ -85,6 +89,11 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
   flags.check(LIMITS)
+  if 0 < flags.finalist_runs <= flags.tuning_runs:
+    raise command_line.UsageError(
+      f"--finalist_runs must be more than --tuning_runs={flags.tuning_runs}, or 0, got"
+      f" {flags.finalist_runs}."
+    )
   sizes = {name: getattr(flags, name) for name in LIMITS}
   setting = Setting(flags.problem, command_line.problem(flags), **sizes)
   path = _output(flags)

@@ -29,6 +29,7 @@ from problems.base import Stream
 
 # Where a machine keeps its data does not decide numbers; what they are is in `data`.
 MACHINE_OPTIONS = ("data", "data_dir", "content_dir", "style", "vgg")
+FINALISTS = 3  # rates of a rival that are compared on more instances
 RATES_AT_ONCE = 5  # of a problem whose instances run one after another: what a stop may cost
 
 
@@ -42,6 +43,7 @@ class Setting:
   num_runs: int  # R, fresh instances that are reported
   tuning_runs: int  # instances that pick the learning rates
   seed: int = 0
+  finalist_runs: int = 0  # instances on which the best few rates are compared again; 0: they aren't
 
   def config(self) -> dict[str, Any]:
     """The problem in JSON types, without what belongs to the machine."""
@@ -89,7 +91,8 @@ class Comparison:
     """How many runs `progress` hears of."""
     setting, num_rates = self.setting, len(evaluation.LEARNING_RATES)
     everybody = len(self._rivals) + len(self.contenders)
-    return len(self._rivals) * num_rates * setting.tuning_runs + everybody * setting.num_runs
+    tuning = num_rates * setting.tuning_runs + FINALISTS * setting.finalist_runs
+    return len(self._rivals) * tuning + everybody * setting.num_runs
 
   def run(self) -> dict[str, Any]:
     """Runs what is missing; returns the part of a results file that follows from the numbers."""
@@ -101,12 +104,10 @@ class Comparison:
       about = {"kind": kind, "source": source, "sha256": sha256}
       entries[name] = about | results.summary(losses[name])
     for name in self._rivals:
-      grid = evaluation.final_losses(self._grid(name)).mean(axis=1)  # [K]
-      rate = evaluation.LEARNING_RATES[int(np.argmin(grid))]
+      rate, about = self._tuned(name)
       optimizer = optimizers.HAND_DESIGNED[name](rate)
       losses[name] = self._curves(name, optimizer, {"rival": name, "learning_rate": rate})
-      about = {"kind": "rival", "learning_rate": rate, "tuning_final_losses": results.numbers(grid)}
-      entries[name] = about | results.summary(losses[name])
+      entries[name] = {"kind": "rival", **about} | results.summary(losses[name])
     learned = [contender.name for contender in self.contenders]
     setting = self.setting
     return {
@@ -123,13 +124,31 @@ class Comparison:
       **results.ratios(learned, self._rivals, losses),
     }
 
-  def _grid(self, name: str) -> np.ndarray:
-    """The curves of a rival at every rate from every tuning seed, `[K, R, T+1]`."""
+  def _tuned(self, name: str) -> tuple[float, dict[str, Any]]:
+    """The learning rate of a rival, and what a results file says of how it was picked."""
+    setting, rates = self.setting, evaluation.LEARNING_RATES
+    final = evaluation.final_losses(self._grid(name, rates, setting.tuning_runs)).mean(axis=1)
+    best = int(np.argmin(final))
+    about = {"tuning_final_losses": results.numbers(final)}
+    if setting.finalist_runs:
+      few = np.sort(np.argsort(final, kind="stable")[:FINALISTS])
+      few_rates = [rates[k] for k in few]
+      again = self._grid(name, few_rates, setting.finalist_runs)
+      again = evaluation.final_losses(again).mean(axis=1)
+      best = int(few[np.argmin(again)])
+      about["finalists"] = {
+        "runs": setting.finalist_runs,
+        "learning_rates": few_rates,
+        "final_losses": results.numbers(again),
+      }
+    return rates[best], {"learning_rate": rates[best], **about}
+
+  def _grid(self, name: str, rates: Sequence[float], num_runs: int) -> np.ndarray:
+    """The curves of a rival at K rates from the first R tuning seeds, `[K, R, T+1]`."""
     setting = self.setting
-    rates = evaluation.LEARNING_RATES
     at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
     run = evaluation.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
-    seeds = seeds_of(self._problem, setting.seed, Stream.TUNING, count=setting.tuning_runs)
+    seeds = seeds_of(self._problem, setting.seed, Stream.TUNING, count=num_runs)
     rows = []
     for some in (rates[i : i + at_once] for i in range(0, len(rates), at_once)):
       key = {"grid": name, "learning_rates": list(some)}

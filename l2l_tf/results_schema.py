@@ -72,6 +72,7 @@ _SUMMARY = {
   "diverged": COUNT,
 }
 _RIVAL = _SUMMARY | {"learning_rate": NUMBER, "tuning_final_losses": NUMBERS}
+_FINALISTS = {"runs": COUNT, "learning_rates": NUMBERS, "final_losses": NUMBERS}
 _LEARNED = _SUMMARY | {"source": TEXT, "sha256": TEXT}
 _PAIR = {
   "numerator": TEXT,
@@ -93,7 +94,11 @@ def validate(results: Any):
   for name, entry in results["optimizers"].items():
     what = f"the optimizer {name!r}"
     is_rival = isinstance(entry, dict) and entry.get("kind") == "rival"
-    check_object(what, entry, _RIVAL if is_rival else _LEARNED)
+    rules = _RIVAL if is_rival else _LEARNED
+    if is_rival and "finalists" in entry:  # the one key that need not be there
+      rules = rules | {"finalists": OBJECT}
+      check_object(f"'finalists' of {what}", entry["finalists"], _FINALISTS)
+    check_object(what, entry, rules)
     lengths = {
       "mean": results["num_steps"] + 1,
       "standard_error": results["num_steps"] + 1,

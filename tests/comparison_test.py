@@ -99,17 +99,51 @@ def test_a_planted_best_rate_is_found_and_a_diverged_one_loses(tmp_path, monkeyp
   grid[17] = 0.5  # the planted best
   grid[20] = 0.1
   grid[20, 1, -1] = worst  # better still, but for one run
-  monkeypatch.setattr(Comparison, "_grid", lambda self, name: grid)
+  monkeypatch.setattr(Comparison, "_grid", lambda self, *args: grid)
   entry = _compare(tmp_path).run()["optimizers"]["sgd"]
   assert entry["learning_rate"] == evaluation.LEARNING_RATES[17]
   assert entry["tuning_final_losses"][17] == 0.5 and entry["tuning_final_losses"][20] is None
 
 
 def test_a_rival_that_always_diverges_loses_and_does_not_crash(tmp_path, monkeypatch):
-  monkeypatch.setattr(Comparison, "_grid", lambda self, name: np.full([30, 3, 13], np.nan))
+  monkeypatch.setattr(Comparison, "_grid", lambda self, *args: np.full([30, 3, 13], np.nan))
   results = _compare(tmp_path).run()
   assert results["optimizers"]["sgd"]["learning_rate"] == evaluation.LEARNING_RATES[0]
   assert results["optimizers"]["sgd"]["tuning_final_losses"] == [None] * 30
+
+
+def test_the_best_rates_are_compared_again_on_more_instances(tmp_path, monkeypatch):
+  heard = []
+
+  def grid(self, name, rates, num_runs):
+    heard.append((list(rates), num_runs))
+    few = {9: 3.0, 10: 1.0, 11: 2.0, 20: 4.0}  # on the first instances, by the rate's number
+    many = {9: 1.5, 10: np.nan, 11: 1.25, 20: 0.1}
+    losses = few if num_runs == 3 else many
+    final = [losses.get(evaluation.LEARNING_RATES.index(rate), 9.0) for rate in rates]
+    return np.tile(np.array(final)[:, np.newaxis, np.newaxis], (1, num_runs, 13))
+
+  monkeypatch.setattr(Comparison, "_grid", grid)
+  entry = _compare(tmp_path, dataclasses.replace(BOWL, finalist_runs=7)).run()["optimizers"]["sgd"]
+  finalists = list(evaluation.LEARNING_RATES[9:12])
+  assert heard == [(list(evaluation.LEARNING_RATES), 3), (finalists, 7)]
+  assert entry["learning_rate"] == finalists[2]
+  assert entry["tuning_final_losses"][9:12] == [3.0, 1.0, 2.0]
+  expected = {"runs": 7, "learning_rates": finalists, "final_losses": [1.5, None, 1.25]}
+  assert entry["finalists"] == expected
+
+
+def test_finalists_are_run_on_the_tuning_instances(tmp_path):
+  heard = []
+  setting = dataclasses.replace(BOWL, finalist_runs=4)
+  compared = _compare(tmp_path, setting, progress=lambda name, runs: heard.append(runs))
+  finalists = compared.run()["optimizers"]["sgd"]["finalists"]
+  assert sum(heard) == compared.total_runs
+  problem, _ = BOWL.options.build()
+  seeds, rates = make_seeds(0, Stream.TUNING, count=4), finalists["learning_rates"]
+  grid = evaluation.grid_curves(problem, optimizers.SGD, seeds, 12, rates)
+  expected = evaluation.final_losses(grid).mean(axis=1)
+  np.testing.assert_allclose(finalists["final_losses"], expected, rtol=1e-5)
 
 
 class _Interrupt:

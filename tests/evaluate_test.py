@@ -117,6 +117,8 @@ BAD = [
   (2, ("--num_runs=1",), "--num_runs must be an integer of 2..1000000, got 1"),
   (2, ("--num_steps=0",), "--num_steps must be an integer of 1..1000000, got 0"),
   (2, ("--tuning_runs=0",), "--tuning_runs must be"),
+  (2, ("--finalist_runs=-1",), "--finalist_runs must be"),
+  (2, ("--finalist_runs=1",), "--finalist_runs must be more than --tuning_runs=1, or 0, got 1"),
   (2, ("--seed=-1",), "--seed must be"),
   (2, ("--num_runs=many",), "many"),
   (2, ("--name=../x",), "--name must consist of letters, digits and _.-, got '../x'"),

@@ -111,6 +111,16 @@ def test_where_a_learned_optimizer_takes_the_lead():
   assert lead(window=14) is None
 
 
+FINALISTS = {"runs": 5, "learning_rates": [0.1, 0.2, 0.4], "final_losses": [2.0, 1.0, None]}
+
+
+def test_finalists_may_be_there(tmp_path):
+  made = tiny_results.make()
+  made["optimizers"]["adam"]["finalists"] = FINALISTS
+  results.write(str(tmp_path / "r.json"), made)
+  assert results.read(str(tmp_path / "r.json"))["optimizers"]["adam"]["finalists"] == FINALISTS
+
+
 def _changes():
   change = tiny_results.change
   lstm, adam = ("optimizers", "mnist_lstm"), ("optimizers", "adam")
@@ -133,6 +143,9 @@ def _changes():
     change(*lstm, "final_losses", to=[1.0]),
     change(*adam, "tuning_final_losses", to=[1.0]),
     change(*adam, "learning_rate", to=None),
+    change(*adam, "finalists", to=None),
+    change(*adam, "finalists", to={"runs": 5, "learning_rates": [0.1]}),
+    change(*lstm, "finalists", to=FINALISTS),
     change("best_rival", to="mnist_lstm"),
     change("best_rival", to={}),
     change("ratios", 0, "denominator", to="nobody"),

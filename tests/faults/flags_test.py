@@ -68,6 +68,7 @@ BAD = {  # the bad flag; words of the answer
     "num_steps": ("--num_steps=0", "of 1.."),
     "num_runs": ("--num_runs=1", "of 2.."),
     "tuning_runs": ("--tuning_runs=0", "of 1.."),
+    "finalist_runs": ("--finalist_runs=1", "must be more than"),
     "seed": ("--seed=-1", "of 0.."),
     "name": ("--name=../x", "letters, digits"),
     "out": ("--out=file", "It is not overwritten"),
