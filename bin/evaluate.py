@@ -72,7 +72,10 @@ def make_flags() -> command_line.Flags:
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
   flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")
   flags.add(
-    int, "finalist_runs", 0, "compare each rival's three best rates on so many; 0: tuning_runs do"
+    int,
+    "finalist_runs",
+    0,
+    "compare each rival's best rate with its neighbours on so many; 0: don't",
   )
   flags.add(int, "seed", 0, "of all instances")
   flags.add(str, "name", None, "of the results file results/NAME.json; default PROBLEM_STEPS")
@@ -132,6 +135,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _advance(bar: tqdm.tqdm, name: str, runs: int):
   bar.set_postfix_str(name, refresh=False)
+  bar.total = max(bar.total, bar.n + runs)
   bar.update(runs)
 
 

@@ -29,7 +29,6 @@ from problems.base import Stream
 
 # Where a machine keeps its data does not decide numbers; what they are is in `data`.
 MACHINE_OPTIONS = ("data", "data_dir", "content_dir", "style", "vgg")
-FINALISTS = 3  # rates of a rival that are compared on more instances
 RATES_AT_ONCE = 5  # of a problem whose instances run one after another: what a stop may cost
 
 
@@ -43,7 +42,9 @@ class Setting:
   num_runs: int  # R, fresh instances that are reported
   tuning_runs: int  # instances that pick the learning rates
   seed: int = 0
-  finalist_runs: int = 0  # instances on which the best few rates are compared again; 0: they aren't
+  finalist_runs: int = (
+    0  # instances on which the best rate meets its neighbours again; 0: it doesn't
+  )
 
   def config(self) -> dict[str, Any]:
     """The problem in JSON types, without what belongs to the machine."""
@@ -88,10 +89,10 @@ class Comparison:
 
   @property
   def total_runs(self) -> int:
-    """How many runs `progress` hears of."""
+    """How many runs `progress` hears of; a climb among finalists may take more."""
     setting, num_rates = self.setting, len(evaluation.LEARNING_RATES)
     everybody = len(self._rivals) + len(self.contenders)
-    tuning = num_rates * setting.tuning_runs + FINALISTS * setting.finalist_runs
+    tuning = num_rates * setting.tuning_runs + 3 * setting.finalist_runs
     return len(self._rivals) * tuning + everybody * setting.num_runs
 
   def run(self) -> dict[str, Any]:
@@ -131,17 +132,32 @@ class Comparison:
     best = int(np.argmin(final))
     about = {"tuning_final_losses": results.numbers(final)}
     if setting.finalist_runs:
-      few = np.sort(np.argsort(final, kind="stable")[:FINALISTS])
-      few_rates = [rates[k] for k in few]
-      again = self._grid(name, few_rates, setting.finalist_runs)
-      again = evaluation.final_losses(again).mean(axis=1)
-      best = int(few[np.argmin(again)])
+      best, finalists = self._climb(name, best)
+      numbers = sorted(finalists)
       about["finalists"] = {
         "runs": setting.finalist_runs,
-        "learning_rates": few_rates,
-        "final_losses": results.numbers(again),
+        "learning_rates": [rates[k] for k in numbers],
+        "final_losses": results.numbers(np.array([finalists[k] for k in numbers])),
       }
     return rates[best], {"learning_rate": rates[best], **about}
+
+  def _climb(self, name: str, best: int) -> tuple[int, dict[int, float]]:
+    """From rate number `best` of a rival to one that is better than both of its neighbours.
+
+    Returns:
+      Its number, and the mean final losses over `finalist_runs` instances by number.
+    """
+    rates, finalists = evaluation.LEARNING_RATES, {}
+    while True:
+      around = [k for k in (best - 1, best, best + 1) if 0 <= k < len(rates)]
+      for k in around:
+        if k not in finalists:
+          curves = self._grid(name, [rates[k]], self.setting.finalist_runs)
+          finalists[k] = float(evaluation.final_losses(curves).mean())
+      winner = min(around, key=finalists.get)
+      if winner == best:
+        return best, finalists
+      best = winner
 
   def _grid(self, name: str, rates: Sequence[float], num_runs: int) -> np.ndarray:
     """The curves of a rival at K rates from the first R tuning seeds, `[K, R, T+1]`."""

@@ -112,25 +112,46 @@ def test_a_rival_that_always_diverges_loses_and_does_not_crash(tmp_path, monkeyp
   assert results["optimizers"]["sgd"]["tuning_final_losses"] == [None] * 30
 
 
-def test_the_best_rates_are_compared_again_on_more_instances(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+  "many, visited, chosen",
+  [
+    ({9: 3.0, 10: 1.0, 11: 2.0}, [9, 10, 11], 10),  # it was the best indeed
+    ({9: 3.0, 10: 2.0, 11: 1.5, 12: 1.0, 13: np.nan}, [9, 10, 11, 12, 13], 12),
+    ({10: np.nan, 9: 2.0, 8: 3.0}, [8, 9, 10, 11], 9),
+  ],
+)
+def test_the_best_rate_meets_its_neighbours_on_more_instances(
+  tmp_path, monkeypatch, many, visited, chosen
+):
   heard = []
 
   def grid(self, name, rates, num_runs):
     heard.append((list(rates), num_runs))
-    few = {9: 3.0, 10: 1.0, 11: 2.0, 20: 4.0}  # on the first instances, by the rate's number
-    many = {9: 1.5, 10: np.nan, 11: 1.25, 20: 0.1}
-    losses = few if num_runs == 3 else many
+    losses = {10: 1.0, 20: 2.0} if num_runs == 3 else many
     final = [losses.get(evaluation.LEARNING_RATES.index(rate), 9.0) for rate in rates]
     return np.tile(np.array(final)[:, np.newaxis, np.newaxis], (1, num_runs, 13))
 
   monkeypatch.setattr(Comparison, "_grid", grid)
   entry = _compare(tmp_path, dataclasses.replace(BOWL, finalist_runs=7)).run()["optimizers"]["sgd"]
-  finalists = list(evaluation.LEARNING_RATES[9:12])
-  assert heard == [(list(evaluation.LEARNING_RATES), 3), (finalists, 7)]
-  assert entry["learning_rate"] == finalists[2]
-  assert entry["tuning_final_losses"][9:12] == [3.0, 1.0, 2.0]
-  expected = {"runs": 7, "learning_rates": finalists, "final_losses": [1.5, None, 1.25]}
+  rates = evaluation.LEARNING_RATES
+  assert heard[0] == (list(rates), 3)
+  assert sorted(heard[1:]) == [([rates[k]], 7) for k in visited]
+  assert entry["learning_rate"] == rates[chosen]
+  assert entry["tuning_final_losses"][9:12] == [9.0, 1.0, 9.0]
+  losses = [many.get(k, 9.0) for k in visited]
+  losses = [x if np.isfinite(x) else None for x in losses]
+  expected = {"runs": 7, "learning_rates": [rates[k] for k in visited], "final_losses": losses}
   assert entry["finalists"] == expected
+
+
+@pytest.mark.parametrize("end", [0, 29])
+def test_a_climb_ends_at_the_ends_of_the_grid(tmp_path, monkeypatch, end):
+  grid = lambda self, name, rates, runs: np.array([abs(np.log(r / best)) for r in rates])  # noqa: E731
+  best = evaluation.LEARNING_RATES[end]
+  tiled = lambda *args: np.tile(grid(*args)[:, np.newaxis, np.newaxis], (1, 3, 13))  # noqa: E731
+  monkeypatch.setattr(Comparison, "_grid", tiled)
+  entry = _compare(tmp_path, dataclasses.replace(BOWL, finalist_runs=7)).run()["optimizers"]["sgd"]
+  assert entry["learning_rate"] == best and len(entry["finalists"]["final_losses"]) == 2
 
 
 def test_finalists_are_run_on_the_tuning_instances(tmp_path):
@@ -138,7 +159,7 @@ def test_finalists_are_run_on_the_tuning_instances(tmp_path):
   setting = dataclasses.replace(BOWL, finalist_runs=4)
   compared = _compare(tmp_path, setting, progress=lambda name, runs: heard.append(runs))
   finalists = compared.run()["optimizers"]["sgd"]["finalists"]
-  assert sum(heard) == compared.total_runs
+  assert sum(heard) - compared.total_runs == 4 * (len(finalists["learning_rates"]) - 3)
   problem, _ = BOWL.options.build()
   seeds, rates = make_seeds(0, Stream.TUNING, count=4), finalists["learning_rates"]
   grid = evaluation.grid_curves(problem, optimizers.SGD, seeds, 12, rates)
