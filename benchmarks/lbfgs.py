@@ -75,12 +75,8 @@ def read_results(path: str, setting: comparison.Setting, data: str) -> dict[str,
   Raises:
     ResultsError: if the file cannot be read, is of something else, or has fewer instances.
   """
-  found = results.read(path)
   expected = {"data": data, "problem": setting.config()}
-  expected |= {"seed": setting.seed, "num_steps": setting.num_steps}
-  received = {key: found[key] for key in expected}
-  if received != expected:
-    raise results.ResultsError(f"{path} holds results of {received}, not of {expected}.")
+  found = results.read_of(path, expected | {"seed": setting.seed, "num_steps": setting.num_steps})
   if found["num_runs"] < setting.num_runs:
     raise results.ResultsError(
       f"{path} holds {found['num_runs']} runs; --num_runs must be at most that, got"

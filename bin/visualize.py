@@ -25,6 +25,7 @@ from l2l_tf import comparison
 from l2l_tf import contenders
 from l2l_tf import coordinates as coordinates_lib
 from l2l_tf import provenance
+from l2l_tf import results
 from l2l_tf import rivals
 from l2l_tf import summaries
 from l2l_tf import text_plots
@@ -40,11 +41,12 @@ ERRORS = (
   contenders.ContenderError,
   checkpoint.CheckpointError,
   rivals.NoRival,
+  results.ResultsError,
   user_problem.UserProblemError,
   DataError,
   OSError,
 )
-PATH_FLAGS = ("optimizer", "out", "content_dir", "style")  # recorded relative to here
+PATH_FLAGS = ("optimizer", "rates_from", "out", "content_dir", "style")  # recorded relative to here
 UNRECORDED = ("data", "data_dir", "logdir")  # belong to the machine and do not decide the numbers
 LIMITS = {
   "num_steps": (1, 10**5),
@@ -74,6 +76,9 @@ def make_flags() -> command_line.Flags:
     float, "max_gradient", 0.0, "sweeps end there (neural art: 400); 0: where the gradients end"
   )
   flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")
+  flags.add(
+    str, "rates_from", None, "results file of bin/evaluate.py that has the rates; default: tune"
+  )
   flags.add(int, "seed", 0, "of all instances")
   flags.add(str, "out", None, "the file; default results/visualizations/OPTIMIZER.json")
   flags.add(str, "logdir", None, "directory of event files for TensorBoard; default none")
@@ -104,9 +109,11 @@ def main(argv: Sequence[str]) -> int:
   for directory in (os.path.dirname(path), flags.logdir):
     os.makedirs(directory or ".", exist_ok=True)
   steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
-  rates = rivals.tune(
-    problem, visualizations.RIVALS, flags.seed, flags.num_steps, flags.tuning_runs
-  )
+  if flags.rates_from:
+    rates, tuning_runs = _rates(flags.rates_from, setting, data)
+  else:
+    tuning_runs = flags.tuning_runs
+    rates = rivals.tune(problem, visualizations.RIVALS, flags.seed, flags.num_steps, tuning_runs)
   (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
   numbers = visualizations.compute(
     problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, chosen,
@@ -120,7 +127,7 @@ def main(argv: Sequence[str]) -> int:
     **about,
     "seed": flags.seed,
     "stream": int(Stream.TEST),
-    "tuning_runs": flags.tuning_runs,
+    "tuning_runs": tuning_runs,
     **numbers,
   }
   visualizations.write(path, document)
@@ -130,6 +137,21 @@ def main(argv: Sequence[str]) -> int:
     summaries.write_visualization(flags.logdir, document)
     print(f"TensorBoard: tensorboard --logdir={flags.logdir}")
   return 0
+
+
+def _rates(path: str, setting: comparison.Setting, data: str) -> tuple[dict[str, float], int]:
+  """The rates of the rivals in a results file, and how many instances picked them.
+
+  Raises:
+    ResultsError: if the file cannot be read, or the rivals were tuned for something else.
+  """
+  expected = {"data": data, "problem": setting.config(), "num_steps": setting.num_steps}
+  found = results.read_of(path, expected)
+  missing = set(visualizations.RIVALS) - set(found["optimizers"])
+  if missing:
+    raise results.ResultsError(f"{path} lacks {', '.join(sorted(missing))}.")
+  rates = {name: found["optimizers"][name]["learning_rate"] for name in visualizations.RIVALS}
+  return rates, found["tuning_runs"]
 
 
 def _check(flags: command_line.Flags):

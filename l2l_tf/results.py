@@ -154,6 +154,19 @@ def read(path: str) -> dict[str, Any]:
   return results
 
 
+def read_of(path: str, expected: dict[str, Any]) -> dict[str, Any]:
+  """Reads a results file whose values under the keys of `expected` must be those.
+
+  Raises:
+    ResultsError: as `read`, or if they are others.
+  """
+  found = read(path)
+  received = {key: found[key] for key in expected}
+  if received != expected:
+    raise ResultsError(f"{path} holds results of {received}, not of {expected}.")
+  return found
+
+
 def write(path: str, results: dict[str, Any]):
   """Checks and writes a results file, aside first; raises ValueError for results that are not."""
   validate(results)

@@ -9,8 +9,10 @@ import skimage
 
 from l2l_tf import checkpoint
 from l2l_tf import optimizers
+from l2l_tf import results
 from problems import photographs
 from tests import programs
+from tests import sources
 from tests import tiny_vgg
 
 style = programs.load("style")
@@ -42,6 +44,13 @@ def test_a_photograph_is_painted(arguments, capsys):
   assert 0 < rival < before and "5/5" in printed.err
   with Image.open(arguments["out"]) as image:
     assert image.size == (64, 43) and image.mode == "RGB" and np.asarray(image).std() > 10
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_the_rival_is_the_best_one_of_the_results(size):
+  found = results.read(str(sources.ROOT / "results" / f"neural_art_{size}.json"))
+  assert style.RIVAL is optimizers.HAND_DESIGNED[found["best_rival"]]
+  assert found["optimizers"][found["best_rival"]]["learning_rate"] == style.RIVAL_LEARNING_RATE
 
 
 def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_path, capsys):

@@ -11,8 +11,11 @@ import tensorflow as tf
 from l2l_tf import checkpoint
 from l2l_tf import experiments
 from l2l_tf import optimizers
+from l2l_tf import results
+from l2l_tf import rivals
 from l2l_tf import visualizations
 from tests import programs
+from tests import tiny_results
 
 visualize = programs.load("visualize")
 SMALL = ["--problem=bowl", "--dimensions=4", "--num_steps=6", "--num_panels=4", "--num_values=5"]
@@ -50,6 +53,28 @@ def test_writes_the_file_and_prints_the_table(here, capsys):
   first = (here / path).read_text()
   assert _run(*SMALL, LEARNED) == 0  # the same again
   assert (here / path).read_text() == first
+
+
+def test_rates_come_from_results_of_the_same_problem(here, monkeypatch, capsys):
+  made = tiny_results.make({"name": "bowl", "dimensions": 4}, 6) | {"data": "generated"}
+  made["optimizers"]["sgd"]["learning_rate"] = 0.03125
+  results.write("tuned.json", made)
+  monkeypatch.setattr(rivals, "tune", None)
+  assert _run(*SMALL, LEARNED, "--rates_from=tuned.json", "--out=v.json") == 0
+  document = visualizations.read("v.json")
+  rates = {name: rival["learning_rate"] for name, rival in document["rivals"].items()}
+  assert rates == {"adam": 0.1, "sgd": 0.03125}
+  assert document["tuning_runs"] == made["tuning_runs"] == 2
+  assert "--rates_from=tuned.json" in document["command"]
+  capsys.readouterr()
+  assert _run(*SMALL, LEARNED, "--rates_from=tuned.json", "--num_steps=5", "--out=w.json") == 1
+  error = capsys.readouterr().err
+  assert "tuned.json holds results of {" in error and error.count("\n") == 1
+  made["optimizers"].pop("sgd")
+  made["ratios"] = []
+  results.write("tuned.json", made)
+  assert _run(*SMALL, LEARNED, "--rates_from=tuned.json", "--out=w.json") == 1
+  assert "tuned.json lacks sgd" in capsys.readouterr().err and not (here / "w.json").exists()
 
 
 def test_panels_are_no_more_than_steps(here):

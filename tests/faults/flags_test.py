@@ -85,6 +85,7 @@ BAD = {  # the bad flag; words of the answer
     "num_values": ("--num_values=4", "num_values"),
     "max_gradient": ("--max_gradient=-1", "max_gradient"),
     "tuning_runs": ("--tuning_runs=0", "tuning_runs"),
+    "rates_from": ("--rates_from=file", "file is not"),
     "seed": ("--seed=-1", "seed"),
     "out": ("--out=file", "file"),
     "logdir": ("--logdir=file", "file"),
