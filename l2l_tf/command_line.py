@@ -135,12 +135,12 @@ def command(program: str, flags_: Flags, paths: Sequence[str], left_out: Sequenc
   """The command line that the flags given make, without what belongs to the machine.
 
   Args:
-    program: such as "bin/evaluate.py".
+    program: such as "bin/evaluate.py" or "-m benchmarks.lbfgs".
     flags_: parsed ones.
     paths: names of flags whose absolute paths, after a "LABEL=" or not, are made relative to here.
     left_out: names of flags to leave out.
   """
-  words = ["python", program]
+  words = ["python", *program.split()]
   for name, value in flags_.given().items():
     if name in left_out:
       continue

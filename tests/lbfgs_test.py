@@ -53,6 +53,7 @@ def test_the_program_writes_what_it_prints(tmp_path, capsys, monkeypatch):
   found = json.loads(out.read_text())
   assert len(found["mean"]) == 4 and len(found["final_losses"]) == 2
   assert "scikit-image" in found["data"] and "--vgg=hed" in found["command"]
+  assert found["command"].startswith("python -m benchmarks.lbfgs --")
   assert f"{np.mean(found['final_losses']):.4g}" in capsys.readouterr().out
   with pytest.raises(command_line.UsageError, match="--num_runs must be an integer of 2"):
     lbfgs.main(["lbfgs", "--num_runs=1"])
