@@ -75,8 +75,8 @@ FIGURES = {
     _cifar10("CIFAR-10, held-out set", "test"),
   ),
   "figure_8": (
-    _art("Neural art, training style", 64),
-    _art("Neural art, new style, double resolution", 128),
+    _art("Training style, 64 × 64", 64),
+    _art("New style, 128 × 128", 128),
   ),
 }
 """The figures and their panels, left to right."""
