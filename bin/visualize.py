@@ -162,6 +162,8 @@ def _check(flags: command_line.Flags):
       raise command_line.UsageError(
         f"--{name} must be a number of {minimum}..{maximum:g}, got {getattr(flags, name)}."
       )
+  if flags.rates_from and "tuning_runs" in flags.given():
+    raise command_line.UsageError("--rates_from and --tuning_runs exclude each other; give one.")
   if flags.num_values % 2 == 0:
     raise command_line.UsageError(f"--num_values must be odd, got {flags.num_values}.")
 

@@ -42,9 +42,7 @@ class Setting:
   num_runs: int  # R, fresh instances that are reported
   tuning_runs: int  # instances that pick the learning rates
   seed: int = 0
-  finalist_runs: int = (
-    0  # instances on which the best rate meets its neighbours again; 0: it doesn't
-  )
+  finalist_runs: int = 0  # instances on which the best rate meets its neighbours; 0: not at all
 
   def config(self) -> dict[str, Any]:
     """The problem in JSON types, without what belongs to the machine."""

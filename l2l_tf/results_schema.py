@@ -98,6 +98,8 @@ def validate(results: Any):
     if is_rival and "finalists" in entry:  # the one key that need not be there
       rules = rules | {"finalists": OBJECT}
       check_object(f"'finalists' of {what}", entry["finalists"], _FINALISTS)
+      rates, final = (len(entry["finalists"][key]) for key in ("learning_rates", "final_losses"))
+      check(final == rates, f"the length of 'final_losses' in 'finalists' of {what}", rates, final)
     check_object(what, entry, rules)
     lengths = {
       "mean": results["num_steps"] + 1,

@@ -145,6 +145,7 @@ def _changes():
     change(*adam, "learning_rate", to=None),
     change(*adam, "finalists", to=None),
     change(*adam, "finalists", to={"runs": 5, "learning_rates": [0.1]}),
+    change(*adam, "finalists", to=FINALISTS | {"final_losses": [2.0]}),
     change(*lstm, "finalists", to=FINALISTS),
     change("best_rival", to="mnist_lstm"),
     change("best_rival", to={}),

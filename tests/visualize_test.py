@@ -60,20 +60,20 @@ def test_rates_come_from_results_of_the_same_problem(here, monkeypatch, capsys):
   made["optimizers"]["sgd"]["learning_rate"] = 0.03125
   results.write("tuned.json", made)
   monkeypatch.setattr(rivals, "tune", None)
-  assert _run(*SMALL, LEARNED, "--rates_from=tuned.json", "--out=v.json") == 0
+  assert _run(*SMALL[:-1], LEARNED, "--rates_from=tuned.json", "--out=v.json") == 0
   document = visualizations.read("v.json")
   rates = {name: rival["learning_rate"] for name, rival in document["rivals"].items()}
   assert rates == {"adam": 0.1, "sgd": 0.03125}
   assert document["tuning_runs"] == made["tuning_runs"] == 2
   assert "--rates_from=tuned.json" in document["command"]
   capsys.readouterr()
-  assert _run(*SMALL, LEARNED, "--rates_from=tuned.json", "--num_steps=5", "--out=w.json") == 1
+  assert _run(*SMALL[:-1], LEARNED, "--rates_from=tuned.json", "--num_steps=5", "--out=w.json") == 1
   error = capsys.readouterr().err
   assert "tuned.json holds results of {" in error and error.count("\n") == 1
   made["optimizers"].pop("sgd")
   made["ratios"] = []
   results.write("tuned.json", made)
-  assert _run(*SMALL, LEARNED, "--rates_from=tuned.json", "--out=w.json") == 1
+  assert _run(*SMALL[:-1], LEARNED, "--rates_from=tuned.json", "--out=w.json") == 1
   assert "tuned.json lacks sgd" in capsys.readouterr().err and not (here / "w.json").exists()
 
 
@@ -131,6 +131,7 @@ BAD = [
   (2, (LEARNED, "--num_values=1"), "--num_values must be a number of 3..10000, got 1"),
   (2, (LEARNED, "--num_values=4"), "--num_values must be odd, got 4"),
   (2, (LEARNED, "--tuning_runs=0"), "--tuning_runs must be"),
+  (2, (LEARNED, "--rates_from=r.json"), "--rates_from and --tuning_runs exclude each other"),
   (2, (LEARNED, "--seed=-1"), "--seed must be"),
   (2, (LEARNED, "--max_gradient=-1"), "--max_gradient must be a number of 0.0..1e+30, got -1.0"),
   (2, (LEARNED, "--max_gradient=nan"), "--max_gradient must be a number of 0.0..1e+30, got nan"),
