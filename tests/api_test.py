@@ -6,7 +6,7 @@ import pytest
 
 import l2l_tf
 from l2l_tf import optimizers
-import problems
+from l2l_tf import problems
 from tests import sources
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from l2l_tf import command_line
+from l2l_tf.cli import experiment_flags as command_line
 
 ROOT = pathlib.Path(__file__).parents[1]
 
