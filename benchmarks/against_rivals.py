@@ -52,7 +52,7 @@ class Process:
     cores = measuring.cpus()[:threads]
     self.name = name
     self._process = subprocess.Popen(
-      [python, "-m", f"benchmarks.rivals.{name}", path],
+      [python, "-m", f"benchmarks.implementations.{name}", path],
       cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
       env=environment,
       stdin=subprocess.PIPE,

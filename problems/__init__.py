@@ -1,5 +1,6 @@
 """Functions to optimize: closures that return loss graphs."""
 
+from l2l_tf.problems import short_name
 from l2l_tf.problems.adapters import from_function
 from l2l_tf.problems.adapters import from_sonnet
 from l2l_tf.problems.base import Problem
@@ -27,3 +28,6 @@ __all__ = [
   "quadratic",
   "style_transfer",
 ]
+
+if __name__ == short_name.SHORT:  # in a checkout also the folder of that name
+  short_name.install()

@@ -6,13 +6,6 @@ the LSTM's units is saturated, and what follows from it. In Python: l2l_tf.diagn
 l2l_tf.advise (docs/keras.md).
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
-
 import textwrap
 from typing import Sequence
 
@@ -73,5 +66,6 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
-if __name__ == "__main__":
+def run():
+  """Runs the program on the command line it was started with."""
   command_line.run(main, ERRORS)

@@ -8,12 +8,6 @@ a work directory beside it: the same command goes on after an interruption.
 """
 
 import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
-
 import re
 from typing import Any, Sequence
 
@@ -231,5 +225,6 @@ def _number(value: float | None) -> str:
   return "diverged" if value is None else f"{value:.4g}"
 
 
-if __name__ == "__main__":
+def run():
+  """Runs the program on the command line it was started with."""
   command_line.run(main, ERRORS)

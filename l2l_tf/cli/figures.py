@@ -10,12 +10,6 @@ every number comes from a file that bin/evaluate.py or bin/visualize.py wrote.
 """
 
 import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
-
 import sys
 from typing import Any, NamedTuple, Sequence
 
@@ -219,5 +213,6 @@ def _read(path: str, panel: Panel) -> dict[str, Any]:
   return results
 
 
-if __name__ == "__main__":
+def run():
+  """Runs the program on the command line it was started with."""
   command_line.run(main, (OSError,))

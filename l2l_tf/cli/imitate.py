@@ -9,12 +9,6 @@ teacher and then it itself meets (docs/training.md). The same command goes on af
 """
 
 import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
-
 from typing import Sequence
 
 from l2l_tf.cli import experiment_flags as command_line
@@ -104,5 +98,6 @@ def _print(index: int, result: imitation.Round):
   )
 
 
-if __name__ == "__main__":
+def run():
+  """Runs the program on the command line it was started with."""
   command_line.run(main, ERRORS)

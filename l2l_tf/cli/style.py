@@ -8,12 +8,6 @@ stands that of the best hand-designed rival after as many steps from the same no
 """
 
 import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
-
 from typing import Sequence
 
 import numpy as np
@@ -132,5 +126,6 @@ def _within(image: Image.Image, size: int) -> Image.Image:
   return smaller
 
 
-if __name__ == "__main__":
+def run():
+  """Runs the program on the command line it was started with."""
   command_line.run(main, ERRORS)

@@ -8,12 +8,6 @@ factory() in module.py returns it (docs/keras.md).
 """
 
 import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
-
 import shlex
 import shutil
 import sys
@@ -218,7 +212,7 @@ def _search(flags: command_line.Flags) -> int:
 def _resume_command(run: training_run.TrainingRun, flags: command_line.Flags) -> str:
   names = ["strategy", "tuning_runs", *(["problem"] if _user_problem(flags) else [])]
   given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
-  return _python(os.path.relpath(__file__), "--resume", f"--run_dir={run.directory}", *given)
+  return _python(os.path.relpath(sys.argv[0]), "--resume", f"--run_dir={run.directory}", *given)
 
 
 def _watch_command(directory: str) -> str:
@@ -258,5 +252,6 @@ def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int
   print(f"  curves        {path}")
 
 
-if __name__ == "__main__":
+def run():
+  """Runs the program on the command line it was started with."""
   command_line.run(main, ERRORS)

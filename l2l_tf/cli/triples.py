@@ -4,13 +4,6 @@ Content image, the picture that a trained optimizer paints, and style image side
 each of a few test photographs. Takes the problem's options as bin/evaluate.py does, but one style.
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
-
 from typing import Sequence
 
 import numpy as np
@@ -75,5 +68,6 @@ def _framed(pixels: np.ndarray) -> np.ndarray:
   return np.pad(image, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=255)
 
 
-if __name__ == "__main__":
+def run():
+  """Runs the program on the command line it was started with."""
   command_line.run(main, ERRORS)

@@ -9,12 +9,6 @@ see; the numbers go into results/visualizations/NAME.json, from which bin/figure
 """
 
 import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
-
 from typing import Any, Sequence
 
 import numpy as np
@@ -202,5 +196,6 @@ def _print(document: dict[str, Any]):
   )
 
 
-if __name__ == "__main__":
+def run():
+  """Runs the program on the command line it was started with."""
   command_line.run(main, ERRORS)

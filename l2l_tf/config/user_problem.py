@@ -131,7 +131,7 @@ def _trace(loss: Callable[..., Any], count: int, params: Any, task: Any) -> Any:
 def _is_users(path: str) -> bool:
   """Whether the file is neither ours nor installed nor Python's."""
   places = [sysconfig.get_path("stdlib"), os.path.dirname(problems.__file__)]
-  places.append(os.path.dirname(os.path.abspath(__file__)))
+  places.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
   installed = "site-packages" in path or path.startswith("<") or "__autograph_generated" in path
   return not installed and not path.startswith(tuple(f"{p}{os.sep}" for p in places))
 

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from l2l_tf import optimizers
+from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.config.options import Options
 from l2l_tf.evaluation import protocol as evaluation
@@ -206,6 +207,6 @@ def _run_each(run: Callable, rates: Sequence[float], seeds: np.ndarray) -> np.nd
 
 def _code_digest(learned: bool) -> str:
   """Digest of the source files that decide the numbers of a rival, or of a learned optimizer."""
-  names = ["unroll.py", "evaluation.py", "optimizers/base.py"]
-  names += ["preprocessing.py", "optimizers/*.py"] if learned else ["optimizers/hand_designed.py"]
-  return code_digest(names)
+  names = ["unroll.py", "evaluation/protocol.py"]
+  names += ["optimizers/*.py"] if learned else ["optimizers/base.py", "optimizers/hand_designed.py"]
+  return code_digest(names, problems)

@@ -9,12 +9,12 @@ import hashlib
 import io
 import json
 import os
+from types import ModuleType
 from typing import Any, Callable, Sequence
 
 from absl import logging
 import numpy as np
 
-from l2l_tf import problems
 from l2l_tf.storage import optimizer_files as checkpoint
 
 
@@ -70,11 +70,19 @@ def files_digest(paths: Sequence[str]) -> str:
   return total.hexdigest()
 
 
-def code_digest(patterns: Sequence[str]) -> str:
-  """`files_digest` of problems/ and of what `patterns`, from l2l_tf/ on, name."""
-  here = os.path.dirname(os.path.abspath(__file__))
-  paths = [path for pattern in patterns for path in glob.glob(os.path.join(here, pattern))]
-  return files_digest(paths + glob.glob(os.path.join(os.path.dirname(problems.__file__), "*.py")))
+def code_digest(patterns: Sequence[str], *packages: ModuleType) -> str:
+  """`files_digest` of what `patterns`, from l2l_tf/ on, name, and of the modules in `packages`.
+
+  Raises:
+    ValueError: for a pattern that names no file.
+  """
+  library = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  patterns = [os.path.join(library, pattern) for pattern in patterns]
+  patterns += [os.path.join(os.path.dirname(package.__file__), "*.py") for package in packages]
+  found = {pattern: glob.glob(pattern) for pattern in patterns}
+  if missing := [pattern for pattern, paths in found.items() if not paths]:
+    raise ValueError(f"No source file is called {missing[0]}.")
+  return files_digest([path for paths in found.values() for path in paths])
 
 
 def _read(path: str) -> np.ndarray | None:

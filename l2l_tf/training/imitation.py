@@ -21,6 +21,7 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
@@ -129,9 +130,9 @@ class Imitator:
     self._problem, self._optimizer, self._config = problem, optimizer, config
     self._teacher = Teacher(config.teacher_rate, config.warmup_steps, config.num_steps)
     phi = hashlib.sha256(checkpoint.weights_to_bytes(optimizer)).hexdigest()
-    names = ("imitation.py", "sampled_backprop.py", "unroll.py", "preprocessing.py")
+    names = ("training/imitation.py", "training/sampled_backprop.py", "unroll.py")
     about = {"phi": phi, "optimizer": optimizer.config(), "tensorflow": tf.__version__}
-    about["code"] = code_digest([*names, "optimizers/*.py"])
+    about["code"] = code_digest([*names, "optimizers/*.py"], problems)
     about["devices"] = sorted({d.device_type for d in tf.config.list_logical_devices()})
     options = {name: value for name, value in config.to_dict().items() if name != "rounds"}
     self._parts, self._key = parts, {"key": key, "config": options, **about}

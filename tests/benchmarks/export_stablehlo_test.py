@@ -58,7 +58,13 @@ def test_the_losses_are_those_of_the_unroll(exported):
 
 @pytest.mark.skipif(against_rivals_test.ABSENT, reason="needs the extra `rivals`, or RIVALS_PYTHON")
 def test_jax_runs_it_to_the_same_losses(exported):
-  command = [against_rivals_test.PYTHON, "-m", "benchmarks.rivals.run_stablehlo", exported, "1"]
+  command = [
+    against_rivals_test.PYTHON,
+    "-m",
+    "benchmarks.implementations.run_stablehlo",
+    exported,
+    "1",
+  ]
   done = subprocess.run(command, cwd=sources.ROOT, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stderr
   assert "losses differ by at most" in done.stdout and "median" in done.stdout

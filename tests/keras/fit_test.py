@@ -100,7 +100,7 @@ def two_devices() -> dict:
 def test_two_devices_are_one():
   """In a process of its own. What Adam cannot do there, accumulate gradients, is no different."""
   environment = {**os.environ, "PYTHONPATH": str(sources.ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-  program = [sys.executable, "-m", "tests.keras_fit_test"]
+  program = [sys.executable, "-m", "tests.keras.fit_test"]
   run = subprocess.run(program, cwd=sources.ROOT, env=environment, capture_output=True, text=True)
   assert run.returncode == 0, run.stderr
   report = json.loads(run.stdout.splitlines()[-1])
