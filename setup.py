@@ -1,4 +1,4 @@
-"""Installs the package l2l_tf with its programs, and `problems`, the short name of l2l_tf.problems."""
+"""Installs l2l_tf with its programs, and `problems`, the short name of l2l_tf.problems."""
 
 import setuptools
 

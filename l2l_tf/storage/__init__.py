@@ -1,1 +1,1 @@
-"""Files: written whole or not at all; trained optimizers, finished parts, where numbers come from."""
+"""Files, written whole or not at all: trained optimizers, finished parts, origins of numbers."""
