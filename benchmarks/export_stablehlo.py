@@ -4,7 +4,7 @@ For a machine with another XLA runtime: a meta-step of the MNIST base problem (1
 minibatch 128, 20 steps) on B instances as one module without host call-backs. OUT.mlir holds the
 text, OUT.npz its inputs "input_000", ... in the order of the module's parameters, and "losses", the
 first of its outputs, `[T, B]`. The minibatches are constants of the module. With JAX's runtime,
-benchmarks/rivals/run_stablehlo.py runs it.
+benchmarks/implementations/run_stablehlo.py runs it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Tests of bin/figures.py and l2l_tf/plots.py."""
+"""Tests of bin/figures.py and l2l_tf/plotting/curves.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of l2l_tf/comparison.py: fairness, selection, resume."""
+"""Tests of l2l_tf/evaluation/comparison.py: fairness, selection, resume."""
 
 import dataclasses
 

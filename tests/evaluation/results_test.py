@@ -1,4 +1,4 @@
-"""Tests of l2l_tf/results.py and l2l_tf/results_schema.py, and of all committed results."""
+"""Tests of l2l_tf/evaluation/results.py and l2l_tf/evaluation/results_schema.py, and of all committed results."""
 
 import copy
 import json

@@ -1,7 +1,7 @@
 """A bad value for each flag of each program, and flags that contradict each other: one line each.
 
 Fails when a new flag has no entry here. The values of options, which all programs share, are in
-tests/command_line_test.py.
+tests/cli/experiment_flags_test.py.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Tests of l2l_tf/run_directory.py: one process at a time, what a kill leaves, links."""
+"""Tests of l2l_tf/runs/directory.py: one process at a time, what a kill leaves, links."""
 
 import os
 import subprocess

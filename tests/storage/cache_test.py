@@ -1,4 +1,4 @@
-"""Tests of l2l_tf/parts.py."""
+"""Tests of l2l_tf/storage/cache.py."""
 
 import numpy as np
 import pytest

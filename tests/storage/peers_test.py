@@ -1,4 +1,4 @@
-"""Tests of l2l_tf/peers.py."""
+"""Tests of l2l_tf/storage/peers.py."""
 
 import numpy as np
 import pytest
