@@ -60,7 +60,9 @@ def make_flags() -> command_line.Flags:
   flags = command_line.Flags(__doc__)
   names = tuple[str, ...]
   flags.add(names, "optimizer", None, "directories of trained optimizers, or pretrained names")
-  flags.add(names, "peer", None, "files of another implementation's weights (l2l_tf/storage/peers.py)")
+  flags.add(
+    names, "peer", None, "files of another implementation's weights (l2l_tf/storage/peers.py)"
+  )
   flags.add(bool, "transfer", False, "accept optimizers trained on another problem")
   flags.add(int, "num_steps", 100, "steps of each run; the rivals are tuned for them")
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")

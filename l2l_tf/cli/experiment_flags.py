@@ -83,9 +83,12 @@ def _preset(
 ) -> experiments.Experiment:
   """Returns the experiment that the other flags are put into."""
   preset = experiments.preset(flags_.preset, problem_name)
-  if flags_.given().get("second_derivatives"):  # which sampled coordinates cannot have
-    training = dataclasses.replace(preset.training, backprop_coordinates=0)
-    preset = dataclasses.replace(preset, training=training)
+  given, training = flags_.given(), preset.training
+  if given.get("second_derivatives"):  # which sampled coordinates cannot have
+    training = dataclasses.replace(training, backprop_coordinates=0)
+  if given.get("init_from"):  # phi comes from there
+    training = dataclasses.replace(training, imitation_rounds=0)
+  preset = dataclasses.replace(preset, training=training)
   return experiments.with_optimizer(preset, optimizer_name) if optimizer_name else preset
 
 

@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
   imitator = imitation.Imitator(problem, optimizer, config, parts, key)
   try:
     for index in range(config.rounds):
-      _print(index, imitator.round(index))
+      print_round(index, imitator.round(index))
   except KeyboardInterrupt:
     print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
     return 130
@@ -88,8 +88,8 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
-def _print(index: int, result: imitation.Round):
-  """Prints what came of a round."""
+def print_round(index: int, result: imitation.Round):
+  """Prints what came of a round of imitation."""
   mean, final = result.losses[:, 1:].mean(), evaluation.final_losses(result.losses).mean()
   print(
     f"Round {index + 1}: the {'student' if index else 'teacher'}'s mean loss {mean:.4g}, final loss"

@@ -18,6 +18,7 @@ from typing import Optional, Sequence
 from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli.imitate import print_round
 from l2l_tf.config import user_problem
 from l2l_tf.evaluation import protocol as evaluation
 from l2l_tf.optimizers import blocks
@@ -177,7 +178,7 @@ def _check_resume(flags: command_line.Flags):
 def _new_run(
   flags: command_line.Flags, replicas: distribution.Distribution
 ) -> training_run.TrainingRun:
-  arguments = (command_line.experiment(flags), False, flags.init_from, replicas)
+  arguments = (command_line.experiment(flags), False, flags.init_from, replicas, print_round)
   if flags.run_dir:
     return training_run.TrainingRun(flags.run_dir, *arguments)
   first = os.path.join(

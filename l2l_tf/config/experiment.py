@@ -122,12 +122,13 @@ class Experiment:
   training: Training
 
   def __post_init__(self):
-    if self.training.backprop_coordinates and type(self.optimizer) not in INDEPENDENT:
-      raise ValueError(
-        "backprop_coordinates samples coordinates that must not depend on each other; it needs"
-        " --optimizer=lstm or --optimizer=partition, got"
-        f" {_name_of(self.optimizer, OPTIMIZERS)}."
-      )
+    if type(self.optimizer) not in INDEPENDENT:
+      for name in ("backprop_coordinates", "imitation_rounds"):
+        if getattr(self.training, name):
+          raise ValueError(
+            f"{name} needs coordinates that do not depend on each other: --optimizer=lstm or"
+            f" --optimizer=partition, got {_name_of(self.optimizer, OPTIMIZERS)}."
+          )
 
   def to_dict(self) -> dict[str, Any]:
     """Returns plain JSON types."""
@@ -176,7 +177,7 @@ def with_optimizer(experiment: Experiment, name: str) -> Experiment:
 
   Options that both optimizers have keep their values, preprocessing and output scale among them;
   options that only the new one has get its defaults. Backpropagation through sampled coordinates
-  is given up for optimizers whose coordinates depend on each other.
+  and imitation are given up for optimizers whose coordinates depend on each other.
 
   Args:
     experiment: to take the rest from.
@@ -187,7 +188,7 @@ def with_optimizer(experiment: Experiment, name: str) -> Experiment:
   shared = {f.name: getattr(old, f.name) for f in dataclasses.fields(kind) if hasattr(old, f.name)}
   training = experiment.training
   if kind not in INDEPENDENT:
-    training = dataclasses.replace(training, backprop_coordinates=0)
+    training = dataclasses.replace(training, backprop_coordinates=0, imitation_rounds=0)
   return dataclasses.replace(experiment, optimizer=kind(**shared), training=training)
 
 
@@ -247,8 +248,15 @@ PRESETS = {
     "mnist": Experiment(
       Mnist(),
       LSTM(),
-      # In windows of 20 steps the final loss stops falling sooner (docs/training.md).
-      dataclasses.replace(_MNIST, num_epochs=30, unroll_length=50, backprop_coordinates=300),
+      # What each of these is for: docs/training.md, "The quick preset".
+      Training(
+        unroll_length=100,
+        num_epochs=10,
+        learning_rate=1e-3,
+        backprop_coordinates=300,
+        loss_weight_power=2.0,
+        imitation_rounds=10,
+      ),
     ),
     "cifar10": Experiment(
       Cifar10(),

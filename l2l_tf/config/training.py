@@ -39,6 +39,9 @@ class Training(Options):
   loss_weight_power: float = option(
     0.0, "p of the weights (p + 1) (t / num_steps)^p in Eq. 3: above 0, the end counts more", 0, 10
   )
+  imitation_rounds: int = option(
+    0, "rounds of imitating a tuned hand-designed teacher first; 0: none (paper)", 0, 1000
+  )
   second_derivatives: bool = option(
     False, "keep the dashed edges of Figure 2 (slow); switches sampled coordinates off"
   )

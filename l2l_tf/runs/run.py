@@ -27,6 +27,7 @@ from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.signals import Interrupted
 from l2l_tf.runs.signals import Signals
 from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.training import imitation
 from l2l_tf.training.distribution import Distribution
 from l2l_tf.training.meta_trainer import Diverged
 from l2l_tf.training.meta_trainer import MetaTrainer
@@ -45,6 +46,7 @@ class TrainingRun:
     resume: bool = False,
     init_from: Optional[str] = None,
     distribution: Distribution = Distribution(),
+    on_round: Callable[[int, imitation.Round], None] = lambda index, result: None,
   ):
     """Builds the problem and the optimizer; writes `config.json`, or checks it against a resume.
 
@@ -55,6 +57,7 @@ class TrainingRun:
       init_from: directory or pretrained name of an optimizer of the same kind, or of that of every
         group of a partition, whose phi a new run starts from.
       distribution: of the instances over devices; a run keeps the number of replicas it began with.
+      on_round: is given each round of imitation, if a new run begins with that.
 
     Raises:
       RunError: if the directory holds anything and `resume` is false, or another process has it,
@@ -73,7 +76,7 @@ class TrainingRun:
     else:
       with run_directory.claimed(directory):
         self._build()
-        self._begin(init_from)
+        self._begin(init_from, on_round)
 
   def _build(self):
     """Builds the problem, the optimizer and its trainer."""
@@ -89,20 +92,33 @@ class TrainingRun:
     replicas = self.distribution.num_replicas
     self.config = run_config.make(self.experiment, self.problem, self.data, replicas)
 
-  def _begin(self, init_from: Optional[str]):
+  def _begin(self, init_from: Optional[str], on_round: Callable[[int, imitation.Round], None]):
     """Sets the first phi, saves it, and then the config."""
     if init_from:
       self.config["init_from"] = initial_phi.copy(self.trainer.optimizer, init_from)
+    if self.experiment.training.imitation_rounds:
+      self.config["imitation"] = self._imitate(on_round)
     self._save()
     with run_directory.writing(self.directory):
       checkpoint.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
+
+  def _imitate(self, on_round: Callable[[int, imitation.Round], None]) -> dict[str, Any]:
+    """Fits phi to a teacher, the same on all workers; returns the options of that."""
+    phi, training = self.trainer.phi, self.experiment.training
+    student = self.experiment.optimizer.build(training.seed)  # of one device
+    for own, value in zip(student.trainable_variables, phi):
+      own.assign(value)
+    options = initial_phi.imitate(self.problem, student, training, on_round)
+    values = [tf.convert_to_tensor(value) for value in student.trainable_variables]
+    for variable, value in zip(phi, self.distribution.agree(values)):
+      variable.assign(value)
+    return options
 
   def _go_on(self):
     """Restores the newest checkpoint of the same experiment on the same data."""
     began = checkpoint.read_json(os.path.join(self.directory, CONFIG_FILE))
     run_config.check(self.directory, began, self.config)
-    if "init_from" in began:
-      self.config["init_from"] = began["init_from"]
+    self.config |= {name: began[name] for name in ("init_from", "imitation") if name in began}
     text = self._checkpoint.restore()
     self.trainer.after_restoring()
     try:

@@ -1,11 +1,24 @@
-"""What phi a meta-training starts from, if not from random numbers (`bin/train.py --init_from`)."""
+"""What phi a meta-training starts from, if not from random numbers."""
 
-from typing import Any
+import tempfile
+from typing import Any, Callable
 
 from l2l_tf import optimizers
 from l2l_tf import pretrained
+from l2l_tf.config.training import Training
+from l2l_tf.evaluation import protocol
+from l2l_tf.problems.base import Problem
+from l2l_tf.problems.base import seeds_of
+from l2l_tf.problems.base import Stream
 from l2l_tf.runs.directory import RunError
 from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage.cache import Parts
+from l2l_tf.training import imitation
+
+TUNING_RUNS = 3  # instances that pick the teacher's learning rate
+WARMUP = 25  # the teacher's highest rate is reached after 1 / WARMUP of the steps
+LEARNING_RATE = 6e-3  # of Adam on phi: 2e-3, as for a thousand steps, needs twice the rounds
+LONGEST_WINDOW = 100  # steps
 
 
 def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
@@ -37,3 +50,53 @@ def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
     for variable, value in zip(part.trainable_variables, other.trainable_variables):
       variable.assign(value)
   return {name: value for name, value in about.items() if name != "history"}
+
+
+def imitate(
+  problem: Problem,
+  optimizer: optimizers.Optimizer,
+  training: Training,
+  report: Callable[[int, imitation.Round], None] = lambda index, result: None,
+) -> dict[str, Any]:
+  """Fits phi to what the best of 30 hand-designed teachers does (`training.imitation_rounds`).
+
+  The teacher is Adam with Nesterov's momentum, a warm-up and a linear decay to zero at the horizon;
+  its learning rate is the best of the paper's grid on tuning instances.
+
+  Args:
+    problem: what the trajectories are on.
+    optimizer: whose phi is changed; its coordinates do not depend on each other.
+    training: gives the horizon, the rounds and the seed.
+    report: is given each round's number, from 0, and what came of it.
+
+  Returns:
+    The options of the imitation, JSON types.
+
+  Raises:
+    RunError: if every teacher diverges, or phi does.
+  """
+  steps = training.num_steps
+  warmup = max(1, steps // WARMUP)
+  seeds = seeds_of(problem, training.seed, Stream.TUNING, count=TUNING_RUNS)
+  grid = protocol.grid_curves(
+    problem, lambda rates: imitation.Teacher(rates, warmup, steps), seeds, steps
+  )
+  try:
+    config = imitation.Imitation(
+      num_steps=steps,
+      teacher_rate=protocol.best_rate(grid),
+      warmup_steps=warmup,
+      rounds=training.imitation_rounds,
+      unroll_length=max(n for n in range(1, LONGEST_WINDOW + 1) if steps % n == 0),
+      learning_rate=LEARNING_RATE,
+      seed=training.seed,
+    )
+    with tempfile.TemporaryDirectory() as directory:
+      imitator = imitation.Imitator(problem, optimizer, config, Parts(directory), key={})
+      for index in range(config.rounds):
+        report(index, imitator.round(index))
+  except ValueError as error:  # imitation.Diverged, or of `best_rate`
+    raise RunError(
+      f"There is no teacher to imitate: {error} Set imitation_rounds to 0 to start without."
+    ) from error
+  return config.to_dict()

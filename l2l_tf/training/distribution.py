@@ -95,6 +95,12 @@ class Distribution:
       return value
     return tf.nest.map_structure(lambda v: self.strategy.experimental_local_results(v)[0], value)
 
+  def agree(self, tensors: Any) -> Any:
+    """The mean over all workers of what each has. All workers must call it: it waits for them."""
+    if self._alone:
+      return tensors
+    return self.first(self.strategy.run(lambda: self.mean(tensors)))
+
   def highest(self, number: int) -> int:
     """The highest `number` that a worker has. All workers must call it."""
     if self._alone:

@@ -1,0 +1,197 @@
+"""What the first run promises, over seeds: python -m benchmarks.quick_seeds --out=results/quick_seeds.json
+
+Meta-trains the quick preset as `make train` does, once for every case of `CASES`, each in a process
+of its own: ten seeds on the 5,000 bundled digits, three on all of MNIST (TFDS_DATA_DIR), seed 0 on
+one and on two threads and with oneDNN's operations off and on, which stand for other machines, and
+five seeds on quadratics. Each phi then meets fresh instances of its seed beside the hand-designed
+rivals, each at its best of 30 learning rates: digits are whole ones of 28 x 28 pixels there. A run
+directory stays under --runs, and the finished cases under OUT.work: the same command goes on.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from concurrent import futures
+import resource
+import subprocess
+import sys
+from typing import Any, NamedTuple, Sequence
+
+import numpy as np
+
+from benchmarks import measuring
+from l2l_tf import optimizers
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config import experiment as experiments
+from l2l_tf.evaluation import baselines
+from l2l_tf.evaluation import protocol
+from l2l_tf.problems.base import seeds_of
+from l2l_tf.problems.base import Stream
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import provenance
+
+STEPS = 100
+TUNING_RUNS = 10  # instances that pick each rival's learning rate
+LIMITS = {"jobs": (1, 64), "test_runs": (2, 10**5)}
+
+
+class Case(NamedTuple):
+  """One meta-training."""
+
+  group: str  # whose bounds hold for it
+  problem: str
+  options: dict[str, Any]  # of the problem it is tested on
+  seed: int
+  cores: int = 0  # that the process may use; 0: all
+  environment: dict[str, str] = {}
+
+
+def _digits(seed: int, **more: Any) -> Case:
+  return Case("digits", "mnist", {"data": "bundled"}, seed, **more)
+
+
+CASES = {
+  **{f"digits_{seed}": _digits(seed) for seed in range(10)},
+  "digits_0_one_core": _digits(0, cores=1),
+  "digits_0_two_cores": _digits(0, cores=2),
+  "digits_0_onednn_off": _digits(0, environment={"TF_ENABLE_ONEDNN_OPTS": "0"}),
+  "digits_0_onednn_on": _digits(0, environment={"TF_ENABLE_ONEDNN_OPTS": "1"}),
+  **{f"mnist_{seed}": Case("mnist", "mnist", {"data": "tfds"}, seed) for seed in range(3)},
+  **{f"quadratic_{seed}": Case("quadratic", "quadratic", {}, seed) for seed in range(5)},
+}
+RIVALS = {"mnist": ("adam",), "quadratic": tuple(optimizers.HAND_DESIGNED)}
+
+
+def make_flags() -> command_line.Flags:
+  """The flags of this program."""
+  flags = command_line.Flags(__doc__)
+  flags.add(str, "out", None, "the results file")
+  flags.add(str, "runs", "runs/quick_seeds", "directory of the run directories")
+  flags.add(tuple[str, ...], "cases", None, f"of {', '.join(CASES)}; default all")
+  flags.add(int, "test_runs", 40, "fresh instances of each seed")
+  flags.add(int, "jobs", 1, "cases at the same time")
+  return flags
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = make_flags().parse(argv)
+  flags.check(LIMITS)
+  if not flags.out:
+    raise command_line.UsageError("Name the results file: --out=runs/quick_seeds.json.")
+  names = [name for group in flags.cases or [tuple(CASES)] for name in group]
+  for name in names:
+    if name not in CASES:
+      raise command_line.UsageError(f"Unknown case {name!r}; known: {', '.join(CASES)}.")
+  work = f"{flags.out}.work"
+  os.makedirs(work, exist_ok=True)
+  with futures.ThreadPoolExecutor(flags.jobs) as pool:
+    rows = dict(pool.map(lambda n: (n, _row(n, work, flags.runs, flags.test_runs)), names))
+  for name, row in rows.items():
+    print(f"{name:22}{row['mean_ratio']:8.3f}{row['final_ratio']:8.3f} of {row['rival']}")
+  document = {
+    "command": command_line.command("-m benchmarks.quick_seeds", flags, ["out"], ["jobs", "runs"]),
+    "machine": measuring.machine(),
+    "versions": provenance.versions(),
+    "steps": STEPS,
+    "test_runs": flags.test_runs,
+    "tuning_runs": TUNING_RUNS,
+    "summary": summary(rows),
+    "cases": rows,
+  }
+  files.write_json(flags.out, document)
+  for path in os.listdir(work):
+    os.remove(os.path.join(work, path))
+  os.rmdir(work)
+  print(f"Written to {flags.out}")
+  return 0
+
+
+def summary(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+  """Median and worst of the ratios to the best rival, of each group of cases."""
+  groups = {}
+  for row in rows.values():
+    groups.setdefault(row["group"], []).append(row)
+  return {
+    group: {
+      "cases": len(of),
+      **{
+        f"{key}_{word}": float(function([row[f"{key}_ratio"] for row in of]))
+        for key in ("mean", "final")
+        for word, function in (("median", np.median), ("worst", np.max))
+      },
+    }
+    for group, of in groups.items()
+  }
+
+
+def _row(name: str, work: str, runs: str, test_runs: int) -> dict[str, Any]:
+  """Trains and tests a case in processes of its own, unless that is done; returns its row."""
+  path = os.path.join(work, f"{name}.json")
+  if not os.path.exists(path):
+    directory = os.path.join(runs, name)
+    seconds = _train(CASES[name], directory)
+    code = "import sys; from benchmarks import quick_seeds as q; q.test(*sys.argv[1:])"
+    words = [sys.executable, "-c", code, name, directory, str(test_runs), str(seconds), path]
+    subprocess.run(words, check=True)
+  return files.read_json(path)
+
+
+def _train(case: Case, directory: str) -> float:
+  """Trains a case, or goes on with it; returns the seconds of processor time of the last try."""
+  words = [sys.executable, "bin/train.py", f"--run_dir={directory}"]
+  if os.path.exists(os.path.join(directory, "config.json")):
+    words += ["--resume"]
+  else:
+    words += [f"--problem={case.problem}", f"--seed={case.seed}"]
+    words += [f"--{key}={value}" for key, value in case.options.items()]
+  cores = sorted(os.sched_getaffinity(0))[: case.cores or None]
+  before = resource.getrusage(resource.RUSAGE_CHILDREN)
+  subprocess.run(
+    ["taskset", "-c", ",".join(map(str, cores)), *words],
+    check=True,
+    env=os.environ | case.environment,
+    stdout=subprocess.DEVNULL,
+  )
+  after = resource.getrusage(resource.RUSAGE_CHILDREN)
+  return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
+  """Compares what a case has trained with the rivals, and writes its row to `out`."""
+  case = CASES[name]
+  options = experiments.PROBLEMS[case.problem](**case.options)
+  problem, data = options.build()
+  seeds = seeds_of(problem, case.seed, Stream.TEST, count=int(test_runs))
+  rates = baselines.tune(problem, RIVALS[case.problem], case.seed, STEPS, TUNING_RUNS)
+  rivals = {n: optimizers.HAND_DESIGNED[n](rate) for n, rate in rates.items()}
+  learned, about = optimizer_files.load_optimizer(os.path.join(directory, "best"))
+  everybody = {"learned": learned, **rivals}
+  curves = {n: protocol.curves(problem, o, seeds, STEPS) for n, o in everybody.items()}
+  means = {n: c[:, 1:].mean(axis=1) for n, c in curves.items()}
+  finals = {n: protocol.final_losses(c) for n, c in curves.items()}
+  best = min(rivals, key=lambda n: finals[n].mean())
+  mean, final = (protocol.ratio_interval(x["learned"], x[best]) for x in (means, finals))
+  row = {
+    "group": case.group,
+    "seed": case.seed,
+    "data": data,
+    "environment": case.environment,
+    "cores": case.cores or len(os.sched_getaffinity(0)),
+    "processor_seconds": float(seconds),
+    "epoch": about["epoch"],
+    "rival": f"{best}@{rates[best]:.3g}",
+    "mean_ratio": mean.ratio,
+    "mean_interval": [mean.low, mean.high],
+    "final_ratio": final.ratio,
+    "final_interval": [final.low, final.high],
+    "mean_loss": {n: float(x.mean()) for n, x in means.items()},
+    "final_loss": {n: float(x.mean()) if np.isfinite(x.mean()) else None for n, x in finals.items()},
+  }
+  files.write_json(out, row)
+
+
+if __name__ == "__main__":
+  command_line.run(main, (OSError, subprocess.CalledProcessError))
