@@ -137,7 +137,7 @@ def _is_users(path: str) -> bool:
 
 
 def is_name(text: object) -> bool:
-  """Whether `text` names a user's problem, not one of `experiments.PROBLEMS`."""
+  """Whether `text` names a user's problem, not one of `config.problems.PROBLEMS`."""
   return isinstance(text, str) and ":" in text
 
 
