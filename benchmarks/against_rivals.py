@@ -5,8 +5,8 @@ the 2 x 20 LSTM, the meta-gradient with first derivatives, and Adam on phi. Ours
 a scan in JAX, the original's way in TensorFlow 2, and the matrix products alone take turns, each in
 a process of its own. Before that all must compute the same losses, meta-gradients and phi.
 
-The rivals need `pip install -e ".[rivals]"`, here or in the environment of --rivals_python. Run it
-on an otherwise idle machine.
+The rivals need `pip install -e ".[implementations]"`, here or in the environment of
+--rivals_python. Run it on an otherwise idle machine.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ class Process:
       status = self._process.wait()
       raise ChildProcessError(
         f"{self.name} ended with status {status}; its reason is printed above. The rivals need"
-        ' pip install -e ".[rivals]", here or in the environment of --rivals_python.'
+        ' pip install -e ".[implementations]", here or in the environment of --rivals_python.'
       )
     return json.loads(line)
 
