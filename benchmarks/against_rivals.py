@@ -62,7 +62,7 @@ class Process:
     )
 
   def ask(self, command: str, argument: Any) -> dict[str, Any]:
-    """Sends a command of `rivals.worker` and waits for the answer.
+    """Sends a command of `implementations.worker` and waits for the answer.
 
     Raises:
       ChildProcessError: if the process ends instead.
