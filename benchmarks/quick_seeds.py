@@ -22,9 +22,10 @@ import numpy as np
 
 from benchmarks import measuring
 from l2l_tf import optimizers
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config import experiment as experiments
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config.problems import PROBLEMS
 from l2l_tf.evaluation import baselines
+from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
@@ -64,9 +65,9 @@ CASES = {
 RIVALS = {"mnist": ("adam",), "quadratic": tuple(optimizers.HAND_DESIGNED)}
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "out", None, "the results file")
   flags.add(str, "runs", "runs/quick_seeds", "directory of the run directories")
   flags.add(tuple[str, ...], "cases", None, f"of {', '.join(CASES)}; default all")
@@ -80,11 +81,11 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   flags.check(LIMITS)
   if not flags.out:
-    raise command_line.UsageError("Name the results file: --out=runs/quick_seeds.json.")
+    raise experiment_flags.UsageError("Name the results file: --out=runs/quick_seeds.json.")
   names = [name for group in flags.cases or [tuple(CASES)] for name in group]
   for name in names:
     if name not in CASES:
-      raise command_line.UsageError(f"Unknown case {name!r}; known: {', '.join(CASES)}.")
+      raise experiment_flags.UsageError(f"Unknown case {name!r}; known: {', '.join(CASES)}.")
   work = f"{flags.out}.work"
   os.makedirs(work, exist_ok=True)
   with futures.ThreadPoolExecutor(flags.jobs) as pool:
@@ -92,7 +93,9 @@ def main(argv: Sequence[str]) -> int:
   for name, row in rows.items():
     print(f"{name:22}{row['mean_ratio']:8.3f}{row['final_ratio']:8.3f} of {row['rival']}")
   document = {
-    "command": command_line.command("-m benchmarks.quick_seeds", flags, ["out"], ["jobs", "runs"]),
+    "command": experiment_flags.command(
+      "-m benchmarks.quick_seeds", flags, ["out"], ["jobs", "runs"]
+    ),
     "machine": measuring.machine(),
     "versions": provenance.versions(),
     "steps": STEPS,
@@ -162,7 +165,7 @@ def _train(case: Case, directory: str) -> float:
 def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
   """Compares what a case has trained with the rivals, and writes its row to `out`."""
   case = CASES[name]
-  options = experiments.PROBLEMS[case.problem](**case.options)
+  options = PROBLEMS[case.problem](**case.options)
   problem, data = options.build()
   seeds = seeds_of(problem, case.seed, Stream.TEST, count=int(test_runs))
   rates = baselines.tune(problem, RIVALS[case.problem], case.seed, STEPS, TUNING_RUNS)
@@ -173,7 +176,7 @@ def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
   means = {n: c[:, 1:].mean(axis=1) for n, c in curves.items()}
   finals = {n: protocol.final_losses(c) for n, c in curves.items()}
   best = min(rivals, key=lambda n: finals[n].mean())
-  mean, final = (protocol.ratio_interval(x["learned"], x[best]) for x in (means, finals))
+  mean, final = (intervals.ratio_interval(x["learned"], x[best]) for x in (means, finals))
   row = {
     "group": case.group,
     "seed": case.seed,
@@ -188,10 +191,12 @@ def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
     "final_ratio": final.ratio,
     "final_interval": [final.low, final.high],
     "mean_loss": {n: float(x.mean()) for n, x in means.items()},
-    "final_loss": {n: float(x.mean()) if np.isfinite(x.mean()) else None for n, x in finals.items()},
+    "final_loss": {
+      n: float(x.mean()) if np.isfinite(x.mean()) else None for n, x in finals.items()
+    },
   }
   files.write_json(out, row)
 
 
 if __name__ == "__main__":
-  command_line.run(main, (OSError, subprocess.CalledProcessError))
+  experiment_flags.run(main, (OSError, subprocess.CalledProcessError))

@@ -11,22 +11,23 @@ import tensorflow as tf
 import tqdm
 
 from l2l_tf.config.experiment import Experiment
-from l2l_tf.evaluation import baselines as rivals
+from l2l_tf.evaluation import baselines
 from l2l_tf.inspection import observation
 from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
-from l2l_tf.runs import checkpoints as training_checkpoint
+from l2l_tf.runs import checkpoints
 from l2l_tf.runs import config as run_config
 from l2l_tf.runs import directory as run_directory
-from l2l_tf.runs import tensorboard as summaries
-from l2l_tf.runs import warm_start as initial_phi
+from l2l_tf.runs import tensorboard
+from l2l_tf.runs import warm_start
 from l2l_tf.runs.directory import CONFIG_FILE
 from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.signals import Interrupted
 from l2l_tf.runs.signals import Signals
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 from l2l_tf.training import imitation
 from l2l_tf.training.distribution import Distribution
 from l2l_tf.training.meta_trainer import Diverged
@@ -86,7 +87,7 @@ class TrainingRun:
       optimizer = self.experiment.optimizer.build(training.seed)
     partition.check(optimizer, shapes(self.problem), every_group=True)
     self.trainer = MetaTrainer(self.problem, optimizer, training, self.distribution)
-    self._checkpoint = training_checkpoint.TrainingCheckpoint(
+    self._checkpoint = checkpoints.TrainingCheckpoint(
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
     replicas = self.distribution.num_replicas
@@ -95,12 +96,12 @@ class TrainingRun:
   def _begin(self, init_from: Optional[str], on_round: Callable[[int, imitation.Round], None]):
     """Sets the first phi, saves it, and then the config."""
     if init_from:
-      self.config["init_from"] = initial_phi.copy(self.trainer.optimizer, init_from)
+      self.config["init_from"] = warm_start.copy(self.trainer.optimizer, init_from)
     if self.experiment.training.imitation_rounds:
       self.config["imitation"] = self._imitate(on_round)
     self._save()
     with run_directory.writing(self.directory):
-      checkpoint.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
+      files.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
 
   def _imitate(self, on_round: Callable[[int, imitation.Round], None]) -> dict[str, Any]:
     """Fits phi to a teacher, the same on all workers; returns the options of that."""
@@ -108,7 +109,7 @@ class TrainingRun:
     student = self.experiment.optimizer.build(training.seed)  # of one device
     for own, value in zip(student.trainable_variables, phi):
       own.assign(value)
-    options = initial_phi.imitate(self.problem, student, training, on_round)
+    options = warm_start.imitate(self.problem, student, training, on_round)
     values = [tf.convert_to_tensor(value) for value in student.trainable_variables]
     for variable, value in zip(phi, self.distribution.agree(values)):
       variable.assign(value)
@@ -116,7 +117,7 @@ class TrainingRun:
 
   def _go_on(self):
     """Restores the newest checkpoint of the same experiment on the same data."""
-    began = checkpoint.read_json(os.path.join(self.directory, CONFIG_FILE))
+    began = files.read_json(os.path.join(self.directory, CONFIG_FILE))
     run_config.check(self.directory, began, self.config)
     self.config |= {name: began[name] for name in ("init_from", "imitation") if name in began}
     text = self._checkpoint.restore()
@@ -124,7 +125,7 @@ class TrainingRun:
     try:
       self.trainer.progress = Progress.from_json(text)
     except ValueError as error:
-      raise checkpoint.CheckpointError(
+      raise files.CheckpointError(
         f"The checkpoint in {self.directory} does not fit this training: {error}"
       ) from error
     self._mend_best()
@@ -155,7 +156,7 @@ class TrainingRun:
       raise RunError(
         f"There is no run to resume in {directory}: no {CONFIG_FILE} there ({error.strerror})."
       ) from error
-    config = checkpoint.read_json(path)
+    config = files.read_json(path)
     try:
       experiment = Experiment.from_dict(config.get("experiment"))
     except (AttributeError, ValueError) as error:
@@ -173,7 +174,7 @@ class TrainingRun:
   def best_directory(self) -> str:
     return os.path.join(self.directory, "best")
 
-  def tune_rivals(self, num_runs: int) -> dict[str, rivals.Rival]:
+  def tune_rivals(self, num_runs: int) -> dict[str, baselines.Rival]:
     """Returns Adam and SGD, each at its best of the 30 learning rates, by name.
 
     Args:
@@ -185,14 +186,14 @@ class TrainingRun:
     training = self.experiment.training
     setting = (training.seed, training.num_steps)
     try:
-      rates = rivals.tune(self.problem, RIVALS, *setting, num_runs)
-    except rivals.NoRival as error:
+      rates = baselines.tune(self.problem, RIVALS, *setting, num_runs)
+    except baselines.NoRival as error:
       raise RunError(str(error)) from error
-    return rivals.validate(self.problem, rates, *setting, training.validation_runs)
+    return baselines.validate(self.problem, rates, *setting, training.validation_runs)
 
   def train(
     self,
-    tuned: Optional[Mapping[str, rivals.Rival]] = None,
+    tuned: Optional[Mapping[str, baselines.Rival]] = None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
   ):
     """Trains to the end, saving all state after every epoch; then sets phi to the best.
@@ -207,7 +208,7 @@ class TrainingRun:
     """
     trainer, training, tuned = self.trainer, self.experiment.training, tuned or {}
     total, done = training.num_epochs * training.steps_per_epoch, trainer.meta_steps
-    events = summaries.Summaries(os.path.join(self.directory, "events"), self.config)
+    events = tensorboard.Summaries(os.path.join(self.directory, "events"), self.config)
     bar = tqdm.tqdm(initial=done, total=total, unit="step", dynamic_ncols=True)
     rival_curves = {name: rival.curve for name, rival in tuned.items()}
     observe = self._observer({name: rival.learning_rate for name, rival in tuned.items()})
@@ -284,7 +285,7 @@ class TrainingRun:
       "history": [_finite_or_none(row) for row in progress.history[: progress.best_epoch]],
     }
     with run_directory.writing(self.best_directory):
-      checkpoint.save_optimizer(self.best_directory, optimizer, about)
+      optimizer_files.save_optimizer(self.best_directory, optimizer, about)
 
   def _mend_best(self):
     """Writes best/ again unless it is what the checkpoint says: a kill may have come between."""
@@ -292,9 +293,9 @@ class TrainingRun:
     if not best_epoch:
       return
     try:
-      _, about = checkpoint.load_optimizer(self.best_directory)
+      _, about = optimizer_files.load_optimizer(self.best_directory)
       whole = about.get("epoch") == best_epoch
-    except checkpoint.CheckpointError as error:
+    except files.CheckpointError as error:
       logging.warning("%s It is written anew from the checkpoint.", error)
       whole = False
     if not whole:

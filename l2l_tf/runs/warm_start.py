@@ -11,7 +11,7 @@ from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs.directory import RunError
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from l2l_tf.storage.cache import Parts
 from l2l_tf.training import imitation
 
@@ -36,7 +36,7 @@ def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
     CheckpointError: if its files are damaged.
   """
   try:
-    other, about = checkpoint.load_optimizer(pretrained.find(where))
+    other, about = optimizer_files.load_optimizer(pretrained.find(where))
   except ValueError as error:
     raise RunError(f"--init_from: {error}") from error
   into = [optimizer]
