@@ -1,4 +1,4 @@
-"""What the first run promises, over seeds: python -m benchmarks.quick_seeds --out=results/quick_seeds.json
+"""The first run over seeds: python -m benchmarks.quick_seeds --out=results/quick_seeds.json
 
 Meta-trains the quick preset as `make train` does, once for every case of `CASES`, each in a process
 of its own: ten seeds on the 5,000 bundled digits, three on all of MNIST (TFDS_DATA_DIR), seed 0 on
@@ -13,6 +13,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from concurrent import futures
+import math
 import resource
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import provenance
 
+PROGRAM = "-m benchmarks.quick_seeds"
 STEPS = 100
 TUNING_RUNS = 10  # instances that pick each rival's learning rate
 LIMITS = {"jobs": (1, 64), "test_runs": (2, 10**5)}
@@ -196,6 +198,11 @@ def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
     },
   }
   files.write_json(out, row)
+
+
+def _number(losses: np.ndarray) -> float | None:
+  mean = float(losses.mean())
+  return mean if math.isfinite(mean) else None
 
 
 if __name__ == "__main__":

@@ -86,8 +86,11 @@ def crop(data: Dataset, margin: int) -> Dataset:
   height, width = data.images.shape[1:3]
   if not 0 <= 2 * margin < min(height, width):
     raise ValueError(f"margin must leave something of {height} x {width} pixels, got {margin}.")
+  if not margin:
+    return data
   images = data.images[:, margin : height - margin, margin : width - margin]
-  return data._replace(images=np.ascontiguousarray(images))
+  source = f"{data.source}, {margin} pixels cut from every edge"
+  return data._replace(images=np.ascontiguousarray(images), source=source)
 
 
 def pool(data: Dataset, block: int) -> Dataset:
