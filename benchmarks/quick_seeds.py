@@ -14,7 +14,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from concurrent import futures
 import math
-import resource
 import subprocess
 import sys
 from typing import Any, NamedTuple, Sequence
@@ -153,15 +152,14 @@ def _train(case: Case, directory: str) -> float:
     words += [f"--problem={case.problem}", f"--seed={case.seed}"]
     words += [f"--{key}={value}" for key, value in case.options.items()]
   cores = sorted(os.sched_getaffinity(0))[: case.cores or None]
-  before = resource.getrusage(resource.RUSAGE_CHILDREN)
-  subprocess.run(
-    ["taskset", "-c", ",".join(map(str, cores)), *words],
-    check=True,
-    env=os.environ | case.environment,
-    stdout=subprocess.DEVNULL,
-  )
-  after = resource.getrusage(resource.RUSAGE_CHILDREN)
-  return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+  words = ["taskset", "-c", ",".join(map(str, cores)), *words]
+  os.makedirs(os.path.dirname(directory), exist_ok=True)
+  with open(f"{directory}.log", "ab") as log:
+    child = subprocess.Popen(words, env=os.environ | case.environment, stdout=log, stderr=log)
+  _, status, usage = os.wait4(child.pid, 0)
+  if status:
+    raise OSError(f"The training of {directory} failed; see {directory}.log.")
+  return usage.ru_utime + usage.ru_stime
 
 
 def test(name: str, directory: str, test_runs: str, seconds: str, out: str):

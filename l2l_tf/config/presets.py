@@ -54,10 +54,10 @@ PRESETS = {
       LSTM(),
       Training(
         unroll_length=100,
-        num_epochs=10,
+        num_epochs=15,
         learning_rate=1e-3,
         backprop_coordinates=300,
-        loss_weight_power=2.0,
+        loss_weight_power=1.0,
         imitation_rounds=10,
       ),
     ),

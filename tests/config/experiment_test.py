@@ -138,7 +138,7 @@ def changed(path, value):
     (changed(["optimizer", "preprocessing"], "log"), "must be one of log_and_sign, rescale; got"),
     (changed(["training"], 3), "Training options must be an object, got int"),
     (changed(["training", "num_steps"], 90.5), "num_steps must be of type int, got 90.5"),
-    (changed(["training", "num_steps"], 90), "multiple of unroll_length, got 90 and 50"),
+    (changed(["training", "num_steps"], 90), "multiple of unroll_length, got 90 and 100"),
     (changed(["training", "step"], 1), "Unknown option 'step' for Training"),
   ],
 )
