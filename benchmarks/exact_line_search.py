@@ -15,6 +15,7 @@ import numpy as np
 
 from l2l_tf import checkpoint
 from l2l_tf import command_line
+from l2l_tf import outputs
 from l2l_tf import provenance
 import problems
 from problems.base import instances
@@ -82,12 +83,14 @@ def main(argv: Sequence[str]) -> int:
   flags = command_line.Flags(__doc__)
   flags.add(int, "num_runs", 2000, "functions, as in bin/evaluate.py")
   flags.add(int, "dimensions", 10, "of theta")
-  flags.add(str, "out", None, "JSON file to write")
+  command_line.add_output(flags, None, "JSON file to write")
   flags.parse(argv)
   if flags.num_runs < 1 or flags.dimensions < 1:
     raise command_line.UsageError(
       f"--num_runs and --dimensions must be at least 1, got {flags.num_runs}, {flags.dimensions}."
     )
+  setting = outputs.Content({"dimensions": flags.dimensions}, {"num_runs": flags.num_runs})
+  outputs.check(flags.out, setting, flags.overwrite)
   seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
   params, tasks = instances(problems.quadratic(flags.dimensions), seeds)
   arrays = [np.asarray(x, np.float64) for x in (tasks["w"], tasks["y"], params["theta"])]
@@ -102,10 +105,10 @@ def main(argv: Sequence[str]) -> int:
       cells = ", ".join(f"{q:.2g}" for q in quantiles)
       print(f"  {name:20} step {t:4}: {losses[:, t].mean():.3g} ({cells})", flush=True)
   if flags.out:
-    setting = {"num_runs": flags.num_runs, "dimensions": flags.dimensions}
-    checkpoint.write_json(flags.out, setting | {"losses": rows, "versions": provenance.versions()})
+    head = setting.counts | setting.same
+    checkpoint.write_json(flags.out, head | {"losses": rows, "versions": provenance.versions()})
   return 0
 
 
 if __name__ == "__main__":
-  command_line.run(main, (OSError,))
+  command_line.run(main, (outputs.OutputError, OSError))

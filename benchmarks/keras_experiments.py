@@ -1,4 +1,4 @@
-"""`mnist_lstm` beside Adam in Keras's `fit`: python benchmarks/keras_experiments.py
+"""`mnist_lstm` beside Adam in Keras's `fit`: python -m benchmarks.keras_experiments
 
 Training losses after 100 and 200 batches, by default:
 
@@ -29,6 +29,7 @@ import l2l_tf
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import evaluation
+from l2l_tf import outputs
 from l2l_tf import provenance
 from l2l_tf import unroll
 import problems
@@ -204,6 +205,19 @@ def _cell(summary: dict[str, Any]) -> str:
   return str(evaluation.Interval(summary["mean"], summary["half"]))
 
 
+def content(document: dict[str, Any]) -> outputs.Content:
+  """What must not be lost of a file of this program, or of one without its numbers."""
+  same = {f"{name} on": task["data"] for name, task in document["tasks"].items()}
+  return outputs.Content(same, {key: document[key] for key in ("seeds", "tuning_seeds")})
+
+
+def _read_content(path: str) -> outputs.Content:
+  try:
+    return content(checkpoint.read_json(path))
+  except (AttributeError, KeyError, TypeError) as error:
+    raise checkpoint.CheckpointError(f"{path} is no file of this program.") from error
+
+
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = command_line.Flags(__doc__)
@@ -212,7 +226,8 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "tuning_seeds", 5, "other runs, which pick Adam's rate on mnist")
   flags.add(tuple[int, ...], "horizons", (100, 200), "batches")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
-  flags.add(str, "out", "benchmarks/keras_experiments.json", "JSON file to write")
+  default = os.path.join(outputs.RUNS, "keras_experiments.json")
+  command_line.add_output(flags, default, "JSON file to write")
   flags.parse(argv)
   names = [name for group in flags.tasks or [TASKS] for name in group]
   unknown = set(names) - set(TASKS)
@@ -220,14 +235,17 @@ def main(argv: Sequence[str]) -> int:
     raise command_line.UsageError(f"--tasks must be of {', '.join(TASKS)}, got {min(unknown)}.")
   if flags.seeds < 2 or flags.tuning_seeds < 1 or min(flags.horizons) < 1:
     raise command_line.UsageError("--seeds must be at least 2, --tuning_seeds and --horizons 1.")
+  head = {"seeds": flags.seeds, "tuning_seeds": flags.tuning_seeds, "batch_size": BATCH}
+  tasks = {name: make_task(name, flags.data) for name in names}
+  about = {name: {"data": task.data} for name, task in tasks.items()}
+  outputs.check(flags.out, content({**head, "tasks": about}), flags.overwrite, _read_content)
+  os.makedirs(os.path.dirname(flags.out) or ".", exist_ok=True)
   began, results = time.monotonic(), {}
-  for name in names:
-    task, tuned = make_task(name, flags.data), name == "mnist"
-    rows = compare(task, flags.seeds, flags.tuning_seeds, flags.horizons, tuned)
+  for name, task in tasks.items():
+    rows = compare(task, flags.seeds, flags.tuning_seeds, flags.horizons, name == "mnist")
     results[name] = {"data": task.data, "loss": task.loss, "optimizers": rows}
     print(f"\n{task.data}\n\n{table(name, rows, flags.horizons)}", flush=True)
   versions = {**provenance.versions(), "keras": keras.__version__}
-  head = {"seeds": flags.seeds, "tuning_seeds": flags.tuning_seeds, "batch_size": BATCH}
   seconds = time.monotonic() - began
   checkpoint.write_json(
     flags.out, {**head, "seconds": seconds, "versions": versions, "tasks": results}
@@ -237,4 +255,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (problems.DataError, checkpoint.CheckpointError, OSError))
+  command_line.run(
+    main, (outputs.OutputError, problems.DataError, checkpoint.CheckpointError, OSError)
+  )

@@ -23,6 +23,7 @@ from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import comparison
 from l2l_tf import evaluation
+from l2l_tf import outputs
 from l2l_tf import provenance
 from l2l_tf import results
 from l2l_tf.problem_options import NeuralArt
@@ -98,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "num_runs", 100, "instances, as in bin/evaluate.py")
   flags.add(int, "num_steps", 128, "evaluations of the gradient after the first")
   flags.add(int, "seed", 0, "of all instances, as in bin/evaluate.py")
-  flags.add(str, "out", None, "JSON file to write")
+  command_line.add_output(flags, None, "JSON file to write")
   flags.add(str, "against", None, "results file of bin/evaluate.py to compare with")
   flags.group("Problem")
   flags.add_options(NeuralArt, lambda f: NeuralArt())
@@ -110,6 +111,9 @@ def main(argv: Sequence[str]) -> int:
   )
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
+  about = {"data": data, "problem": setting.config(), "num_steps": flags.num_steps}
+  about = outputs.Content(about | {"seed": flags.seed}, {"num_runs": flags.num_runs})
+  outputs.check(flags.out, about, flags.overwrite)
   against = read_results(flags.against, setting, data) if flags.against else {"optimizers": {}}
   seeds = base.seeds_of(problem, flags.seed, base.Stream.TEST, count=flags.num_runs)
   losses = np.array([run(problem, seed, flags.num_steps) for seed in seeds])  # [R, T+1]
@@ -122,13 +126,10 @@ def main(argv: Sequence[str]) -> int:
     print(f"  final loss / {name}'s, paired: {ratio}")
   if flags.out:
     document = {
-      "command": command_line.command("-m benchmarks.lbfgs", flags, PATH_FLAGS, ()),
+      "command": command_line.command("-m benchmarks.lbfgs", flags, PATH_FLAGS, ("overwrite",)),
       "versions": provenance.versions(),
-      "data": data,
-      "problem": setting.config(),
-      "num_runs": flags.num_runs,
-      "num_steps": flags.num_steps,
-      "seed": flags.seed,
+      **about.same,
+      **about.counts,
       "mean": results.numbers(losses.mean(axis=0)),
       "final_losses": results.numbers(final),
       "ratios": {
@@ -140,4 +141,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError, results.ResultsError, OSError))
+  command_line.run(main, (outputs.OutputError, DataError, results.ResultsError, OSError))

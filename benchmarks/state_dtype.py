@@ -17,6 +17,7 @@ import l2l_tf
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import evaluation
+from l2l_tf import outputs
 from l2l_tf import pretrained
 from l2l_tf.checkpoint import CheckpointError
 from l2l_tf.optimizers import stored_state
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
   flags.add(int, "num_steps", 100, "optimization steps of each")
-  flags.add(str, "out", None, "JSON file to write")
+  command_line.add_output(flags, None, "JSON file to write")
   flags.parse(argv)
   if flags.num_runs < 2 or flags.num_steps < 1:
     raise command_line.UsageError("--num_runs must be at least 2 and --num_steps at least 1.")
@@ -45,6 +46,10 @@ def main(argv: Sequence[str]) -> int:
   except ValueError as error:
     raise command_line.UsageError(str(error)) from error
   optimizer, _ = l2l_tf.load_optimizer(directory)
+  about = outputs.Content(
+    {"data": data.source, "num_steps": flags.num_steps}, {"num_runs": flags.num_runs}
+  )
+  outputs.check(flags.out, about, flags.overwrite)
   seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
   rows, finals = [], []
   print(f"{flags.optimizer}; {data.source}; {flags.num_runs} runs of {flags.num_steps} steps")
@@ -60,8 +65,8 @@ def main(argv: Sequence[str]) -> int:
   ratio = evaluation.ratio_interval(finals[1], finals[0])
   print(f"final loss, bfloat16 / float32: {ratio}")
   if flags.out:
-    about = {"data": data.source, "num_runs": flags.num_runs, "num_steps": flags.num_steps}
-    checkpoint.write_json(flags.out, {**about, "rows": rows, "ratio": ratio._asdict()})
+    results = {**about.same, **about.counts, "rows": rows, "ratio": ratio._asdict()}
+    checkpoint.write_json(flags.out, results)
   return 0
 
 
@@ -72,4 +77,4 @@ def _bytes(runner: stored_state.StoredState) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (CheckpointError, DataError, OSError))
+  command_line.run(main, (outputs.OutputError, CheckpointError, DataError, OSError))

@@ -4,8 +4,9 @@ Runs a trained optimizer on one instance that it has not seen. For a few coordin
 updates proposed along the way, and the update as a function of the current gradient at steps 1, 2,
 ... with the history of gradients as it was; beside those of SGD and Adam, each with the best of 30
 learning rates, on the same iterates (section 4, Figures 9 and 10). A table says what there is to
-see; the numbers go into results/visualizations/NAME.json, from which bin/figures.py draws, and with
---logdir into event files for TensorBoard.
+see; the numbers go into runs/results/visualizations/OPTIMIZER.json, from which bin/figures.py
+draws, and with --logdir into event files for TensorBoard. An older file is replaced only if nothing
+of it is lost (--overwrite: in any case).
 """
 
 import os
@@ -15,7 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
   signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
 
-from typing import Any, Sequence
+import functools
+from typing import Any, Optional, Sequence
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from l2l_tf import command_line
 from l2l_tf import comparison
 from l2l_tf import contenders
 from l2l_tf import coordinates as coordinates_lib
+from l2l_tf import outputs
 from l2l_tf import provenance
 from l2l_tf import results
 from l2l_tf import rivals
@@ -32,11 +35,13 @@ from l2l_tf import text_plots
 from l2l_tf import user_problem
 from l2l_tf import visualizations
 from problems import DataError
+from problems.base import Problem
 from problems.base import seeds_of
 from problems.base import shapes
 from problems.base import Stream
 
 ERRORS = (
+  outputs.OutputError,
   visualizations.VisualizationError,
   contenders.ContenderError,
   checkpoint.CheckpointError,
@@ -47,7 +52,7 @@ ERRORS = (
   OSError,
 )
 PATH_FLAGS = ("optimizer", "rates_from", "out", "content_dir", "style")  # recorded relative to here
-UNRECORDED = ("data", "data_dir", "logdir")  # belong to the machine and do not decide the numbers
+UNRECORDED = ("data", "data_dir", "logdir", "overwrite")  # do not decide the numbers
 LIMITS = {
   "num_steps": (1, 10**5),
   "num_panels": (1, 10**4),
@@ -80,7 +85,9 @@ def make_flags() -> command_line.Flags:
     str, "rates_from", None, "results file of bin/evaluate.py that has the rates; default: tune"
   )
   flags.add(int, "seed", 0, "of all instances")
-  flags.add(str, "out", None, "the file; default results/visualizations/OPTIMIZER.json")
+  command_line.add_output(
+    flags, None, "the file; default runs/results/visualizations/OPTIMIZER.json"
+  )
   flags.add(str, "logdir", None, "directory of event files for TensorBoard; default none")
   flags.group("Problem")
   command_line.add_problem(flags, "what is optimized")
@@ -93,43 +100,45 @@ def main(argv: Sequence[str]) -> int:
   _check(flags)
   options = command_line.problem(flags)
   (learned,) = contenders.load([flags.optimizer], [], flags.problem, flags.transfer)
-  path = flags.out or os.path.join("results", "visualizations", f"{learned.name}.json")
-  setting = comparison.Setting(flags.problem, options, flags.num_steps, 1, flags.tuning_runs)
-  about = {
-    "problem": setting.config(),
-    "optimizer": {"name": learned.name, "source": learned.source, "sha256": learned.sha256},
-  }
-  _check_output(path, about)
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
-  try:
-    chosen = flags.coordinates and coordinates_lib.parse(flags.coordinates, shapes(problem))
-  except ValueError as error:
-    raise command_line.UsageError(f"--coordinates: {error}") from error
-  for directory in (os.path.dirname(path), flags.logdir):
-    os.makedirs(directory or ".", exist_ok=True)
-  steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
+  setting = comparison.Setting(flags.problem, options, flags.num_steps, 1, flags.tuning_runs)
+  rates, tuning_runs = None, flags.tuning_runs
   if flags.rates_from:
     rates, tuning_runs = _rates(flags.rates_from, setting, data)
-  else:
-    tuning_runs = flags.tuning_runs
-    rates = rivals.tune(problem, visualizations.RIVALS, flags.seed, flags.num_steps, tuning_runs)
   (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
-  numbers = visualizations.compute(
-    problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, chosen,
-    flags.max_gradient,
-  )  # fmt: skip
-  document = {
+  steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
+  ranges = visualizations.choose(
+    problem, learned.optimizer, seed, max(steps), _coordinates(flags, problem), flags.max_gradient
+  )
+  head = {
     "schema": visualizations.SCHEMA,
     "command": command_line.command("bin/visualize.py", flags, PATH_FLAGS, UNRECORDED),
     "versions": provenance.versions(),
     "data": data,
-    **about,
+    "data_sha256": problem.digest,
+    "problem": setting.config(),
+    "optimizer": {"name": learned.name, "source": learned.source, "sha256": learned.sha256},
     "seed": flags.seed,
     "stream": int(Stream.TEST),
     "tuning_runs": tuning_runs,
-    **numbers,
   }
+  plan = head | {"num_steps": flags.num_steps, "steps": steps, "coordinates": map(str, ranges)}
+  path = flags.out or os.path.join(
+    outputs.RUNS, "results", "visualizations", f"{learned.name}.json"
+  )
+  content = visualizations.content(plan)
+  check = functools.partial(outputs.check, path, content, flags.overwrite, _content)
+  check()
+  for directory in (os.path.dirname(path), flags.logdir):
+    os.makedirs(directory or ".", exist_ok=True)
+  rates = rates or rivals.tune(
+    problem, visualizations.RIVALS, flags.seed, flags.num_steps, tuning_runs
+  )
+  document = head | visualizations.compute(
+    problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, ranges
+  )
+  check()  # another process may have written there meanwhile
   visualizations.write(path, document)
   _print(document)
   print(f"Written to {path}")
@@ -168,23 +177,18 @@ def _check(flags: command_line.Flags):
     raise command_line.UsageError(f"--num_values must be odd, got {flags.num_values}.")
 
 
-def _check_output(path: str, about: dict[str, Any]):
-  """Refuses to replace a file that holds anything but an older run of the same command's."""
-  if not os.path.exists(path):
-    return
+def _coordinates(
+  flags: command_line.Flags, problem: Problem
+) -> Optional[list[coordinates_lib.Coordinate]]:
+  """What --coordinates names; None if it is not given."""
   try:
-    old = visualizations.read(path)
-  except visualizations.VisualizationError as error:
-    raise visualizations.VisualizationError(
-      f"{error} It is not overwritten; move it away."
-    ) from error
-  received = (old["problem"], old["optimizer"]["name"])
-  expected = (about["problem"], about["optimizer"]["name"])
-  if received != expected:
-    raise visualizations.VisualizationError(
-      f"{path} is of {received[1]} on {received[0]}, not of {expected[1]} on {expected[0]}. It is"
-      " not overwritten; give another --out, or move it away."
-    )
+    return flags.coordinates and coordinates_lib.parse(flags.coordinates, shapes(problem))
+  except ValueError as error:
+    raise command_line.UsageError(f"--coordinates: {error}") from error
+
+
+def _content(path: str) -> outputs.Content:
+  return visualizations.content(visualizations.read(path))
 
 
 def _print(document: dict[str, Any]):

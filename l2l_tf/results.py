@@ -9,6 +9,7 @@ import numpy as np
 
 from l2l_tf import checkpoint
 from l2l_tf import evaluation
+from l2l_tf import outputs
 from l2l_tf.results_schema import QUANTILES
 from l2l_tf.results_schema import SCHEMA
 from l2l_tf.results_schema import validate
@@ -165,6 +166,18 @@ def read_of(path: str, expected: dict[str, Any]) -> dict[str, Any]:
   if received != expected:
     raise ResultsError(f"{path} holds results of {received}, not of {expected}.")
   return found
+
+
+def content(results: dict[str, Any]) -> outputs.Content:
+  """What must not be lost of results, or of `Comparison.plan`."""
+  same = {key: results[key] for key in ("problem", "data", "num_steps", "seed")}
+  if results.get("data_sha256"):
+    same["data_sha256"] = results["data_sha256"]
+  everybody = results["optimizers"].items()
+  same |= {f"optimizer {name}": entry.get("sha256", entry["kind"]) for name, entry in everybody}
+  counts = {key: results[key] for key in ("num_runs", "tuning_runs")}
+  finalists = (entry.get("finalists", {"runs": 0})["runs"] for _, entry in everybody)
+  return outputs.Content(same, counts | {"finalist_runs": max(finalists, default=0)})
 
 
 def write(path: str, results: dict[str, Any]):

@@ -24,7 +24,7 @@ LAYERS = [
   + ["l2l_tf.optimizers.stored_state", "l2l_tf.training_options"],
   ["l2l_tf.user_problem", "l2l_tf.problem_options", "l2l_tf.unroll", "l2l_tf.checkpoint"]
   + ["l2l_tf.peers", "l2l_tf.proposal_plots"],
-  ["l2l_tf.blocks", "l2l_tf.training_checkpoint", "l2l_tf.initial_phi"],
+  ["l2l_tf.blocks", "l2l_tf.training_checkpoint", "l2l_tf.initial_phi", "l2l_tf.outputs"],
   ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],
   ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]
   + ["l2l_tf.keras_optimizer"],
