@@ -10,6 +10,7 @@ import shlex
 
 import pytest
 
+from benchmarks import exact_line_search
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import contenders
@@ -23,6 +24,7 @@ from tests import programs
 from tests import tiny_results
 from tests import tiny_training
 from tests import tiny_vgg
+from tests.faults.flags_test import PROGRAMS
 
 OLD = outputs.Content({"data": "all", "optimizer a": "1"}, {"num_runs": 5})
 
@@ -97,7 +99,7 @@ def _files(directory):
 
 
 def test_every_program_is_in_the_table():
-  assert TABLE.keys() == {path.stem for path in (programs.ROOT / "bin").glob("*.py")}
+  assert TABLE.keys() == PROGRAMS.keys()  # which tests/faults/flags_test.py keeps complete
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -105,7 +107,7 @@ def test_programs_write_under_runs_only(name, tmp_path, monkeypatch):
   """In a directory like a clone's: what is there stays as it is."""
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
-  program = programs.load(name)
+  program = PROGRAMS[name]
   if name == "evaluate":
     monkeypatch.setattr(
       program, "Comparison", functools.partial(program.Comparison, rivals=("sgd",))
@@ -113,7 +115,7 @@ def test_programs_write_under_runs_only(name, tmp_path, monkeypatch):
   checkpoint.save_optimizer("optimizer", optimizers.CoordinatewiseLSTM((3,)), {})
   for folder in ("results/visualizations", "docs/figures"):
     os.makedirs(folder)
-  for panel in programs.load("figures").FIGURES["figure_4"]:
+  for panel in PROGRAMS["figures"].FIGURES["figure_4"]:
     results.write(f"results/{panel.file}", tiny_results.make(panel.problem, panel.num_steps))
   visualizations.write("results/visualizations/optimizer.json", tiny_results.visualization())
   for path in ("results/bowl_4.json", "docs/figures/figure_4.svg", "docs/figures/figure_6_32.png"):
@@ -154,7 +156,7 @@ def test_benchmarks_write_under_runs_or_only_where_told(name, monkeypatch, capsy
 
 
 def _parsed(program, words):
-  return programs.load(program).make_flags().parse([program, *words])
+  return PROGRAMS[program].make_flags().parse([program, *words])
 
 
 @pytest.mark.parametrize("path", sorted((programs.ROOT / "results").glob("*.json")), ids=str)
@@ -191,7 +193,7 @@ def _examples():
   """The commands of our programs in the README, in docs/ and in what --help prints."""
   paths = [programs.ROOT / "README.md", *sorted((programs.ROOT / "docs").glob("*.md"))]
   texts = {path.name: path.read_text(encoding="utf-8") for path in paths}
-  texts |= {f"{name}.py": programs.load(name).__doc__ for name in TABLE}
+  texts |= {f"{name}.py": program.__doc__ for name, program in PROGRAMS.items()}
   for source, text in texts.items():
     for line in text.replace("\\\n", " ").splitlines():
       if match := re.search(r"python bin/(\w+)\.py( .*|$)", line):
@@ -209,8 +211,6 @@ def test_the_flags_of_printed_commands_are_there(program, words):
 
 
 def test_a_benchmark_of_fewer_runs_does_not_replace_more(tmp_path, monkeypatch, capsys):
-  from benchmarks import exact_line_search
-
   out = tmp_path / "out.json"
   run = functools.partial(programs.run, exact_line_search.main, (outputs.OutputError,))
   assert run("--num_runs=3", "--dimensions=2", f"--out={out}") == 0
