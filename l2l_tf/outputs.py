@@ -5,6 +5,7 @@ optimizers, and at least as many runs. Anything else needs another path, or to b
 """
 
 import os
+import re
 from typing import Any, Callable, NamedTuple, Optional
 
 from l2l_tf import checkpoint
@@ -53,7 +54,7 @@ def check(
   except RuntimeError as error:
     raise OutputError(f"{error} {MEND}") from error
   lost = [
-    f"{name} {value} (now {new.same.get(name, 'none')})"
+    f"{name} {_short(value)} (now {_short(new.same.get(name, 'none'))})"
     for name, value in old.same.items()
     if new.same.get(name) != value
   ]
@@ -64,6 +65,12 @@ def check(
   ]
   if lost:
     raise OutputError(f"{path} holds {'; '.join(lost)}. {MEND}")
+
+
+def _short(value: Any) -> str:
+  """As messages say it: of a SHA-256 the first digits."""
+  text = str(value)
+  return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text
 
 
 def _read_json(path: str, new: Content) -> Content:

@@ -137,9 +137,11 @@ def _load_first(name: str, split: str) -> Dataset:
 
 def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -> Dataset:
   """Reads a prepared TFDS copy, or downloads and prepares one first."""
+  path = folder(data_dir)
+  if not download and not os.path.isdir(os.path.join(path, name)):  # TFDS would warn as well
+    raise missing(name, data_dir)
   import tensorflow_datasets as tfds  # slow to import, and needed here only
 
-  path = folder(data_dir)
   try:
     builder = tfds.builder(name, data_dir=path, try_gcs=False)
     if not builder.is_prepared():
