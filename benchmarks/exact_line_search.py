@@ -19,6 +19,7 @@ from l2l_tf.problems.base import instances
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 
 REPORTED = (1, 2, 5, 10, 20, 100)  # steps
@@ -82,12 +83,14 @@ def main(argv: Sequence[str]) -> int:
   flags = experiment_flags.Flags(__doc__)
   flags.add(int, "num_runs", 2000, "functions, as in bin/evaluate.py")
   flags.add(int, "dimensions", 10, "of theta")
-  flags.add(str, "out", None, "JSON file to write")
+  experiment_flags.add_output(flags, None, "JSON file to write")
   flags.parse(argv)
   if flags.num_runs < 1 or flags.dimensions < 1:
     raise experiment_flags.UsageError(
       f"--num_runs and --dimensions must be at least 1, got {flags.num_runs}, {flags.dimensions}."
     )
+  setting = outputs.Content({"dimensions": flags.dimensions}, {"num_runs": flags.num_runs})
+  outputs.check(flags.out, setting, flags.overwrite)
   seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
   params, tasks = instances(problems.quadratic(flags.dimensions), seeds)
   arrays = [np.asarray(x, np.float64) for x in (tasks["w"], tasks["y"], params["theta"])]
@@ -102,10 +105,10 @@ def main(argv: Sequence[str]) -> int:
       cells = ", ".join(f"{q:.2g}" for q in quantiles)
       print(f"  {name:20} step {t:4}: {losses[:, t].mean():.3g} ({cells})", flush=True)
   if flags.out:
-    setting = {"num_runs": flags.num_runs, "dimensions": flags.dimensions}
-    files.write_json(flags.out, setting | {"losses": rows, "versions": provenance.versions()})
+    head = setting.counts | setting.same
+    files.write_json(flags.out, head | {"losses": rows, "versions": provenance.versions()})
   return 0
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (OSError,))
+  experiment_flags.run(main, (outputs.OutputError, OSError))

@@ -1,4 +1,4 @@
-"""Writes the meta-step's StableHLO: python -m benchmarks.export_stablehlo --out=meta_step
+"""Writes the meta-step's StableHLO: python -m benchmarks.export_stablehlo --out=runs/meta_step
 
 For a machine with another XLA runtime: a meta-step of the MNIST base problem (15,910 coordinates,
 minibatch 128, 20 steps) on B instances as one module without host call-backs. OUT.mlir holds the
@@ -24,6 +24,7 @@ from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.problems.datasets import SOURCES
+from l2l_tf.storage import outputs
 from l2l_tf.training import meta_trainer
 
 THETA_SCALE = 0.01  # by which the theta_0 of the instances differ
@@ -83,7 +84,8 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "num_steps", 20, "optimization steps a meta-step")
   flags.add(int, "batch_size", 128, "examples a minibatch")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
-  flags.add(str, "out", "meta_step", "files to write, without their endings")
+  default = os.path.join(outputs.RUNS, "meta_step")
+  flags.add(str, "out", default, "files to write, without their endings")
   flags.parse(argv)
   for name in ("num_tasks", "num_steps", "batch_size"):
     if getattr(flags, name) < 1:
@@ -92,6 +94,7 @@ def main(argv: Sequence[str]) -> int:
   case = ours.make_case(data.images, data.labels, flags.num_steps, flags.batch_size)
   function, arguments = meta_step(case, flags.num_tasks)
   text, inputs = stablehlo(function, arguments)
+  os.makedirs(os.path.dirname(flags.out) or ".", exist_ok=True)
   with open(f"{flags.out}.mlir", "w", encoding="utf-8") as file:
     file.write(text)
   losses = function(*arguments)[0].numpy()

@@ -1,4 +1,4 @@
-"""`mnist_lstm` beside Adam in Keras's `fit`: python benchmarks/keras_experiments.py
+"""`mnist_lstm` beside Adam in Keras's `fit`: python -m benchmarks.keras_experiments
 
 Training losses after 100 and 200 batches, by default:
 
@@ -35,6 +35,7 @@ from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 
 BATCH = 128
@@ -205,6 +206,19 @@ def _cell(summary: dict[str, Any]) -> str:
   return str(intervals.Interval(summary["mean"], summary["half"]))
 
 
+def content(document: dict[str, Any]) -> outputs.Content:
+  """What must not be lost of a file of this program, or of one without its numbers."""
+  same = {f"{name} on": task["data"] for name, task in document["tasks"].items()}
+  return outputs.Content(same, {key: document[key] for key in ("seeds", "tuning_seeds")})
+
+
+def _read_content(path: str) -> outputs.Content:
+  try:
+    return content(files.read_json(path))
+  except (AttributeError, KeyError, TypeError) as error:
+    raise files.CheckpointError(f"{path} is no file of this program.") from error
+
+
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
@@ -213,7 +227,8 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "tuning_seeds", 5, "other runs, which pick Adam's rate on mnist")
   flags.add(tuple[int, ...], "horizons", (100, 200), "batches")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
-  flags.add(str, "out", "benchmarks/keras_experiments.json", "JSON file to write")
+  default = os.path.join(outputs.RUNS, "keras_experiments.json")
+  experiment_flags.add_output(flags, default, "JSON file to write")
   flags.parse(argv)
   names = [name for group in flags.tasks or [TASKS] for name in group]
   unknown = set(names) - set(TASKS)
@@ -223,14 +238,17 @@ def main(argv: Sequence[str]) -> int:
     raise experiment_flags.UsageError(
       "--seeds must be at least 2, --tuning_seeds and --horizons 1."
     )
+  head = {"seeds": flags.seeds, "tuning_seeds": flags.tuning_seeds, "batch_size": BATCH}
+  tasks = {name: make_task(name, flags.data) for name in names}
+  about = {name: {"data": task.data} for name, task in tasks.items()}
+  outputs.check(flags.out, content({**head, "tasks": about}), flags.overwrite, _read_content)
+  os.makedirs(os.path.dirname(flags.out) or ".", exist_ok=True)
   began, results = time.monotonic(), {}
-  for name in names:
-    task, tuned = make_task(name, flags.data), name == "mnist"
-    rows = compare(task, flags.seeds, flags.tuning_seeds, flags.horizons, tuned)
+  for name, task in tasks.items():
+    rows = compare(task, flags.seeds, flags.tuning_seeds, flags.horizons, name == "mnist")
     results[name] = {"data": task.data, "loss": task.loss, "optimizers": rows}
     print(f"\n{task.data}\n\n{table(name, rows, flags.horizons)}", flush=True)
   versions = {**provenance.versions(), "keras": keras.__version__}
-  head = {"seeds": flags.seeds, "tuning_seeds": flags.tuning_seeds, "batch_size": BATCH}
   seconds = time.monotonic() - began
   files.write_json(flags.out, {**head, "seconds": seconds, "versions": versions, "tasks": results})
   print(f"\nWritten to {flags.out}")
@@ -238,4 +256,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (problems.DataError, files.CheckpointError, OSError))
+  experiment_flags.run(
+    main, (outputs.OutputError, problems.DataError, files.CheckpointError, OSError)
+  )

@@ -28,6 +28,7 @@ from l2l_tf.evaluation import results
 from l2l_tf.problems import base
 from l2l_tf.problems import DataError
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 
 LIMITS = {"num_runs": (2, 10**4), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
@@ -99,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "num_runs", 100, "instances, as in bin/evaluate.py")
   flags.add(int, "num_steps", 128, "evaluations of the gradient after the first")
   flags.add(int, "seed", 0, "of all instances, as in bin/evaluate.py")
-  flags.add(str, "out", None, "JSON file to write")
+  experiment_flags.add_output(flags, None, "JSON file to write")
   flags.add(str, "against", None, "results file of bin/evaluate.py to compare with")
   flags.group("Problem")
   flags.add_options(NeuralArt, lambda f: NeuralArt())
@@ -111,6 +112,9 @@ def main(argv: Sequence[str]) -> int:
   )
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
+  about = {"data": data, "problem": setting.config(), "num_steps": flags.num_steps}
+  about = outputs.Content(about | {"seed": flags.seed}, {"num_runs": flags.num_runs})
+  outputs.check(flags.out, about, flags.overwrite)
   against = read_results(flags.against, setting, data) if flags.against else {"optimizers": {}}
   seeds = base.seeds_of(problem, flags.seed, base.Stream.TEST, count=flags.num_runs)
   losses = np.array([run(problem, seed, flags.num_steps) for seed in seeds])  # [R, T+1]
@@ -123,13 +127,10 @@ def main(argv: Sequence[str]) -> int:
     print(f"  final loss / {name}'s, paired: {ratio}")
   if flags.out:
     document = {
-      "command": experiment_flags.command("-m benchmarks.lbfgs", flags, PATH_FLAGS, ()),
+      "command": experiment_flags.command("-m benchmarks.lbfgs", flags, PATH_FLAGS, ("overwrite",)),
       "versions": provenance.versions(),
-      "data": data,
-      "problem": setting.config(),
-      "num_runs": flags.num_runs,
-      "num_steps": flags.num_steps,
-      "seed": flags.seed,
+      **about.same,
+      **about.counts,
       "mean": results.numbers(losses.mean(axis=0)),
       "final_losses": results.numbers(final),
       "ratios": {
@@ -141,4 +142,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (DataError, results.ResultsError, OSError))
+  experiment_flags.run(main, (outputs.OutputError, DataError, results.ResultsError, OSError))

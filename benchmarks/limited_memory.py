@@ -1,4 +1,4 @@
-"""Cost of NTM-L-BFGS: python benchmarks/limited_memory.py [--out=results/limited_memory.json]
+"""Cost of NTM-L-BFGS: python benchmarks/limited_memory.py [--out=benchmarks/limited_memory.json]
 
 Times inference steps of the 2 x 20 NTM-L-BFGS, and counts the bytes of its state, against the
 number of coordinates n and the length of the history. Both grow linearly with n and with the

@@ -25,6 +25,7 @@ from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from l2l_tf.storage.files import CheckpointError
 
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
   flags.add(int, "num_steps", 100, "optimization steps of each")
-  flags.add(str, "out", None, "JSON file to write")
+  experiment_flags.add_output(flags, None, "JSON file to write")
   flags.parse(argv)
   if flags.num_runs < 2 or flags.num_steps < 1:
     raise experiment_flags.UsageError("--num_runs must be at least 2 and --num_steps at least 1.")
@@ -46,6 +47,10 @@ def main(argv: Sequence[str]) -> int:
   except ValueError as error:
     raise experiment_flags.UsageError(str(error)) from error
   optimizer, _ = l2l_tf.load_optimizer(directory)
+  about = outputs.Content(
+    {"data": data.source, "num_steps": flags.num_steps}, {"num_runs": flags.num_runs}
+  )
+  outputs.check(flags.out, about, flags.overwrite)
   seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
   rows, finals = [], []
   print(f"{flags.optimizer}; {data.source}; {flags.num_runs} runs of {flags.num_steps} steps")
@@ -61,8 +66,8 @@ def main(argv: Sequence[str]) -> int:
   ratio = intervals.ratio_interval(finals[1], finals[0])
   print(f"final loss, bfloat16 / float32: {ratio}")
   if flags.out:
-    about = {"data": data.source, "num_runs": flags.num_runs, "num_steps": flags.num_steps}
-    files.write_json(flags.out, {**about, "rows": rows, "ratio": ratio._asdict()})
+    results = {**about.same, **about.counts, "rows": rows, "ratio": ratio._asdict()}
+    files.write_json(flags.out, results)
   return 0
 
 
@@ -73,4 +78,4 @@ def _bytes(runner: stored_state.StoredState) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (CheckpointError, DataError, OSError))
+  experiment_flags.run(main, (outputs.OutputError, CheckpointError, DataError, OSError))

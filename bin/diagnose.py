@@ -1,4 +1,4 @@
-"""Why does it not learn? python bin/diagnose.py --optimizer=mnist_lstm --problem=module:factory"""
+"""Why does it not learn? python bin/diagnose.py --optimizer=mnist_lstm --activation=relu"""
 
 import l2l_programs
 

@@ -1,4 +1,4 @@
-"""Teaches an optimizer what Adam does: python bin/imitate.py --problem=cifar10 --out=runs/start"""
+"""Teaches an optimizer what Adam does: python bin/imitate.py --problem=mnist --out=runs/start"""
 
 import l2l_programs
 

@@ -1,4 +1,4 @@
-"""Draws the triples of Figure 6: python bin/triples.py --out=docs/figures/figure_6_64.png"""
+"""Draws the triples of Figure 6: python bin/triples.py --size=64"""
 
 import l2l_programs
 

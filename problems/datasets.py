@@ -1,5 +1,6 @@
 """Real image data in memory, and the policy that chooses where they come from."""
 
+import functools
 import hashlib
 import os
 from typing import Callable, NamedTuple, Optional
@@ -8,6 +9,7 @@ import urllib.request
 from absl import logging
 import numpy as np
 
+VARIABLE = "TFDS_DATA_DIR"  # of the environment: the folder of TFDS copies
 NAMES = ("mnist", "cifar10")
 SOURCES = ("auto", "tfds", "download", "bundled")
 
@@ -50,31 +52,27 @@ def load(
     split: a TFDS split; the bundled sample has "train" only.
     source: "tfds" (a prepared TFDS copy in `data_dir`, else in `TFDS_DATA_DIR`, else in TFDS's own
       default folder), "download" (TFDS downloads and prepares it there), "bundled" (the sample
-      that comes with an installed package; of MNIST only), or "auto": the first of these that
-      works, with a logged warning for each that does not.
-    data_dir: folder of the TFDS copies. If it is given, "auto" takes no other.
+      that comes with an installed package; of MNIST only), or "auto": "tfds" if one of the two
+      names a folder, else the first of these that works, with one logged line that says why.
+    data_dir: folder of the TFDS copies.
 
   Raises:
     ValueError: for an unknown `name` or `source`.
-    DataError: if the named source cannot be had, or `data_dir` lacks a readable copy.
+    DataError: if the named source cannot be had, or the named folder lacks a readable copy.
   """
   if name not in NAMES:
     raise ValueError(f"Unknown data set {name!r}; known: {', '.join(NAMES)}.")
   if source not in SOURCES:
     raise ValueError(f"Unknown data source {source!r}; allowed: {', '.join(SOURCES)}.")
-  folder = data_dir or os.environ.get("TFDS_DATA_DIR")
-  if source == "bundled":
-    return _load_bundled(name, split)
-  if source == "download":
-    return _load_tfds(name, split, folder, download=True)
-  if source == "tfds" or data_dir:
-    return _load_tfds(name, split, folder, download=False)
-  for download in (False, True):
-    try:
-      return _load_tfds(name, split, folder, download)
-    except DataError as error:
-      logging.warning("%s", error)
-  return _load_bundled(name, split)
+  try:
+    if source == "bundled":
+      return _load_bundled(name, split)
+    if source == "auto" and not (data_dir or os.environ.get(VARIABLE)):
+      return _load_first(name, split)
+    return _load_tfds(name, split, data_dir, download=source == "download")
+  except DataError as error:
+    bundled = source != "bundled" and split == "train" and name in _BUNDLED
+    raise DataError(f"{error} {_how_to_get(name, data_dir, bundled)}") from error
 
 
 def crop(data: Dataset, margin: int) -> Dataset:
@@ -109,17 +107,49 @@ def pool(data: Dataset, block: int) -> Dataset:
   return data._replace(images=np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8))
 
 
+def folder(data_dir: Optional[str] = None) -> str:
+  """The absolute path of the folder of TFDS copies: `data_dir`, `TFDS_DATA_DIR` or TFDS's own."""
+  named = data_dir or os.environ.get(VARIABLE)
+  return os.path.abspath(os.path.expanduser(named or "~/tensorflow_datasets"))
+
+
+def missing(name: str, data_dir: Optional[str] = None) -> DataError:
+  """What to say where a folder holds no prepared copy of a data set, or is not there itself."""
+  path = folder(data_dir)
+  if data_dir or not os.environ.get(VARIABLE):
+    return DataError(f"There is no prepared TFDS copy of {name} in {path}.")
+  what = f"prepared TFDS copy of {name} in" if os.path.isdir(path) else "folder"
+  return DataError(f"There is no {what} {path}, which {VARIABLE} names.")
+
+
+def _load_first(name: str, split: str) -> Dataset:
+  """Takes the first source that works, and says in one line why it is not the one before."""
+  sources = [functools.partial(_load_tfds, data_dir=None, download=d) for d in (False, True)]
+  reasons = []
+  for load_source in [*sources, _load_bundled]:
+    try:
+      data = load_source(name, split)
+    except DataError as error:
+      reasons.append(str(error))
+    else:
+      if reasons:
+        logging.warning("Using %s. %s", data.source, " ".join(reasons))
+      return data
+  raise DataError(" ".join(reasons))
+
+
 def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -> Dataset:
   """Reads a prepared TFDS copy, or downloads and prepares one first."""
+  path = folder(data_dir)
+  if not download and not os.path.isdir(os.path.join(path, name)):  # TFDS would warn as well
+    raise missing(name, data_dir)
   import tensorflow_datasets as tfds  # slow to import, and needed here only
 
-  folder = os.path.abspath(os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR))
-  hint = _how_to_get(name, folder)
   try:
-    builder = tfds.builder(name, data_dir=folder, try_gcs=False)
+    builder = tfds.builder(name, data_dir=path, try_gcs=False)
     if not builder.is_prepared():
       if not download:
-        raise DataError(f"There is no prepared TFDS copy of {name} in {folder}. {hint}")
+        raise missing(name, data_dir)
       for url in builder.url_infos:  # fails at once where TFDS retries for minutes
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
       builder.download_and_prepare()
@@ -131,25 +161,24 @@ def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -
     verb = "download" if download else "read"
     reason = str(error).strip().splitlines() or [type(error).__name__]
     raise DataError(
-      f"Cannot {verb} the TFDS data set {name} in {folder}: {reason[0]} {hint}"
+      f"Cannot {verb} the TFDS data set {name} in {path}: {reason[0].rstrip('.')}."
     ) from error
   num_classes = builder.info.features["label"].num_classes
   source = f"tfds {name} {builder.version} {split}: {len(labels)} examples"
   return Dataset(images, labels, num_classes, source)
 
 
-def _how_to_get(name: str, folder: str) -> str:
-  bundled = ", or use --data=bundled" if name in _BUNDLED else ""
+def _how_to_get(name: str, data_dir: Optional[str], bundled: bool) -> str:
   return (
-    f"Prepare it with `tfds build {name} --data_dir={folder}` on a machine with a network, or name"
-    f" the folder that holds it with --data_dir or TFDS_DATA_DIR{bundled}."
+    f"Prepare it with `tfds build {name} --data_dir={folder(data_dir)}` on a machine with a"
+    f" network, or name the folder that holds it with --data_dir or {VARIABLE}"
+    f"{', or use --data=bundled' if bundled else ''}."
   )
 
 
 def _load_bundled(name: str, split: str) -> Dataset:
   if name not in _BUNDLED:
-    hint = _how_to_get(name, "FOLDER")
-    raise DataError(f"No package brings a sample of {name}, and there is no other source. {hint}")
+    raise DataError(f"No package brings a sample of {name}.")
   if split != "train":
     raise DataError(f"The bundled sample of {name} has the split 'train' only, got {split!r}.")
   return _BUNDLED[name]()

@@ -165,8 +165,8 @@ def read(path: str) -> Image.Image:
       image = ImageOps.exif_transpose(file)
       image.load()
   except Exception as error:  # Pillow's many decoders raise many kinds
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-    raise DataError(f"Cannot read the image {path}: {reason}.".replace("..", ".")) from error
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    raise DataError(f"Cannot read the image {path}: {reason.rstrip('.')}.") from error
   if min(image.size) < MIN_SIZE:
     raise DataError(
       f"{path} has {image.width} x {image.height} pixels; at least {MIN_SIZE} a side are needed."

@@ -7,6 +7,7 @@ from typing import Iterator
 
 import numpy as np
 
+from l2l_tf.problems import datasets
 from l2l_tf.problems.datasets import DataError
 
 SPLIT = "train"
@@ -34,10 +35,11 @@ def load(name: str, limit: int) -> tuple[Iterator[np.ndarray], str]:
   """
   import tensorflow_datasets as tfds  # slow to import, and needed here only
 
-  folder = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-  folder = os.path.abspath(os.path.expanduser(folder))
+  folder = datasets.folder()
   if not _NAME.fullmatch(name):
     raise DataError(f"{name!r} is not the name of a TFDS data set, such as imagenette.")
+  if not os.path.isdir(folder):
+    raise _missing(name, folder)
   try:
     builder = tfds.builder(name, data_dir=folder, try_gcs=False)
     prepared = builder.is_prepared()
@@ -48,11 +50,7 @@ def load(name: str, limit: int) -> tuple[Iterator[np.ndarray], str]:
   except Exception as error:  # TFDS raises whatever its many backends raise
     raise _unreadable(name, folder, error) from error
   if not prepared:
-    raise DataError(
-      f"There is no prepared TFDS copy of {name} in {folder}. Prepare it with `tfds build {name}"
-      f" --data_dir={folder}` on a machine with a network, or name the folder that holds it with"
-      " TFDS_DATA_DIR."
-    )
+    raise _missing(name, folder)
   _check(builder, name)
   images = _images(builder, name, folder)
   return itertools.islice(images, limit), f"images of TFDS {name.split(':')[0]} {builder.version}"
@@ -90,6 +88,13 @@ def _images(builder, name: str, folder: str) -> Iterator[np.ndarray]:
       yield example["image"]
   except Exception as error:
     raise _unreadable(name, folder, error) from error
+
+
+def _missing(name: str, folder: str) -> DataError:
+  return DataError(
+    f"{datasets.missing(name)} Prepare it with `tfds build {name} --data_dir={folder}` on a machine"
+    f" with a network, or name the folder that holds it with {datasets.VARIABLE}."
+  )
 
 
 def _unreadable(name: str, folder: str, error: Exception) -> DataError:

@@ -1,9 +1,9 @@
-"""Why does it not learn? python bin/diagnose.py --optimizer=mnist_lstm --problem=module:factory
+"""Why does it not learn? python bin/diagnose.py --optimizer=mnist_lstm --activation=relu
 
 Runs a trained optimizer, and SGD and Adam at a few learning rates, on the same few instances of a
 problem. Prints the size of gradients and updates by parameter, how much of the preprocessing and of
-the LSTM's units is saturated, and what follows from it. In Python: l2l_tf.diagnose and
-l2l_tf.advise (docs/keras.md).
+the LSTM's units is saturated, and what follows from it. --problem=module:factory looks at a problem
+of your own. In Python: l2l_tf.diagnose and l2l_tf.advise (docs/keras.md).
 """
 
 import textwrap

@@ -3,10 +3,12 @@
 The protocol of the paper (section 3): each of the six hand-designed rivals gets the learning rate,
 of 30, with the best final loss on tuning instances; then all optimizers run on the same fresh
 instances, from the same theta_0 and on the same minibatches. The table is printed, and everything
-behind it written to results/NAME.json, from which bin/figures.py draws. Finished parts are kept in
+behind it written to runs/results/NAME.json, from which bin/figures.py draws. It takes the place of
+older results only if nothing of them is lost (--overwrite: in any case). Finished parts are kept in
 a work directory beside it: the same command goes on after an interruption.
 """
 
+import functools
 import os
 import re
 from typing import Any, Sequence
@@ -23,11 +25,13 @@ from l2l_tf.evaluation.intervals import Interval
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import DataError
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import peers
 from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
 
 ERRORS = (
+  outputs.OutputError,
   results_lib.ResultsError,
   candidates.ContenderError,
   files.CheckpointError,
@@ -44,7 +48,12 @@ PATH_FLAGS = (
   "content_dir",
   "style",
 )  # absolute paths in them are recorded relative to here
-MACHINE_FLAGS = ("data", "data_dir", "work_dir")  # do not decide the results, and are not recorded
+UNRECORDED = (
+  "data",
+  "data_dir",
+  "work_dir",
+  "overwrite",
+)  # do not decide the results, and are not recorded
 EARLY_STEP = 100  # where longer runs are compared once more
 LIMITS = {
   "num_steps": (1, 10**6),
@@ -74,8 +83,8 @@ def make_flags() -> experiment_flags.Flags:
     "compare each rival's best rate with its neighbours on so many; 0: don't",
   )
   flags.add(int, "seed", 0, "of all instances")
-  flags.add(str, "name", None, "of the results file results/NAME.json; default PROBLEM_STEPS")
-  flags.add(str, "out", None, "the results file itself, in place of --name")
+  flags.add(str, "name", None, "of the file runs/results/NAME.json; default PROBLEM_STEPS")
+  experiment_flags.add_output(flags, None, "the results file itself, in place of --name")
   flags.add(
     str, "work_dir", None, "finished parts; default OUT.work, removed at the end; a named one stays"
   )
@@ -96,21 +105,19 @@ def main(argv: Sequence[str]) -> int:
   sizes = {name: getattr(flags, name) for name in LIMITS}
   setting = Setting(flags.problem, experiment_flags.problem(flags), **sizes)
   path = _output(flags)
-  recorded = _check_output(path, setting)
   everybody = candidates.load(
     _flat(flags.optimizer), _flat(flags.peer), flags.problem, flags.transfer
   )
-  os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
   parts = Parts(flags.work_dir or f"{path}.work")
   comparison = Comparison(
     setting, everybody, parts, progress=lambda name, runs: _advance(bar, name, runs)
   )
   print(f"Data: {comparison.data}")
-  if recorded not in (None, comparison.data):
-    raise results_lib.ResultsError(
-      f"{path} holds results on '{recorded}', not on '{comparison.data}'. It is not overwritten;"
-      " give another --name, or make those data available (--data, --data_dir, TFDS_DATA_DIR)."
-    )
+  content = results_lib.content(comparison.plan())
+  check = functools.partial(outputs.check, path, content, flags.overwrite, _content)
+  check()
+  for directory in (os.path.dirname(path) or ".", parts.directory):
+    os.makedirs(directory, exist_ok=True)
   with tqdm.tqdm(total=comparison.total_runs, unit="run", dynamic_ncols=True) as bar:
     try:
       numbers = comparison.run()
@@ -118,9 +125,10 @@ def main(argv: Sequence[str]) -> int:
       bar.close()
       print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
       return 130
-  command = experiment_flags.command("bin/evaluate.py", flags, PATH_FLAGS, MACHINE_FLAGS)
+  command = experiment_flags.command("bin/evaluate.py", flags, PATH_FLAGS, UNRECORDED)
   head = {"schema": results_lib.SCHEMA, "command": command}
   results = head | {"versions": provenance.versions()} | numbers
+  check()  # another process may have written there meanwhile
   results_lib.write(path, results)
   if not flags.work_dir:
     parts.remove()
@@ -150,29 +158,11 @@ def _output(flags: experiment_flags.Flags) -> str:
     raise experiment_flags.UsageError(
       f"--name must consist of letters, digits and _.-, got {name!r}."
     )
-  return flags.out or os.path.join("results", f"{name}.json")
+  return flags.out or os.path.join(outputs.RUNS, "results", f"{name}.json")
 
 
-def _check_output(path: str, setting: Setting) -> str | None:
-  """Refuses to replace a file that holds anything but older results of the same setting.
-
-  Returns:
-    What data those are of; None if there is no file.
-  """
-  if not os.path.exists(path):
-    return None
-  try:
-    old = results_lib.read(path)
-  except results_lib.ResultsError as error:
-    raise results_lib.ResultsError(f"{error} It is not overwritten; move it away.") from error
-  old_setting = {"problem": old["problem"], "num_steps": old["num_steps"]}
-  new_setting = {"problem": setting.config(), "num_steps": setting.num_steps}
-  if old_setting != new_setting:
-    raise results_lib.ResultsError(
-      f"{path} holds results of {old_setting}, not of {new_setting}. It is not overwritten; give"
-      " another --name, or move it away."
-    )
-  return old["data"]
+def _content(path: str) -> outputs.Content:
+  return results_lib.content(results_lib.read(path))
 
 
 def _print_table(results: dict[str, Any], seconds: dict[str, float]):

@@ -50,6 +50,14 @@ def add_problem(flags_: Flags, text: str):
     flags_.add_options(kind, lambda f, kind=kind: kind())
 
 
+def add_output(flags_: Flags, default: Optional[str], text: str):
+  """Adds the flags of a file that `outputs.check` guards: --out and --overwrite."""
+  flags_.add(str, "out", default, text)
+  flags_.add(
+    bool, "overwrite", False, "replace it even by fewer runs, other data or other optimizers"
+  )
+
+
 def experiment(flags_: Flags) -> Experiment:
   """Returns the preset with the given flags put in.
 
@@ -160,8 +168,9 @@ def command(program: str, flags_: Flags, paths: Sequence[str], left_out: Sequenc
 
 
 def _relative(text: str) -> str:
-  label, separator, path = text.rpartition("=")
-  return f"{label}{separator}{candidates.relative(path)}"
+  label, path = candidates.split_label(text)
+  prefix = "" if label is None else f"{label}="
+  return prefix + candidates.relative(path)
 
 
 def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):

@@ -6,7 +6,8 @@ art, as trained, and in another style at twice the resolution. Figure 9:
 updates along the learned optimizer's trajectory. Figure 10 and appendix C: updates against the
 current gradient, a picture a coordinate. Learned optimizers are solid, hand-designed rivals dashed,
 95 % intervals shaded. Learning curves become a PNG and an SVG, the others a PNG. It only draws:
-every number comes from a file that bin/evaluate.py or bin/visualize.py wrote.
+every number comes from a file that bin/evaluate.py or bin/visualize.py wrote; yours lie in
+runs/results.
 """
 
 import os
@@ -21,7 +22,9 @@ from l2l_tf.inspection import proposal_files
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import proposal_plots
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 
+ERRORS = (results_lib.ResultsError, OSError)
 PANEL_INCHES = (3.4, 3.0)
 INTERVAL = 1.96  # half of a 95 % interval, in standard errors
 
@@ -93,13 +96,14 @@ def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(str, "results", "results", "directory of results files")
-  flags.add(str, "out", os.path.join("docs", "figures"), "directory of the pictures")
+  flags.add(str, "out", os.path.join(outputs.RUNS, "figures"), "directory of the pictures")
   return flags
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status: 1 if a panel could not be drawn."""
   flags = make_flags().parse(argv)
+  _check_results(flags.results)
   os.makedirs(flags.out, exist_ok=True)
   status = 0
   for name, panels in FIGURES.items():
@@ -133,6 +137,18 @@ def main(argv: Sequence[str]) -> int:
     for name, figure in draw_proposals(document).items():
       _write(flags.out, f"{name.format(problem)}.png", plots.png(figure, dpi=110))
   return status
+
+
+def _check_results(directory: str):
+  """Raises ResultsError unless there is something to draw from."""
+  files = [panel.file for panels in FIGURES.values() for panel in panels]
+  files += [os.path.join("visualizations", file) for file in VISUALIZATIONS.values()]
+  if not any(os.path.exists(os.path.join(directory, file)) for file in files):
+    raise results_lib.ResultsError(
+      f"There are no results in {directory}: none of {', '.join(files)}. Write them there with"
+      " bin/evaluate.py and bin/visualize.py, as the README does, or name their folder, such as"
+      " --results=runs/results."
+    )
 
 
 def _write(directory: str, name: str, content: bytes):
@@ -215,4 +231,4 @@ def _read(path: str, panel: Panel) -> dict[str, Any]:
 
 def run():
   """Runs the program on the command line it was started with."""
-  experiment_flags.run(main, (OSError,))
+  experiment_flags.run(main, ERRORS)

@@ -1,11 +1,12 @@
 """Teaches an optimizer what Adam with a schedule does, to start meta-training from:
 
-python bin/imitate.py --problem=cifar10 --out=runs/imitated
-python bin/train.py --problem=cifar10 --init_from=runs/imitated
+python bin/imitate.py --problem=mnist --num_steps=100 --out=runs/imitated
+python bin/train.py --problem=mnist --init_from=runs/imitated
 
-Over a thousand steps truncated backpropagation alone learns slowly what pays only in the end. So
-the optimizer first learns to make the updates of a hand-designed teacher, on gradients that the
-teacher and then it itself meets (docs/training.md). The same command goes on after a stop.
+Over a thousand steps, as on CIFAR-10, truncated backpropagation alone learns slowly what pays only
+in the end. So the optimizer first learns to make the updates of a hand-designed teacher, on
+gradients that the teacher and then it itself meets (docs/training.md). The same command goes on
+after a stop.
 """
 
 import os

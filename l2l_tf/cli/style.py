@@ -1,4 +1,4 @@
-"""Paints a photograph in the style of another picture:
+"""Paints a photograph of yours in the style of another picture:
 
 python bin/style.py --content=photo.jpg --style=painting.jpg --out=styled.png
 
@@ -105,6 +105,9 @@ def _check(flags: experiment_flags.Flags) -> str:
     raise experiment_flags.UsageError(
       f"--out must end in that of a picture format, such as .png or .jpg, got {flags.out!r}."
     )
+  there = [path for path in (flags.content, flags.style) if os.path.exists(path)]
+  if os.path.exists(flags.out) and any(os.path.samefile(flags.out, path) for path in there):
+    raise experiment_flags.UsageError(f"--out must not replace what is read, got {flags.out}.")
   folder = os.path.dirname(flags.out) or "."
   if not os.path.isdir(folder):
     raise experiment_flags.UsageError(f"--out: there is no directory {folder}.")

@@ -1,9 +1,11 @@
-"""Draws the triples of Figure 6: python bin/triples.py --size=64 --out=docs/figures/figure_6_64.png
+"""Draws the triples of Figure 6: python bin/triples.py --size=64
 
 Content image, the picture that a trained optimizer paints, and style image side by side, a row for
 each of a few test photographs. Takes the problem's options as bin/evaluate.py does, but one style.
+The picture is runs/figures/figure_6_SIZE.png, or --out.
 """
 
+import os
 from typing import Sequence
 
 import numpy as np
@@ -18,6 +20,7 @@ from l2l_tf.problems import photographs
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 
 ERRORS = (files.CheckpointError, candidates.ContenderError, DataError, OSError)
 LIMITS = {"num_rows": (1, 100), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
@@ -30,7 +33,7 @@ def make_flags() -> experiment_flags.Flags:
   flags = experiment_flags.Flags(__doc__)
   flags.add(str, "optimizer", "neural_art_lstm", "directory of a trained one, or a pretrained name")
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
-  flags.add(str, "out", None, "PNG file to write")
+  flags.add(str, "out", None, "PNG file to write; default runs/figures/figure_6_SIZE.png")
   flags.add(int, "num_rows", 2, "test photographs")
   flags.add(int, "num_steps", 128, "steps (section 3.4: 128)")
   flags.add(int, "seed", 0, "of the instances, as bin/evaluate.py's")
@@ -42,22 +45,24 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  if not flags.out or not flags.out.endswith(".png"):
+  if flags.out is not None and not flags.out.endswith(".png"):
     raise experiment_flags.UsageError(f"--out must name a .png file, got {flags.out!r}.")
   flags.check(LIMITS)
   options = experiment_flags.options_of(flags, NeuralArt())
+  out = flags.out or os.path.join(outputs.RUNS, "figures", f"figure_6_{options.size}.png")
   (learned,) = candidates.load([flags.optimizer], [], "neural_art", flags.transfer)
   style, _ = photographs.load_style(options.style, options.size)
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
+  os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
   contents = photographs.load(options.content_dir, options.size).images
   rows = []
   for seed in seeds_of(problem, flags.seed, Stream.TEST, count=flags.num_rows):
     painted = painting.paint(problem, learned.optimizer, seed, flags.num_steps)
     print(f"Loss {painted.losses[0]:.4g} before, {painted.losses[-1]:.4g} after.", flush=True)
     rows.append(np.hstack([_framed(p) for p in (contents[seed[0]], painted.pixels, style)]))
-  files.write_aside(flags.out, painting.encoded(np.vstack(rows), "PNG"))
-  print(f"Written to {flags.out}")
+  files.write_aside(out, painting.encoded(np.vstack(rows), "PNG"))
+  print(f"Written to {out}")
   return 0
 
 

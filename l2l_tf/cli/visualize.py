@@ -4,12 +4,14 @@ Runs a trained optimizer on one instance that it has not seen. For a few coordin
 updates proposed along the way, and the update as a function of the current gradient at steps 1, 2,
 ... with the history of gradients as it was; beside those of SGD and Adam, each with the best of 30
 learning rates, on the same iterates (section 4, Figures 9 and 10). A table says what there is to
-see; the numbers go into results/visualizations/NAME.json, from which bin/figures.py draws, and with
---logdir into event files for TensorBoard.
+see; the numbers go into runs/results/visualizations/OPTIMIZER.json, from which bin/figures.py
+draws, and with --logdir into event files for TensorBoard. An older file is replaced only if nothing
+of it is lost (--overwrite: in any case).
 """
 
+import functools
 import os
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
 import numpy as np
 
@@ -23,14 +25,17 @@ from l2l_tf.inspection import coordinates as coordinates_lib
 from l2l_tf.inspection import proposal_files
 from l2l_tf.plotting import terminal
 from l2l_tf.problems import DataError
+from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import tensorboard
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 
 ERRORS = (
+  outputs.OutputError,
   proposal_files.VisualizationError,
   candidates.ContenderError,
   files.CheckpointError,
@@ -41,7 +46,7 @@ ERRORS = (
   OSError,
 )
 PATH_FLAGS = ("optimizer", "rates_from", "out", "content_dir", "style")  # recorded relative to here
-UNRECORDED = ("data", "data_dir", "logdir")  # belong to the machine and do not decide the numbers
+UNRECORDED = ("data", "data_dir", "logdir", "overwrite")  # do not decide the numbers
 LIMITS = {
   "num_steps": (1, 10**5),
   "num_panels": (1, 10**4),
@@ -74,7 +79,9 @@ def make_flags() -> experiment_flags.Flags:
     str, "rates_from", None, "results file of bin/evaluate.py that has the rates; default: tune"
   )
   flags.add(int, "seed", 0, "of all instances")
-  flags.add(str, "out", None, "the file; default results/visualizations/OPTIMIZER.json")
+  experiment_flags.add_output(
+    flags, None, "the file; default runs/results/visualizations/OPTIMIZER.json"
+  )
   flags.add(str, "logdir", None, "directory of event files for TensorBoard; default none")
   flags.group("Problem")
   experiment_flags.add_problem(flags, "what is optimized")
@@ -87,43 +94,45 @@ def main(argv: Sequence[str]) -> int:
   _check(flags)
   options = experiment_flags.problem(flags)
   (learned,) = candidates.load([flags.optimizer], [], flags.problem, flags.transfer)
-  path = flags.out or os.path.join("results", "visualizations", f"{learned.name}.json")
-  setting = comparison.Setting(flags.problem, options, flags.num_steps, 1, flags.tuning_runs)
-  about = {
-    "problem": setting.config(),
-    "optimizer": {"name": learned.name, "source": learned.source, "sha256": learned.sha256},
-  }
-  _check_output(path, about)
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
-  try:
-    chosen = flags.coordinates and coordinates_lib.parse(flags.coordinates, shapes(problem))
-  except ValueError as error:
-    raise experiment_flags.UsageError(f"--coordinates: {error}") from error
-  for directory in (os.path.dirname(path), flags.logdir):
-    os.makedirs(directory or ".", exist_ok=True)
-  steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
+  setting = comparison.Setting(flags.problem, options, flags.num_steps, 1, flags.tuning_runs)
+  rates, tuning_runs = None, flags.tuning_runs
   if flags.rates_from:
     rates, tuning_runs = _rates(flags.rates_from, setting, data)
-  else:
-    tuning_runs = flags.tuning_runs
-    rates = baselines.tune(problem, proposal_files.RIVALS, flags.seed, flags.num_steps, tuning_runs)
   (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
-  numbers = proposal_files.compute(
-    problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, chosen,
-    flags.max_gradient,
-  )  # fmt: skip
-  document = {
+  steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
+  ranges = proposal_files.choose(
+    problem, learned.optimizer, seed, max(steps), _coordinates(flags, problem), flags.max_gradient
+  )
+  head = {
     "schema": proposal_files.SCHEMA,
     "command": experiment_flags.command("bin/visualize.py", flags, PATH_FLAGS, UNRECORDED),
     "versions": provenance.versions(),
     "data": data,
-    **about,
+    "data_sha256": problem.digest,
+    "problem": setting.config(),
+    "optimizer": {"name": learned.name, "source": learned.source, "sha256": learned.sha256},
     "seed": flags.seed,
     "stream": int(Stream.TEST),
     "tuning_runs": tuning_runs,
-    **numbers,
   }
+  plan = head | {"num_steps": flags.num_steps, "steps": steps, "coordinates": map(str, ranges)}
+  path = flags.out or os.path.join(
+    outputs.RUNS, "results", "visualizations", f"{learned.name}.json"
+  )
+  content = proposal_files.content(plan)
+  check = functools.partial(outputs.check, path, content, flags.overwrite, _content)
+  check()
+  for directory in (os.path.dirname(path), flags.logdir):
+    os.makedirs(directory or ".", exist_ok=True)
+  rates = rates or baselines.tune(
+    problem, proposal_files.RIVALS, flags.seed, flags.num_steps, tuning_runs
+  )
+  document = head | proposal_files.compute(
+    problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, ranges
+  )
+  check()  # another process may have written there meanwhile
   proposal_files.write(path, document)
   _print(document)
   print(f"Written to {path}")
@@ -164,23 +173,18 @@ def _check(flags: experiment_flags.Flags):
     raise experiment_flags.UsageError(f"--num_values must be odd, got {flags.num_values}.")
 
 
-def _check_output(path: str, about: dict[str, Any]):
-  """Refuses to replace a file that holds anything but an older run of the same command's."""
-  if not os.path.exists(path):
-    return
+def _coordinates(
+  flags: experiment_flags.Flags, problem: Problem
+) -> Optional[list[coordinates_lib.Coordinate]]:
+  """What --coordinates names; None if it is not given."""
   try:
-    old = proposal_files.read(path)
-  except proposal_files.VisualizationError as error:
-    raise proposal_files.VisualizationError(
-      f"{error} It is not overwritten; move it away."
-    ) from error
-  received = (old["problem"], old["optimizer"]["name"])
-  expected = (about["problem"], about["optimizer"]["name"])
-  if received != expected:
-    raise proposal_files.VisualizationError(
-      f"{path} is of {received[1]} on {received[0]}, not of {expected[1]} on {expected[0]}. It is"
-      " not overwritten; give another --out, or move it away."
-    )
+    return flags.coordinates and coordinates_lib.parse(flags.coordinates, shapes(problem))
+  except ValueError as error:
+    raise experiment_flags.UsageError(f"--coordinates: {error}") from error
+
+
+def _content(path: str) -> outputs.Content:
+  return proposal_files.content(proposal_files.read(path))
 
 
 def _print(document: dict[str, Any]):

@@ -83,11 +83,17 @@ def _load_peer(text: str) -> Contender:
   return Contender(name, "peer", optimizer, relative(path), _file_digest(path))
 
 
-def _split_label(text: str) -> tuple[str, str]:
-  label, separator, where = text.rpartition("=")
-  if separator and not (label and where):
+def split_label(text: str) -> tuple[str | None, str]:
+  """The label and the path of "LABEL=PATH"; None and the path of "PATH" ("=" only behind "/")."""
+  label, separator, path = text.partition("=")
+  return (label, path) if separator and "/" not in label else (None, text)
+
+
+def _split_label(text: str) -> tuple[str | None, str]:
+  label, path = split_label(text)
+  if label is not None and not (label and path):
     raise ContenderError(f"LABEL=PATH or PATH expected, got {text!r}.")
-  return label, where
+  return label, path
 
 
 def _problem_of(about: Any) -> str | None:

@@ -94,29 +94,41 @@ class Comparison:
     tuning = num_rates * setting.tuning_runs + 3 * setting.finalist_runs
     return len(self._rivals) * tuning + everybody * setting.num_runs
 
-  def run(self) -> dict[str, Any]:
-    """Runs what is missing; returns the part of a results file that follows from the numbers."""
-    entries, losses = {}, {}
-    for contender in self.contenders:
-      name, kind, optimizer, source, sha256 = contender
-      phi = [v.numpy().tolist() for v in optimizer.trainable_variables]
-      losses[name] = self._curves(name, optimizer, {"config": optimizer.config(), "phi": phi})
-      about = {"kind": kind, "source": source, "sha256": sha256}
-      entries[name] = about | results.summary(losses[name])
-    for name in self._rivals:
-      rate, about = self._tuned(name)
-      optimizer = optimizers.HAND_DESIGNED[name](rate)
-      losses[name] = self._curves(name, optimizer, {"rival": name, "learning_rate": rate})
-      entries[name] = {"kind": "rival", **about} | results.summary(losses[name])
-    learned = [contender.name for contender in self.contenders]
-    setting = self.setting
+  def plan(self) -> dict[str, Any]:
+    """What a results file will say of the setting and of everybody, known before anything runs."""
+    setting, finalists = self.setting, self.setting.finalist_runs
+    rival = {"kind": "rival"} | ({"finalists": {"runs": finalists}} if finalists else {})
+    learned = {
+      c.name: {"kind": c.kind, "source": c.source, "sha256": c.sha256} for c in self.contenders
+    }
     return {
       "data": self.data,
+      "data_sha256": self._problem.digest,
       "problem": setting.config(),
       "num_steps": setting.num_steps,
       "num_runs": setting.num_runs,
       "tuning_runs": setting.tuning_runs,
       "seed": setting.seed,
+      "optimizers": learned | dict.fromkeys(self._rivals, rival),
+    }
+
+  def run(self) -> dict[str, Any]:
+    """Runs what is missing; returns the part of a results file that follows from the numbers."""
+    plan, losses = self.plan(), {}
+    entries = plan.pop("optimizers")
+    for contender in self.contenders:
+      name, optimizer = contender.name, contender.optimizer
+      phi = [v.numpy().tolist() for v in optimizer.trainable_variables]
+      losses[name] = self._curves(name, optimizer, {"config": optimizer.config(), "phi": phi})
+      entries[name] = entries[name] | results.summary(losses[name])
+    for name in self._rivals:
+      rate, tuned = self._tuned(name)
+      optimizer = optimizers.HAND_DESIGNED[name](rate)
+      losses[name] = self._curves(name, optimizer, {"rival": name, "learning_rate": rate})
+      entries[name] = entries[name] | tuned | results.summary(losses[name])
+    learned = [contender.name for contender in self.contenders]
+    return {
+      **plan,
       "streams": {"tuning": int(Stream.TUNING), "test": int(Stream.TEST)},
       "final_steps": unroll.FINAL_STEPS,
       "learning_rates": list(protocol.LEARNING_RATES),

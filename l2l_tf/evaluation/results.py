@@ -13,6 +13,7 @@ from l2l_tf.evaluation.results_schema import QUANTILES
 from l2l_tf.evaluation.results_schema import SCHEMA
 from l2l_tf.evaluation.results_schema import validate
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 
 
 class ResultsError(RuntimeError):
@@ -166,6 +167,18 @@ def read_of(path: str, expected: dict[str, Any]) -> dict[str, Any]:
   if received != expected:
     raise ResultsError(f"{path} holds results of {received}, not of {expected}.")
   return found
+
+
+def content(results: dict[str, Any]) -> outputs.Content:
+  """What must not be lost of results, or of `Comparison.plan`."""
+  same = {key: results[key] for key in ("problem", "data", "num_steps", "seed")}
+  if results.get("data_sha256"):
+    same["data_sha256"] = results["data_sha256"]
+  everybody = results["optimizers"].items()
+  same |= {f"optimizer {name}": entry.get("sha256", entry["kind"]) for name, entry in everybody}
+  counts = {key: results[key] for key in ("num_runs", "tuning_runs")}
+  finalists = (entry.get("finalists", {"runs": 0})["runs"] for _, entry in everybody)
+  return outputs.Content(same, counts | {"finalist_runs": max(finalists, default=0)})
 
 
 def write(path: str, results: dict[str, Any]):

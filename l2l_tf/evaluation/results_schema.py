@@ -1,6 +1,6 @@
 """The schema of results files (docs/results.md), as rules that check one."""
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 SCHEMA = 1
 QUANTILES = (5, 25, 50, 75, 95)  # of the final loss, in percent
@@ -61,6 +61,7 @@ _TOP = {
   "best_rival": TEXT_OR_NULL,
   "ratios": ARRAY,
 }
+OPTIONAL = {"data_sha256": TEXT_OR_NULL}  # older files lack it
 _SUMMARY = {
   "kind": Rule(f"one of {', '.join(KINDS)}", lambda v: v in KINDS),
   "mean": NUMBERS,
@@ -90,17 +91,15 @@ def validate(results: Any):
   Raises:
     ValueError: if a key is missing or unknown, or a value not what it must be.
   """
-  check_object("the file", results, _TOP)
+  check_object("the file", results, _TOP, OPTIONAL)
   for name, entry in results["optimizers"].items():
     what = f"the optimizer {name!r}"
     is_rival = isinstance(entry, dict) and entry.get("kind") == "rival"
-    rules = _RIVAL if is_rival else _LEARNED
-    if is_rival and "finalists" in entry:  # the one key that need not be there
-      rules = rules | {"finalists": OBJECT}
+    check_object(what, entry, *((_RIVAL, {"finalists": OBJECT}) if is_rival else (_LEARNED,)))
+    if "finalists" in entry:
       check_object(f"'finalists' of {what}", entry["finalists"], _FINALISTS)
       rates, final = (len(entry["finalists"][key]) for key in ("learning_rates", "final_losses"))
       check(final == rates, f"the length of 'final_losses' in 'finalists' of {what}", rates, final)
-    check_object(what, entry, rules)
     lengths = {
       "mean": results["num_steps"] + 1,
       "standard_error": results["num_steps"] + 1,
@@ -126,13 +125,17 @@ def _validate_pairs(results: dict[str, Any]):
       check(pair[key] in names, f"a {key}", f"one of {', '.join(names)}", pair[key])
 
 
-def check_object(what: str, value: Any, rules: dict[str, Rule]):
-  """Raises ValueError unless `value` has exactly the keys of `rules`, and keeps them."""
+def check_object(
+  what: str, value: Any, rules: dict[str, Rule], optional: Optional[dict[str, Rule]] = None
+):
+  """Raises ValueError unless `value` has all keys of `rules`, no other but `optional` ones, and
+  keeps the rules of both."""
   check(isinstance(value, dict), what, "an object", value)
+  known = rules | (optional or {})
   for key in [*rules, *value]:
     check(key in value, f"{key!r} of {what}", "there", "nothing")
-    check(key in rules, f"a key of {what}", f"one of {', '.join(rules)}", key)
-    check(rules[key].test(value[key]), f"{key!r} of {what}", rules[key].expected, value[key])
+    check(key in known, f"a key of {what}", f"one of {', '.join(known)}", key)
+    check(known[key].test(value[key]), f"{key!r} of {what}", known[key].expected, value[key])
 
 
 def check(condition: bool, what: str, expected: Any, received: Any):

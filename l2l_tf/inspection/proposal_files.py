@@ -5,7 +5,7 @@ them.
 """
 
 import math
-from typing import Any, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,7 @@ from l2l_tf.inspection.coordinates import spread
 from l2l_tf.inspection.proposals import LEARNED
 from l2l_tf.problems.base import Problem
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 
 SCHEMA = 1
 RIVALS = ("adam", "sgd")  # of Figures 9 and 10
@@ -30,6 +31,38 @@ class VisualizationError(RuntimeError):
   """Nothing can be shown, or a file is not one of ours; the message says why and what to do."""
 
 
+def choose(
+  problem: Problem,
+  optimizer: optimizers.Optimizer,
+  seed: np.ndarray,
+  num_steps: int,
+  coordinates: Optional[Sequence[Coordinate]] = None,
+  max_gradient: float = 0.0,
+) -> dict[Coordinate, float]:
+  """Runs `optimizer` on one instance, and returns what to show and how far its sweeps go.
+
+  Args:
+    problem: what is optimized.
+    optimizer: what optimizes it.
+    seed: int32 `[2]`, of the instance.
+    num_steps: the steps whose gradients are looked at.
+    coordinates: to show; None for those that `coordinates.spread` chooses.
+    max_gradient: sweeps go from -max_gradient to max_gradient; 0 for ranges that fit the gradients
+      that each coordinate sees.
+
+  Raises:
+    VisualizationError: if a gradient becomes NaN or infinite on the way.
+  """
+  seen = proposals_lib.gradients_along(problem, optimizer, seed, num_steps)
+  for name, largest in seen.largest.items():
+    if not np.isfinite(largest).all():
+      raise VisualizationError(_diverged(f"a gradient of {name}", num_steps))
+  chosen = coordinates or spread(seen.rms)
+  largest = np.array([seen.largest[c.parameter][c.index] for c in chosen])
+  limits = np.full(len(chosen), max_gradient) if max_gradient else proposals_lib.limits(largest)
+  return dict(zip(chosen, limits.tolist()))
+
+
 def compute(
   problem: Problem,
   optimizer: optimizers.Optimizer,
@@ -38,8 +71,7 @@ def compute(
   num_steps: int,
   steps: Sequence[int],
   num_values: int,
-  coordinates: Optional[Sequence[Coordinate]] = None,
-  max_gradient: float = 0.0,
+  ranges: Mapping[Coordinate, float],
 ) -> dict[str, Any]:
   """Runs `optimizer` on one instance, and returns what a file says of its proposals.
 
@@ -51,21 +83,13 @@ def compute(
     num_steps: T, of the histories.
     steps: those whose gradient is swept, of 1..T.
     num_values: V, of a sweep; odd, so that 0 is one of them.
-    coordinates: C of them; None for those that `coordinates.spread` chooses.
-    max_gradient: sweeps go from -max_gradient to max_gradient; 0 for ranges that fit the gradients
-      that each coordinate sees in the steps 1..max(steps).
+    ranges: how far the sweeps of each of C coordinates go, as `choose` says.
 
   Raises:
     VisualizationError: if something becomes NaN or infinite on the way.
   """
-  seen = proposals_lib.gradients_along(problem, optimizer, seed, max(steps))
-  for name, largest in seen.largest.items():
-    if not np.isfinite(largest).all():
-      raise VisualizationError(_diverged(f"a gradient of {name}", max(steps)))
-  chosen = coordinates or spread(seen.rms)
-  largest = np.array([seen.largest[c.parameter][c.index] for c in chosen])
-  limits = np.full(len(chosen), max_gradient) if max_gradient else proposals_lib.limits(largest)
-  values = proposals_lib.sweeps(limits, num_values)
+  chosen = list(ranges)
+  values = proposals_lib.sweeps([*ranges.values()], num_values)
   rivals = {name: optimizers.HAND_DESIGNED[name](rate) for name, rate in rates.items()}
   recorder = proposals_lib.Recorder(problem, optimizer, rivals, chosen, num_steps, steps)
   found = recorder(seed, values)
@@ -131,7 +155,7 @@ def validate(document: Any):
   Raises:
     ValueError: if a key is missing or unknown, or a value not what it must be.
   """
-  schema.check_object("the file", document, _TOP)
+  schema.check_object("the file", document, _TOP, schema.OPTIONAL)
   schema.check_object("'optimizer'", document["optimizer"], _OPTIMIZER)
   for name, rival in document["rivals"].items():
     schema.check_object(f"the rival {name!r}", rival, {"learning_rate": schema.NUMBER})
@@ -177,6 +201,17 @@ def read(path: str) -> dict[str, Any]:
   except ValueError as error:
     raise VisualizationError(f"{path} is no visualization of schema {SCHEMA}: {error}") from error
   return document
+
+
+def content(document: dict[str, Any]) -> outputs.Content:
+  """What must not be lost of a document, or of one whose coordinates are still names alone."""
+  same = {key: document[key] for key in ("problem", "data", "num_steps", "seed")}
+  if document.get("data_sha256"):
+    same["data_sha256"] = document["data_sha256"]
+  same[f"optimizer {document['optimizer']['name']}"] = document["optimizer"]["sha256"]
+  same |= dict.fromkeys((f"coordinate {name}" for name in document["coordinates"]), "shown")
+  counts = {"tuning_runs": document["tuning_runs"], "num_panels": len(document["steps"])}
+  return outputs.Content(same, counts)
 
 
 def write(path: str, document: dict[str, Any]):

@@ -22,13 +22,8 @@ class Parts:
   """A directory of arrays, one file a part, each written aside and then renamed."""
 
   def __init__(self, directory: str):
-    """Makes the directory.
-
-    Raises:
-      OSError: if it cannot be made.
-    """
+    """Takes the name of the directory, which the first part makes."""
     self.directory = directory
-    os.makedirs(directory, exist_ok=True)
 
   def get(self, key: dict[str, Any], compute: Callable[[], np.ndarray]) -> np.ndarray:
     """Returns the part that `key` names: from the disk if it is there, else computed and kept.
@@ -36,7 +31,11 @@ class Parts:
     Args:
       key: JSON types that together decide every number of the part.
       compute: called without arguments if the part is missing or damaged.
+
+    Raises:
+      OSError: if it cannot be kept; where the directory cannot be made, before `compute`.
     """
+    os.makedirs(self.directory, exist_ok=True)
     path = os.path.join(self.directory, f"{digest(key)}.npz")
     values = _read(path)
     if values is None:

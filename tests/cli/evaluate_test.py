@@ -8,6 +8,7 @@ import pytest
 
 from l2l_tf import optimizers
 from l2l_tf.config import presets
+from l2l_tf.config import problems as problem_options
 from l2l_tf.evaluation import results
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
@@ -39,7 +40,7 @@ def _run(*arguments) -> int:
 def test_compares_learned_optimizers_and_peers_with_tuned_rivals(here, capsys):
   directory = str(here / "runs" / "bowl_lstm" / "best")
   assert _run(*SMALL, f"--optimizer={directory},twin=runs/bowl_lstm/best", "--peer=peer.npz") == 0
-  written = results.read("results/bowl_4.json")
+  written = results.read("runs/results/bowl_4.json")
   entries = written["optimizers"]
   kinds = {name: entry["kind"] for name, entry in entries.items()}
   learned = {"bowl_lstm": "learned", "twin": "learned", "peer": "peer"}
@@ -47,9 +48,9 @@ def test_compares_learned_optimizers_and_peers_with_tuned_rivals(here, capsys):
   assert entries["bowl_lstm"]["mean"] == entries["twin"]["mean"]
   assert len(set(entries["peer"]["mean"])) == 1  # all its weights are 0: it stands still
   assert results.ratio_of(written, "bowl_lstm", "twin") == (1, 1, 1)
-  assert str(here) not in (here / "results" / "bowl_4.json").read_text()
+  assert str(here) not in (here / "runs" / "results" / "bowl_4.json").read_text()
   assert "--optimizer=runs/bowl_lstm/best" in written["command"]
-  assert [path.name for path in (here / "results").iterdir()] == ["bowl_4.json"]
+  assert [path.name for path in (here / "runs" / "results").iterdir()] == ["bowl_4.json"]
   table = capsys.readouterr().out
   for name, entry in entries.items():
     assert name in table and f"{entry['final_loss']['mean']:.4g}" in table
@@ -90,12 +91,12 @@ def test_resumes_after_an_interruption(here, monkeypatch, capsys):
   monkeypatch.setattr(evaluate, "Comparison", interrupted)
   assert _run(*arguments, "--name=interrupted") == 130
   assert "the same command goes on" in capsys.readouterr().out
-  assert not (here / "results" / "interrupted.json").exists()
-  assert len(list((here / "results" / "interrupted.json.work").iterdir())) == 2
+  assert not (here / "runs" / "results" / "interrupted.json").exists()
+  assert len(list((here / "runs" / "results" / "interrupted.json.work").iterdir())) == 2
   assert _run(*arguments, "--name=interrupted") == 0
-  first, second = (results.read(f"results/{n}.json") for n in ("undisturbed", "interrupted"))
+  first, second = (results.read(f"runs/results/{n}.json") for n in ("undisturbed", "interrupted"))
   assert first | {"command": ""} == second | {"command": ""}
-  assert not (here / "results" / "interrupted.json.work").exists()
+  assert not (here / "runs" / "results" / "interrupted.json.work").exists()
 
 
 def test_a_named_work_directory_stays(here):
@@ -106,10 +107,82 @@ def test_a_named_work_directory_stays(here):
   assert len(list((here / "cache").iterdir())) == before + 1
 
 
-def test_older_results_of_the_same_setting_are_replaced(here):
+def test_results_that_have_all_of_the_older_ones_replace_them(here):
+  assert _run(*SMALL, "--out=o.json", "--optimizer=a=runs/bowl_lstm/best") == 0
+  both = "--optimizer=a=runs/bowl_lstm/best,b=runs/bowl_lstm/best"
+  assert _run(*SMALL, "--num_runs=4", "--tuning_runs=2", "--out=o.json", both) == 0
+  written = results.read("o.json")
+  assert written["num_runs"] == 4 and {*written["optimizers"]} == {"a", "b", "sgd"}
+
+
+LESS = [
+  (["--num_runs=2"], "holds num_runs 3 (now 2)."),
+  (["--finalist_runs=0", "--tuning_runs=1"], "tuning_runs 2 (now 1); finalist_runs 3 (now 0)."),
+  (["--seed=1"], "holds seed 0 (now 1)."),
+  (["--num_steps=5"], "holds num_steps 4 (now 5)."),
+  (["--dimensions=4"], "holds problem {'name': 'bowl', 'dimensions': 10} (now {'name': 'bowl',"),
+  (["--optimizer=other=runs/bowl_lstm/best"], "holds optimizer bowl_lstm "),
+]
+
+
+def test_results_of_more_or_other_ones_are_replaced_only_if_told(here, capsys, monkeypatch):
+  """Refused before anything runs, and nothing of the attempt is left."""
+  learned, more = "--optimizer=runs/bowl_lstm/best", [*SMALL, "--out=o.json"]
+  assert _run(*more, "--tuning_runs=2", "--finalist_runs=3", learned) == 0
+  before, run = (here / "o.json").read_bytes(), evaluate.Comparison.func.run
+  monkeypatch.setattr(evaluate.Comparison.func, "run", None)
+
+  def refused(*arguments):
+    capsys.readouterr()
+    assert _run(*more, "--tuning_runs=2", "--finalist_runs=3", *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "It is not overwritten: name another --out, move" in error
+    assert (here / "o.json").read_bytes() == before and not (here / "o.json.work").exists()
+    return error
+
+  for change, words in LESS:
+    assert words in refused(*change, *([] if "optimizer" in change[0] else [learned]))
+  about = {"experiment": presets.PRESETS["quick"]["bowl"].to_dict()}
+  retrained = optimizers.CoordinatewiseLSTM((4,), seed=1)
+  optimizer_files.save_optimizer("runs/bowl_lstm/best", retrained, about)
+  assert "holds optimizer bowl_lstm " in refused(learned)
+  monkeypatch.setattr(evaluate.Comparison.func, "run", run)
+  assert _run(*more, learned, "--overwrite") == 0
+  written = results.read("o.json")
+  assert written["tuning_runs"] == 1 and "overwrite" not in written["command"]
+
+
+@pytest.mark.parametrize("words", ["data of all (now of some)", "data_sha256 abc (now def)"])
+def test_results_on_other_data_are_not_replaced(capsys, monkeypatch, words):
+  """Others by name, or by their digest alone."""
+  build, key = problem_options.Bowl.build, words.split()[0]
+  data = {"data": "of all", "data_sha256": "abc"}
+
+  def built(self):
+    return build(self)[0]._replace(digest=data["data_sha256"]), data["data"]
+
+  monkeypatch.setattr(problem_options.Bowl, "build", built)
   assert _run(*SMALL, "--out=o.json") == 0
-  assert _run(*SMALL[:2], "--num_runs=4", "--tuning_runs=1", "--out=o.json") == 0
+  assert results.read("o.json")["data_sha256"] == "abc"
+  data[key] = {"data": "of some", "data_sha256": "def"}[key]
+  capsys.readouterr()
+  assert _run(*SMALL, "--out=o.json") == 1
+  assert f"o.json holds {words}. It is not overwritten" in capsys.readouterr().err
+
+
+def test_what_another_process_wrote_meanwhile_is_not_replaced(here, capsys, monkeypatch):
+  assert _run(*SMALL, "--num_runs=4", "--out=other.json") == 0
+  run = evaluate.Comparison.func.run
+
+  def meanwhile(comparison):
+    (here / "other.json").rename(here / "o.json")
+    return run(comparison)
+
+  monkeypatch.setattr(evaluate.Comparison.func, "run", meanwhile)
+  assert _run(*SMALL, "--out=o.json") == 1
+  assert "num_runs 4 (now 3)" in capsys.readouterr().err
   assert results.read("o.json")["num_runs"] == 4
+  assert list((here / "o.json.work").iterdir())  # what was computed is there to go on with
 
 
 BAD = [
@@ -144,7 +217,7 @@ def test_bad_input_is_one_clear_line(here, capsys, status, arguments, message):
   assert _run(*arguments) == status
   error = capsys.readouterr().err
   assert message in error and error.count("\n") == 1
-  assert not (here / "results").exists()
+  assert not (here / "runs" / "results").exists()
 
 
 def test_a_damaged_optimizer_is_refused(here, capsys):

@@ -30,7 +30,7 @@ def _directory(tmp_path):
 
 def _run(directory) -> int:
   arguments = (f"--results={directory / 'results'}", f"--out={directory / 'figures'}")
-  return programs.run(figures.main, (OSError,), *arguments)
+  return programs.run(figures.main, figures.ERRORS, *arguments)
 
 
 def test_draws_every_figure_as_png_and_svg(directory, capsys):
@@ -177,6 +177,19 @@ def test_figures_without_any_results_are_left_as_they_were(directory, capsys):
   assert "figure_5 is left as it is: no results yet (mnist_40.json)" in error
   assert "figures 9 and 10 of neural_art are left as they are: no results yet" in error
   assert (directory / "figures" / "figure_5.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["empty", "missing"])
+def test_a_folder_without_results_is_an_error(tmp_path, capsys, there):
+  if there:
+    (tmp_path / "results" / "visualizations").mkdir(parents=True)
+    results.write(str(tmp_path / "results" / "bowl_4.json"), tiny_results.make())
+  assert _run(tmp_path) == 1
+  error = capsys.readouterr().err
+  assert f"There are no results in {tmp_path / 'results'}: none of quadratic.json, mnist_1" in error
+  assert "visualizations/mnist_lstm.json" in error and "bin/evaluate.py" in error
+  assert "--results=runs/results" in error and error.count("\n") == 1
+  assert not (tmp_path / "figures").exists()
 
 
 def test_an_output_that_cannot_be_made_is_one_line(directory, capsys):

@@ -53,7 +53,7 @@ def test_train_and_evaluate(tmp_path, monkeypatch):
   arguments = ["--num_steps=5", "--num_runs=2", "--tuning_runs=1", f"--style={style}"]
   arguments += ["--optimizer=art=runs/art/best"]
   assert programs.run(evaluate.main, evaluate.ERRORS, *ART, *arguments) == 0
-  found = results.read("results/neural_art_5.json")
+  found = results.read("runs/results/neural_art_5.json")
   assert "style style.png" in found["data"] and "--style=style.png" in found["command"]
   assert found["problem"]["size"] == 32
   assert not {"content_dir", "style", "vgg"} & set(found["problem"])

@@ -81,6 +81,7 @@ def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_pat
     ({"vgg": "torch"}, 2, "auto|keras|hed"),
     ({"optimizer": "no_such"}, 2, "no pretrained optimizer of that name"),
     ({"content": "missing.jpg"}, 1, "Cannot read the image missing.jpg: No such file"),
+    ({"content": "../x/a.jpg"}, 1, "image ../x/a.jpg: No such file or directory.\n"),
     ({"style": DATA}, 2, f"--style must be one picture, got the folder {DATA}"),
     ({"style": __file__}, 1, "Cannot read the image"),
     ({"size": 40}, 1, "would have 40 x 27; 32 a side are needed"),
@@ -91,6 +92,17 @@ def test_bad_input_is_one_line(arguments, capsys, change, status, words):
   error = capsys.readouterr().err
   assert words in error and error.count("\n") == 1 and "Traceback" not in error
   assert not os.path.exists(arguments["out"])
+
+
+def test_what_is_read_is_not_replaced(arguments, tmp_path, capsys):
+  picture = tmp_path / "mine.png"
+  Image.open(CAT).save(picture)
+  before = picture.read_bytes()
+  for name in ("content", "style"):
+    out = os.path.join(tmp_path, "lstm", "..", "mine.png")
+    assert run(arguments | {name: picture, "out": out}) == 2
+    assert "--out must not replace what is read, got" in capsys.readouterr().err
+  assert picture.read_bytes() == before
 
 
 def test_triples_are_content_result_and_style(arguments, tmp_path, capsys, monkeypatch):

@@ -12,6 +12,7 @@ from l2l_tf import optimizers
 from l2l_tf.config import presets
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import results
+from l2l_tf.inspection import coordinates
 from l2l_tf.inspection import proposal_files
 from l2l_tf.storage import optimizer_files
 from tests import programs
@@ -41,7 +42,7 @@ def test_writes_the_file_and_prints_the_table(here, capsys):
   directory = str(here / "runs" / "bowl_lstm" / "best")
   assert _run(*SMALL, f"--optimizer={directory}") == 0
   out = capsys.readouterr().out
-  path = "results/visualizations/bowl_lstm.json"
+  path = "runs/results/visualizations/bowl_lstm.json"
   document = proposal_files.read(path)
   assert proposal_files.table(document) in out and f"Written to {path}" in out
   assert "Data: generated" in out and "* bowl_lstm" in out
@@ -104,7 +105,7 @@ def events(directory):
 
 def test_tensorboard_gets_the_same_numbers_and_the_pictures(here):
   assert _run(*SMALL, LEARNED, "--logdir=board", "--coordinates=theta[1]") == 0
-  document = proposal_files.read("results/visualizations/bowl_lstm.json")
+  document = proposal_files.read("runs/results/visualizations/bowl_lstm.json")
   entry, found = document["coordinates"]["theta[1]"], events("board")
   runs = {"learned": "bowl_lstm", "adam": "Adam", "sgd": "SGD"}
   for name, run in runs.items():
@@ -149,7 +150,7 @@ def test_bad_input_is_one_clear_line(here, capsys, status, arguments, message):
   assert _run(*SMALL, *arguments) == status
   error = capsys.readouterr().err
   assert message in error and error.count("\n") == 1
-  assert not (here / "results").exists()
+  assert not (here / "runs" / "results").exists()
 
 
 @pytest.mark.parametrize("content", ["notes", "other setting"])
@@ -165,6 +166,51 @@ def test_a_file_of_something_else_is_not_overwritten(here, capsys, content):
   error = capsys.readouterr().err
   assert "not overwritten" in re.sub(r"\s+", " ", error) and error.count("\n") == 1
   assert path.read_bytes() == before
+
+
+LESS = [
+  (["--tuning_runs=1"], "tuning_runs 2 (now 1)"),
+  (["--num_panels=3"], "num_panels 4 (now 3)"),
+  (["--num_steps=7"], "num_steps 6 (now 7)"),
+  (["--seed=1", "--coordinates=theta[0],theta[1]"], "seed 0 (now 1)"),
+  (["--coordinates=theta[0]"], "coordinate theta[1] shown (now none)"),
+  (["--coordinates="], "coordinate theta[0] shown (now none)"),
+]
+
+
+def test_what_shows_more_is_replaced_only_if_told(here, capsys, monkeypatch):
+  """Refused before the rivals are tuned."""
+  shown = [*SMALL, LEARNED, "--tuning_runs=2", "--coordinates=theta[0],theta[1]", "--out=v.json"]
+  assert _run(*shown) == 0
+  before, tune = (here / "v.json").read_bytes(), baselines.tune
+  monkeypatch.setattr(baselines, "tune", None)
+  monkeypatch.setattr(coordinates, "spread", lambda rms: [coordinates.Coordinate("theta", (2,))])
+  monkeypatch.setattr(proposal_files, "spread", coordinates.spread)
+
+  def refused(words):
+    assert (here / "v.json").read_bytes() == before
+    error = capsys.readouterr().err
+    assert f"v.json holds {words}" in error and "It is not overwritten: name" in error
+    assert error.count("\n") == 1
+
+  for change, words in LESS:
+    assert _run(*shown, *change) == 1
+    refused(words)
+  lstm = optimizers.GlobalAveragingLSTM((4,), num_gacs=2, seed=1)
+  experiment = presets.PRESETS["quick"]["bowl"].to_dict()
+  optimizer_files.save_optimizer("runs/bowl_lstm/best", lstm, {"experiment": experiment})
+  assert _run(*shown) == 1
+  refused("optimizer bowl_lstm ")
+  monkeypatch.setattr(baselines, "tune", tune)
+  assert _run(*shown, "--coordinates=theta[0]", "--overwrite") == 0
+  written = proposal_files.read("v.json")
+  assert list(written["coordinates"]) == ["theta[0]"] and "overwrite" not in written["command"]
+
+
+def test_more_coordinates_and_panels_take_the_place_of_fewer(here):
+  assert _run(*SMALL, LEARNED, "--coordinates=theta[0]", "--num_panels=2", "--out=v.json") == 0
+  assert _run(*SMALL, LEARNED, "--coordinates=theta[1],theta[0]", "--out=v.json") == 0
+  assert list(proposal_files.read("v.json")["coordinates"]) == ["theta[1]", "theta[0]"]
 
 
 def test_an_output_or_logdir_that_cannot_be_written_is_one_line(here, capsys):

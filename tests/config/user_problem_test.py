@@ -187,7 +187,7 @@ def test_train_resume_and_evaluate(module, monkeypatch):
   arguments = [problem, "--num_steps=4", "--num_runs=3", "--tuning_runs=1"]
   arguments.append(f"--optimizer=mine={directory}/best")
   assert programs.run(evaluate.main, evaluate.ERRORS, *arguments) == 0
-  written = results.read("results/my_problems-parabola_4.json")
+  written = results.read("runs/results/my_problems-parabola_4.json")
   assert written["problem"] == {"name": "my_problems:parabola"}
   assert np.all(np.isfinite(written["optimizers"]["mine"]["mean"]))
   module.write_text(MODULE.replace("number = 3", "number = 4"))

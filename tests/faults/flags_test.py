@@ -27,7 +27,7 @@ BESIDE = {  # what a bad flag stands beside, so that nothing else is wrong
   "evaluate": ["--problem=bowl"],
   "visualize": [LEARNED, "--problem=bowl", "--transfer"],
   "diagnose": [LEARNED],
-  "figures": [],
+  "figures": [f"--results={programs.ROOT / 'results'}"],
   "style": PICTURES,
   "triples": ["--out=out.png", "--optimizer=lstm"],
   "imitate": ["--problem=bowl", "--out=imitated"],
@@ -72,6 +72,7 @@ BAD = {  # the bad flag; words of the answer
     "seed": ("--seed=-1", "of 0.."),
     "name": ("--name=../x", "letters, digits"),
     "out": ("--out=file", "It is not overwritten"),
+    "overwrite": ("--overwrite=maybe", "maybe"),
     "work_dir": ("--work_dir=file", "file"),
   },
   "visualize": {
@@ -87,7 +88,8 @@ BAD = {  # the bad flag; words of the answer
     "tuning_runs": ("--tuning_runs=0", "tuning_runs"),
     "rates_from": ("--rates_from=file", "file is not"),
     "seed": ("--seed=-1", "seed"),
-    "out": ("--out=file", "file"),
+    "out": ("--out=file", "It is not overwritten"),
+    "overwrite": ("--overwrite=maybe", "maybe"),
     "logdir": ("--logdir=file", "file"),
   },
   "diagnose": {
@@ -100,7 +102,7 @@ BAD = {  # the bad flag; words of the answer
   },
   "figures": {
     **HELP,
-    "results": ("--results", "results"),
+    "results": ("--results=none", "There are no results in none"),
     "out": ("--out=file", "file"),
   },
   "style": {
@@ -178,6 +180,7 @@ CONTRADICTIONS = [  # flags that are good alone, but not together, or not withou
   ("diagnose", "--problem=bowl --hidden=20", "--hidden does not apply"),
   ("style", "--style=", "--style is missing"),
   ("style", "--out=none/out.png", "no directory none"),
+  ("style", "--out=picture.png", "--out must not replace what is read"),
   ("style", "--size=40", "would have 40 x 20; 32 a side are needed"),
   ("triples", f"{LEARNED}", "trained on --problem=quadratic, not on neural_art; add --transfer"),
   ("imitate", "--out=", "Name the directory"),

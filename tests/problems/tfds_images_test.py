@@ -114,6 +114,14 @@ def test_unknown_and_unprepared_sets_are_errors_of_one_line(folder, name, words)
   assert "\n" not in str(info.value)
 
 
+def test_a_wrong_variable_is_an_error_of_one_line(tmp_path, monkeypatch):
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nowhere"))
+  with pytest.raises(problems.DataError) as info:
+    photographs.load("tfds:tiny", 32)
+  words = f"There is no folder {tmp_path}/nowhere, which TFDS_DATA_DIR names. Prepare it with `tfds"
+  assert str(info.value).startswith(words) and "\n" not in str(info.value)
+
+
 @pytest.mark.parametrize(
   "options, words",
   [
