@@ -11,6 +11,7 @@ LAYERS = [
   ["problems.base", "problems.datasets", "l2l_tf.optimizers.base", "l2l_tf.preprocessing"]
   + ["l2l_tf.options", "l2l_tf.plots", "l2l_tf.pretrained", "l2l_tf.results_schema"]
   + ["l2l_tf.progress", "l2l_tf.run_directory", "l2l_tf.stopping", "l2l_tf.keras_arguments"]
+  + ["l2l_tf.keras_watch"]
   + ["l2l_tf.distribution", "l2l_tf.coordinates", "l2l_tf.provenance", "l2l_tf.text_plots"]
   + ["l2l_tf.files"],
   ["problems.classification", "problems.convolutional", "problems.quadratics"]
