@@ -6,12 +6,8 @@ the LSTM's units is saturated, and what follows from it. In Python: l2l_tf.diagn
 l2l_tf.advise (docs/keras.md).
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
+  import quiet_start
 
 import textwrap
 from typing import Sequence
@@ -74,4 +70,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+  quiet_start.done()
   command_line.run(main, ERRORS)

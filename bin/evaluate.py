@@ -7,23 +7,19 @@ behind it written to results/NAME.json, from which bin/figures.py draws. Finishe
 a work directory beside it: the same command goes on after an interruption.
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
+  import quiet_start
 
+import os
 import re
 from typing import Any, Sequence
-
-import tqdm
 
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import contenders
 from l2l_tf import peers
 from l2l_tf import provenance
+from l2l_tf import reporting
 from l2l_tf import results as results_lib
 from l2l_tf import user_problem
 from l2l_tf.comparison import Comparison
@@ -107,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
   os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
   parts = Parts(flags.work_dir or f"{path}.work")
   comparison = Comparison(
-    setting, everybody, parts, progress=lambda name, runs: _advance(bar, name, runs)
+    setting, everybody, parts, progress=lambda name, runs: report.advance(runs, name)
   )
   print(f"Data: {comparison.data}")
   if recorded not in (None, comparison.data):
@@ -115,11 +111,11 @@ def main(argv: Sequence[str]) -> int:
       f"{path} holds results on '{recorded}', not on '{comparison.data}'. It is not overwritten;"
       " give another --name, or make those data available (--data, --data_dir, TFDS_DATA_DIR)."
     )
-  with tqdm.tqdm(total=comparison.total_runs, unit="run", dynamic_ncols=True) as bar:
+  with reporting.Report(comparison.total_runs, "run") as report:
     try:
       numbers = comparison.run()
     except KeyboardInterrupt:
-      bar.close()
+      report.close()
       print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
       return 130
   command = command_line.command("bin/evaluate.py", flags, PATH_FLAGS, MACHINE_FLAGS)
@@ -131,12 +127,6 @@ def main(argv: Sequence[str]) -> int:
   _print_table(results, comparison.seconds)
   print(f"Written to {path}")
   return 0
-
-
-def _advance(bar: tqdm.tqdm, name: str, runs: int):
-  bar.set_postfix_str(name, refresh=False)
-  bar.total = max(bar.total, bar.n + runs)
-  bar.update(runs)
 
 
 def _flat(values: Sequence[Sequence[str]] | None) -> list[str]:
@@ -232,4 +222,5 @@ def _number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
+  quiet_start.done()
   command_line.run(main, ERRORS)

@@ -9,13 +9,10 @@ current gradient, a picture a coordinate. Learned optimizers are solid, hand-des
 every number comes from a file that bin/evaluate.py or bin/visualize.py wrote.
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
+  import quiet_start
 
+import os
 import sys
 from typing import Any, NamedTuple, Sequence
 
@@ -220,4 +217,5 @@ def _read(path: str, panel: Panel) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+  quiet_start.done()
   command_line.run(main, (OSError,))

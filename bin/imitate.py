@@ -8,13 +8,10 @@ the optimizer first learns to make the updates of a hand-designed teacher, on gr
 teacher and then it itself meets (docs/training.md). The same command goes on after a stop.
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
+  import quiet_start
 
+import os
 from typing import Sequence
 
 from l2l_tf import checkpoint
@@ -105,4 +102,5 @@ def _print(index: int, result: imitation.Round):
 
 
 if __name__ == "__main__":
+  quiet_start.done()
   command_line.run(main, ERRORS)

@@ -7,24 +7,21 @@ photograph and the textures of the painting in it (section 3.4). Beside the loss
 stands that of the best hand-designed rival after as many steps from the same noise.
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
+  import quiet_start
 
+import os
 from typing import Sequence
 
 import numpy as np
 from PIL import Image
-import tqdm
 
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import optimizers
 from l2l_tf import painting
 from l2l_tf import pretrained
+from l2l_tf import reporting
 from l2l_tf.problem_options import NeuralArt
 import problems
 from problems import DataError
@@ -83,12 +80,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _paint(problem, optimizer, seed, num_steps, label) -> painting.Painting:
-  with tqdm.tqdm(total=num_steps, unit="step", dynamic_ncols=True, desc=label) as bar:
-
-    def advance(loss):
-      bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-      bar.update()
-
+  with reporting.Report(num_steps, "step", label=label) as report:
+    advance = lambda loss: report.advance(1, f"loss {loss:.4g}")  # noqa: E731
     return painting.paint(problem, optimizer, seed, num_steps, advance)
 
 
@@ -133,4 +126,5 @@ def _within(image: Image.Image, size: int) -> Image.Image:
 
 
 if __name__ == "__main__":
+  quiet_start.done()
   command_line.run(main, ERRORS)

@@ -2,18 +2,17 @@
 
 An LSTM learns to optimize a family of functions by gradient descent (Andrychowicz et al. 2016).
 The run directory gets the config, TensorBoard event files, checkpoints to resume from, and under
-best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances.
-Ctrl-C stops cleanly; --resume goes on. --problem=module:factory trains on a problem of your own:
-factory() in module.py returns it (docs/keras.md).
+best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances; a
+sentence says who is ahead, and three commands go on from there. Ctrl-C stops cleanly; --resume goes
+on. --problem=module:factory trains on a problem of your own: factory() in module.py returns it
+(docs/keras.md).
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
+  import quiet_start
 
+import dataclasses
+import os
 import shlex
 import shutil
 import sys
@@ -21,20 +20,25 @@ import tempfile
 import time
 from typing import Optional, Sequence
 
+import numpy as np
+
 from l2l_tf import blocks
 from l2l_tf import checkpoint
 from l2l_tf import command_line
 from l2l_tf import distribution
 from l2l_tf import evaluation
+from l2l_tf import experiments
 from l2l_tf import meta_training
 from l2l_tf import optimizers
 from l2l_tf import plots
+from l2l_tf import reporting
 from l2l_tf import run_directory
 from l2l_tf import search
 from l2l_tf import text_plots
 from l2l_tf import training_run
 from l2l_tf import unroll
 from l2l_tf import user_problem
+from l2l_tf import verdict
 from l2l_tf.optimizers import partition
 from problems import DataError
 from problems.base import seeds_of
@@ -42,6 +46,7 @@ from problems.base import Stream
 
 LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
 MAX_TRIALS = 10**4
+KEPT = ("strategy", "tuning_runs", "test_runs")  # flags of the next training too
 ERRORS = (
   training_run.RunError,
   checkpoint.CheckpointError,
@@ -123,7 +128,7 @@ def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> in
     raise training_run.RunError(f"{error}{kept}") from error
   if not _has_best(run):
     raise training_run.RunError("No epoch had a finite validation loss; nothing was kept.")
-  _report(run, rates.get("adam"), flags.test_runs)
+  curves = _report(run, rates.get("adam"), flags.test_runs)
   progress, at_most = run.trainer.progress, run.experiment.training.num_epochs
   print(f"  optimizer     {run.best_directory}")
   print(f"  TensorBoard   {_watch_command(run.directory)}")
@@ -131,6 +136,8 @@ def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> in
     f"Trained {progress.epoch} of at most {at_most} epochs, the best was {progress.best_epoch};"
     f" {progress.bad_steps} meta-steps were not finite and skipped."
   )
+  print(f"\n{verdict.sentence(*curves)}{'' if tuned else ' (--tuning_runs=0)'}\n")
+  _print_next(run, flags)
   return 0
 
 
@@ -234,13 +241,57 @@ def _has_best(run: training_run.TrainingRun) -> bool:
   return run.trainer.progress.best_epoch > 0
 
 
-def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int):
-  """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves."""
+def _print_next(run: training_run.TrainingRun, flags: command_line.Flags):
+  """Prints commands that go on from a trained optimizer; they work from here as they are."""
+  experiment, start = run.experiment, f"--init_from={run.best_directory}"
+  described = experiment.to_dict()
+  problem = described["problem"]["name"]
+  if described["optimizer"]["name"] != "ntm_bfgs":  # which keeps n^2 numbers for n parameters
+    new = "" if problem == "mnist" else ", which it was not trained on"
+    print(f"Use it in Keras, on a small network and 5,000 digits{new}:")
+    print(f"  {_python(_program('examples/pretrained_in_fit.py'), run.best_directory)}")
+  look = [f"--optimizer={run.best_directory}"]
+  look += command_line.problem_flags(problem, experiment.problem)
+  look += [
+    f"--num_steps={experiment.training.num_steps}",
+    f"--tuning_runs={flags.tuning_runs or 1}",
+  ]
+  look += [f"--out={run.directory}/proposals.json", f"--logdir={run.directory}/proposals"]
+  print(f"Look at what it has learned:\n  {_python(_program('bin/visualize.py'), *look)}")
+  more = command_line.experiment_flags(_gentler(experiment))
+  kept = [f"--{name}={value}" for name, value in flags.given().items() if name in KEPT]
+  print("Train it on, on other instances and at a third of the learning rate:")
+  print(f"  {_python(_program('bin/train.py'), start, *more, *kept)}")
+
+
+def _gentler(experiment: experiments.Experiment) -> experiments.Experiment:
+  """What goes on from a trained optimizer."""
+  training = experiment.training
+  rate = float(f"{training.learning_rate / 3:.1g}")
+  final = min(rate, training.final_learning_rate)
+  changes = {"learning_rate": rate, "final_learning_rate": final, "seed": training.seed + 1}
+  return dataclasses.replace(experiment, training=dataclasses.replace(training, **changes))
+
+
+def _program(path: str) -> str:
+  """The path from here to a program of ours."""
+  return os.path.relpath(os.path.join(os.path.dirname(__file__), "..", path))
+
+
+def _report(
+  run: training_run.TrainingRun, rate: Optional[float], test_runs: int
+) -> list[np.ndarray]:
+  """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves.
+
+  Returns:
+    The losses of the learned optimizer, and then of Adam, `[R, T+1]`.
+  """
   steps = run.experiment.training.num_steps
   seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.TEST, count=test_runs)
   rows = {"learned": run.trainer.optimizer}
   if rate:
     rows[f"Adam, learning rate {rate:.3g}"] = optimizers.Adam(rate)
+  reporting.say(f"Testing on {test_runs} fresh instances")
   curves = {n: evaluation.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
   print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
   print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")
@@ -256,7 +307,9 @@ def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int
   with run_directory.writing(run.directory):
     checkpoint.write_aside(path, plots.png(figure))
   print(f"  curves        {path}")
+  return list(curves.values())
 
 
 if __name__ == "__main__":
+  quiet_start.done()
   command_line.run(main, ERRORS)

@@ -4,12 +4,8 @@ Content image, the picture that a trained optimizer paints, and style image side
 each of a few test photographs. Takes the problem's options as bin/evaluate.py does, but one style.
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
+  import quiet_start
 
 from typing import Sequence
 
@@ -76,4 +72,5 @@ def _framed(pixels: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
+  quiet_start.done()
   command_line.run(main, ERRORS)

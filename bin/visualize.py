@@ -8,13 +8,10 @@ see; the numbers go into results/visualizations/NAME.json, from which bin/figure
 --logdir into event files for TensorBoard.
 """
 
-import os
-import signal
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if __name__ == "__main__":
-  signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C amid the imports below is no traceback
+  import quiet_start
 
+import os
 from typing import Any, Sequence
 
 import numpy as np
@@ -203,4 +200,5 @@ def _print(document: dict[str, Any]):
 
 
 if __name__ == "__main__":
+  quiet_start.done()
   command_line.run(main, ERRORS)

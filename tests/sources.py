@@ -33,6 +33,8 @@ def _read_one(path: str, paths: dict[str, str]) -> Source:
     for name in _imports(node):
       if name.split(".")[0] in FOLDERS:
         ours.add(name if name in paths else name.rpartition(".")[0])
+      elif path.startswith("bin/") and f"bin.{name}" in paths:  # Python's path begins with bin/
+        ours.add(f"bin.{name}")
       else:
         others.add(name.split(".")[0])
   return Source(path, tuple(sorted(ours - {module_name(path)})), tuple(sorted(others)))
