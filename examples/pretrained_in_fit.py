@@ -1,12 +1,14 @@
-"""A pretrained optimizer in `fit`: python examples/pretrained_in_fit.py
+"""A trained optimizer in `fit`: python examples/pretrained_in_fit.py [mnist_lstm or runs/NAME/best]
 
-Two epochs of a small sigmoid MLP on 5,000 real digits, by `mnist_lstm` and by Adam at Keras's
-default rate, from the same theta_0.
+Two epochs of a small sigmoid MLP on 5,000 real digits, by a pretrained optimizer or by that in a
+directory, and by Adam at Keras's default rate, from the same theta_0.
 """
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import sys
 
 import keras
 
@@ -23,12 +25,12 @@ def make_model() -> keras.Model:
   return keras.Sequential([keras.Input((784,)), hidden, keras.layers.Dense(10, **options)])
 
 
-def main() -> dict[str, float]:
+def main(trained: str = "mnist_lstm") -> dict[str, float]:
   """Returns the training loss of the second epoch by optimizer."""
   data = problems.load("mnist", source="bundled")
   images, labels = data.images.reshape(-1, 784) / 255, data.labels
-  losses = {}
-  for name, optimizer in {"learned": l2l_tf.LearnedOptimizer("mnist_lstm"), "Adam": "adam"}.items():
+  losses, optimizers = {}, {"learned": l2l_tf.LearnedOptimizer(trained), "Adam": "adam"}
+  for name, optimizer in optimizers.items():
     model = make_model()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
@@ -40,4 +42,4 @@ def main() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-  main()
+  main(*sys.argv[1:2])

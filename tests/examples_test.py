@@ -1,6 +1,7 @@
 """The programs in examples/ run, and what they promise comes true."""
 
 import pathlib
+import warnings
 
 import pytest
 
@@ -17,7 +18,9 @@ def test_these_are_all():
 
 
 def test_a_pretrained_optimizer_in_fit(capsys):
-  losses = pretrained_in_fit.main()
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")  # none on its own ground
+    losses = pretrained_in_fit.main()
   assert losses["learned"] < 0.4 < 1 < losses["Adam"]
   assert f"loss {losses['Adam']:.3f}" in capsys.readouterr().out
 

@@ -13,8 +13,6 @@ import os
 import re
 from typing import Any, Sequence
 
-import tqdm
-
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import user_problem
 from l2l_tf.evaluation import candidates
@@ -24,6 +22,7 @@ from l2l_tf.evaluation.comparison import Setting
 from l2l_tf.evaluation.intervals import Interval
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import DataError
+from l2l_tf.runs import reporting
 from l2l_tf.storage import files
 from l2l_tf.storage import outputs
 from l2l_tf.storage import peers
@@ -110,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
   )
   parts = Parts(flags.work_dir or f"{path}.work")
   comparison = Comparison(
-    setting, everybody, parts, progress=lambda name, runs: _advance(bar, name, runs)
+    setting, everybody, parts, progress=lambda name, runs: report.advance(runs, name)
   )
   print(f"Data: {comparison.data}")
   content = results_lib.content(comparison.plan())
@@ -118,11 +117,11 @@ def main(argv: Sequence[str]) -> int:
   check()
   for directory in (os.path.dirname(path) or ".", parts.directory):
     os.makedirs(directory, exist_ok=True)
-  with tqdm.tqdm(total=comparison.total_runs, unit="run", dynamic_ncols=True) as bar:
+  with reporting.Report(comparison.total_runs, "run") as report:
     try:
       numbers = comparison.run()
     except KeyboardInterrupt:
-      bar.close()
+      report.close()
       print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
       return 130
   command = experiment_flags.command("bin/evaluate.py", flags, PATH_FLAGS, UNRECORDED)
@@ -135,12 +134,6 @@ def main(argv: Sequence[str]) -> int:
   _print_table(results, comparison.seconds)
   print(f"Written to {path}")
   return 0
-
-
-def _advance(bar: tqdm.tqdm, name: str, runs: int):
-  bar.set_postfix_str(name, refresh=False)
-  bar.total = max(bar.total, bar.n + runs)
-  bar.update(runs)
 
 
 def _flat(values: Sequence[Sequence[str]] | None) -> list[str]:

@@ -1,10 +1,11 @@
 """Command lines made from option groups: every field becomes a flag, checked in one place."""
 
 import dataclasses
+import itertools
 import shlex
 import signal
 import sys
-from typing import Callable, Iterable, Optional, Sequence
+from typing import Any, Callable, Iterable, Optional, Sequence
 
 from l2l_tf.cli.flags import Flags
 from l2l_tf.cli.flags import UsageError
@@ -18,6 +19,9 @@ from l2l_tf.config.training import Training
 from l2l_tf.evaluation import candidates
 
 
+DEFAULT_PRESET = "quick"
+
+
 def add_experiment(flags_: Flags, training: type[Options] = Training):
   """Adds the flags that make an `Experiment`, or with another kind of training `parts`."""
   flags_.group("Experiment (paper sections and values in parentheses)")
@@ -28,7 +32,9 @@ def add_experiment(flags_: Flags, training: type[Options] = Training):
     "what is trained; default that of the preset: partition for cifar10, lstm elsewhere",
     optimizer_options.OPTIMIZERS,
   )
-  flags_.add(str, "preset", "quick", "quick: minutes on two cores; paper: hours", presets.PRESETS)
+  flags_.add(
+    str, "preset", DEFAULT_PRESET, "quick: minutes on two cores; paper: hours", presets.PRESETS
+  )
   flags_.add(
     str, "problem", "mnist", "what the optimizer learns to optimize", problem_options.PROBLEMS
   )
@@ -120,6 +126,45 @@ def options_of(flags_: Flags, options: Options) -> Options:
     UsageError: for a value out of bounds.
   """
   return _put_in(flags_, {"": options}, [type(options)], "")[""]
+
+
+def flags_of(experiment_: Experiment) -> list[str]:
+  """The inverse of `experiment`: the fewest flags that make it."""
+  described = experiment_.to_dict()
+  names = {part: described[part]["name"] for part in ("problem", "optimizer")}
+  given = ["--second_derivatives"] if experiment_.training.second_derivatives else []
+  found = []
+  for kind, optimizer in itertools.product(presets.PRESETS, (None, names["optimizer"])):
+    words = [f"--problem={names['problem']}", *given]
+    words += [f"--preset={kind}"] if kind != DEFAULT_PRESET else []
+    words += [f"--optimizer={optimizer}"] if optimizer else []
+    add_experiment(flags_ := Flags(""))
+    base = _preset(flags_.parse(["", *words]), names["problem"], optimizer)
+    if type(base.optimizer) is type(experiment_.optimizer):
+      pairs = [(getattr(experiment_, part), getattr(base, part)) for part in described]
+      different = [flag for pair in pairs for flag in _different(*pair)]
+      found.append(words + [flag for flag in different if flag not in given])
+  return min(found, key=len)
+
+
+def problem_flags(name: str, options: Options) -> list[str]:
+  """The inverse of `problem`: the flags that make the problem `name` with these options."""
+  return [f"--problem={name}", *_different(options, experiment_lib.problem(name))]
+
+
+def _different(options: Options, base: Options) -> list[str]:
+  """A flag for each option that is another one in `base`."""
+  return [
+    _flag(f.name, value)
+    for f in dataclasses.fields(options)
+    if (value := getattr(options, f.name)) != getattr(base, f.name)
+  ]
+
+
+def _flag(name: str, value: Any) -> str:
+  if isinstance(value, bool):
+    return f"--{name}" if value else f"--no{name}"
+  return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
 def problem_label(flags_: Flags) -> str:

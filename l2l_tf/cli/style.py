@@ -12,7 +12,6 @@ from typing import Sequence
 
 import numpy as np
 from PIL import Image
-import tqdm
 
 from l2l_tf import optimizers
 from l2l_tf import pretrained
@@ -23,6 +22,7 @@ from l2l_tf.inspection import painting
 from l2l_tf.problems import DataError
 from l2l_tf.problems import photographs
 from l2l_tf.problems import vgg
+from l2l_tf.runs import reporting
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 
@@ -78,12 +78,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _paint(problem, optimizer, seed, num_steps, label) -> painting.Painting:
-  with tqdm.tqdm(total=num_steps, unit="step", dynamic_ncols=True, desc=label) as bar:
-
-    def advance(loss):
-      bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-      bar.update()
-
+  with reporting.Report(num_steps, "step", label=label) as report:
+    advance = lambda loss: report.advance(1, f"loss {loss:.4g}")  # noqa: E731
     return painting.paint(problem, optimizer, seed, num_steps, advance)
 
 

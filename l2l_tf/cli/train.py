@@ -2,11 +2,13 @@
 
 An LSTM learns to optimize a family of functions by gradient descent (Andrychowicz et al. 2016).
 The run directory gets the config, TensorBoard event files, checkpoints to resume from, and under
-best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances.
-Ctrl-C stops cleanly; --resume goes on. --problem=module:factory trains on a problem of your own:
-factory() in module.py returns it (docs/keras.md).
+best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances; a
+sentence says who is ahead, and three commands go on from there. Ctrl-C stops cleanly; --resume goes
+on. --problem=module:factory trains on a problem of your own: factory() in module.py returns it
+(docs/keras.md).
 """
 
+import dataclasses
 import os
 import shlex
 import shutil
@@ -15,13 +17,17 @@ import tempfile
 import time
 from typing import Optional, Sequence
 
+import numpy as np
+
 from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli.imitate import print_round
 from l2l_tf.config import user_problem
+from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
+from l2l_tf.evaluation import verdict
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import partition
 from l2l_tf.plotting import curves as plots
@@ -30,6 +36,7 @@ from l2l_tf.problems import DataError
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import directory as run_directory
+from l2l_tf.runs import reporting
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import search
 from l2l_tf.storage import files
@@ -38,6 +45,7 @@ from l2l_tf.training import meta_trainer
 
 LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
 MAX_TRIALS = 10**4
+KEPT = ("strategy", "tuning_runs", "test_runs")  # flags of the next training too
 ERRORS = (
   training_run.RunError,
   files.CheckpointError,
@@ -119,7 +127,7 @@ def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -
     raise training_run.RunError(f"{error}{kept}") from error
   if not _has_best(run):
     raise training_run.RunError("No epoch had a finite validation loss; nothing was kept.")
-  _report(run, rates.get("adam"), flags.test_runs)
+  curves = _report(run, rates.get("adam"), flags.test_runs)
   progress, at_most = run.trainer.progress, run.experiment.training.num_epochs
   print(f"  optimizer     {run.best_directory}")
   print(f"  TensorBoard   {_watch_command(run.directory)}")
@@ -127,6 +135,8 @@ def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -
     f"Trained {progress.epoch} of at most {at_most} epochs, the best was {progress.best_epoch};"
     f" {progress.bad_steps} meta-steps were not finite and skipped."
   )
+  print(f"\n{verdict.sentence(*curves)}{'' if tuned else ' (--tuning_runs=0)'}\n")
+  _print_next(run, flags)
   return 0
 
 
@@ -232,13 +242,57 @@ def _has_best(run: training_run.TrainingRun) -> bool:
   return run.trainer.progress.best_epoch > 0
 
 
-def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int):
-  """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves."""
+def _print_next(run: training_run.TrainingRun, flags: experiment_flags.Flags):
+  """Prints commands that go on from a trained optimizer; they work from here as they are."""
+  experiment, start = run.experiment, f"--init_from={run.best_directory}"
+  described = experiment.to_dict()
+  problem = described["problem"]["name"]
+  if described["optimizer"]["name"] != "ntm_bfgs":  # which keeps n^2 numbers for n parameters
+    new = "" if problem == "mnist" else ", which it was not trained on"
+    print(f"Use it in Keras, on a small network and 5,000 digits{new}:")
+    print(f"  {_python(_program('examples/pretrained_in_fit.py'), run.best_directory)}")
+  look = [f"--optimizer={run.best_directory}"]
+  look += experiment_flags.problem_flags(problem, experiment.problem)
+  look += [
+    f"--num_steps={experiment.training.num_steps}",
+    f"--tuning_runs={flags.tuning_runs or 1}",
+  ]
+  look += [f"--out={run.directory}/proposals.json", f"--logdir={run.directory}/proposals"]
+  print(f"Look at what it has learned:\n  {_python(_program('bin/visualize.py'), *look)}")
+  more = experiment_flags.flags_of(_gentler(experiment))
+  kept = [f"--{name}={value}" for name, value in flags.given().items() if name in KEPT]
+  print("Train it on, on other instances and at a third of the learning rate:")
+  print(f"  {_python(_program('bin/train.py'), start, *more, *kept)}")
+
+
+def _gentler(experiment: Experiment) -> Experiment:
+  """What goes on from a trained optimizer."""
+  training = experiment.training
+  rate = float(f"{training.learning_rate / 3:.1g}")
+  final = min(rate, training.final_learning_rate)
+  changes = {"learning_rate": rate, "final_learning_rate": final, "seed": training.seed + 1}
+  return dataclasses.replace(experiment, training=dataclasses.replace(training, **changes))
+
+
+def _program(path: str) -> str:
+  """The path from here to a program of ours."""
+  return os.path.relpath(os.path.join(os.path.dirname(__file__), "..", path))
+
+
+def _report(
+  run: training_run.TrainingRun, rate: Optional[float], test_runs: int
+) -> list[np.ndarray]:
+  """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves.
+
+  Returns:
+    The losses of the learned optimizer, and then of Adam, `[R, T+1]`.
+  """
   steps = run.experiment.training.num_steps
   seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.TEST, count=test_runs)
   rows = {"learned": run.trainer.optimizer}
   if rate:
     rows[f"Adam, learning rate {rate:.3g}"] = optimizers.Adam(rate)
+  reporting.say(f"Testing on {test_runs} fresh instances")
   curves = {n: protocol.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
   print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
   print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")
@@ -254,6 +308,7 @@ def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int
   with run_directory.writing(run.directory):
     files.write_aside(path, plots.png(figure))
   print(f"  curves        {path}")
+  return list(curves.values())
 
 
 def run():

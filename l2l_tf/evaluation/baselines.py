@@ -1,6 +1,6 @@
 """Tuned rivals: hand-designed optimizers with the best of 30 learning rates (section 3)."""
 
-from typing import Mapping, NamedTuple, Sequence
+from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -23,7 +23,12 @@ class Rival(NamedTuple):
 
 
 def tune(
-  problem: Problem, names: Sequence[str], seed: int, num_steps: int, num_runs: int
+  problem: Problem,
+  names: Sequence[str],
+  seed: int,
+  num_steps: int,
+  num_runs: int,
+  over: Callable[[Iterable], Iterable] = iter,
 ) -> dict[str, float]:
   """Returns the learning rate of each rival with the best final loss on the tuning instances.
 
@@ -33,6 +38,7 @@ def tune(
     seed: of the experiment.
     num_steps: T.
     num_runs: tuning instances.
+    over: passes on the instances of each rival, and may count them.
 
   Raises:
     NoRival: if every learning rate of one of them diverged.
@@ -40,7 +46,7 @@ def tune(
   seeds = seeds_of(problem, seed, Stream.TUNING, count=num_runs)
   rates = {}
   for name in names:
-    grid = protocol.grid_curves(problem, optimizers.HAND_DESIGNED[name], seeds, num_steps)
+    grid = protocol.grid_curves(problem, optimizers.HAND_DESIGNED[name], over(seeds), num_steps)
     try:
       rates[name] = protocol.best_rate(grid)
     except ValueError as error:

@@ -7,7 +7,7 @@ functions of the seeds alone.
 
 import functools
 import math
-from typing import Callable, Sequence
+from typing import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -90,7 +90,7 @@ def grid_runner(
 def grid_curves(
   problem: problem_lib.Problem,
   make_optimizer: Callable[[Sequence[float]], Optimizer],
-  seeds: np.ndarray,
+  seeds: Iterable[np.ndarray],
   num_steps: int,
   rates: Sequence[float] = LEARNING_RATES,
 ) -> np.ndarray:

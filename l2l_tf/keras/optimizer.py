@@ -11,6 +11,7 @@ import tensorflow as tf
 from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf.keras import arguments as keras_arguments
+from l2l_tf.keras import watch
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import stored_state
 from l2l_tf.optimizers import subset
@@ -72,9 +73,11 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       )
     keras_arguments.check_keras(kwargs)
     super().__init__(keras_arguments.update_scale(update_scale), **kwargs)
-    about = {}
+    about, card, directory = {}, None, None
     if isinstance(optimizer, (str, os.PathLike)):
-      optimizer, about = optimizer_files.load_optimizer(pretrained.find(optimizer))
+      name, directory = os.fspath(optimizer), pretrained.find(optimizer)
+      card = None if name == directory else name
+      optimizer, about = optimizer_files.load_optimizer(directory)
     if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
       raise TypeError(
         "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
@@ -88,6 +91,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     self._runner = blocks.split(optimizer, in_turn=True)
     self._num_unbuilt = len(self.variables)
     self._warned = False
+    self._watch = watch.Watch(self.name, card, directory)
 
   @property
   def update_scale(self):
@@ -126,16 +130,19 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         self.add_variable(x.shape, lambda *_, x=x, **__: x, x.dtype.name, name=f"state_{k}")
         for k, x in enumerate(tf.nest.flatten(initial))
       ]
+      self._watch.build()
     self._state = tf.nest.pack_sequence_as(initial, states)
 
   def reset(self):
     """Starts a new trajectory, as a new optimizer would; `update_scale` stays as it is.
 
-    Hidden states, `iterations`, accumulated gradients and moving averages go back to the start.
+    Hidden states, `iterations`, accumulated gradients and moving averages go back to the start; if
+    the gradients grow it warns again.
     """
     self._iterations.assign(0)
     if not self.built:
       return
+    self._watch.reset()
     initial = tf.nest.flatten(self._initial_state())
     for variable, value in zip(tf.nest.flatten(self._state), initial):
       variable.assign(value)
@@ -161,11 +168,13 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         )
     super().apply(grads, trainable_variables)
     self._warn_beyond_horizon()
+    self._watch.report()
 
   def finalize_variable_values(self, var_list):
-    """What `fit` calls at its end: see Keras, and the warning beyond the horizon."""
+    """What `fit` calls at its end: see Keras, and the warnings."""
     super().finalize_variable_values(var_list)
     self._warn_beyond_horizon()
+    self._watch.report()
 
   def get_config(self):
     """Returns Keras's config with the trained optimizer in it: its options and phi."""
@@ -173,6 +182,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     config["update_scale"] = config.pop("learning_rate")
     weights = base64.b64encode(optimizer_files.weights_to_bytes(self.learned)).decode()
     config["horizon"], config["state_dtype"] = self.horizon, self.state_dtype
+    config["card"] = self._watch.card
     return {**config, "optimizer": self.learned.config(), "phi": weights}
 
   @classmethod
@@ -190,7 +200,10 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     weights = _decode(config.pop("phi", None))
     source = "The config of a LearnedOptimizer"
     config["optimizer"] = optimizer_files.from_bytes(config.get("optimizer"), weights, source)
-    return cls(**config)
+    card = config.pop("card", None)
+    optimizer = cls(**config)
+    optimizer._watch.card = card if card in pretrained.list() else None
+    return optimizer
 
   def load_own_variables(self, store):
     """Takes what `save_own_variables` gave; one saved before it was built starts anew.
@@ -224,19 +237,20 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     names = [self._names[indices[k]] for k in order]
     states = [v.value for v in tf.nest.flatten(self._state)]
 
-    def update(_, gradients, variables, states, update_scale):
-      self._step(dict(zip(names, gradients)), variables, states, update_scale)
+    def update(_, gradients, variables, states, seen, update_scale):
+      self._step(dict(zip(names, gradients)), variables, states, seen, update_scale)
 
-    arguments = (gradients, variables, states, learning_rate)
+    arguments = (gradients, variables, states, self._watch.seen, learning_rate)
     distribution.extended.update(states[0], update, args=arguments, group=False)
 
-  def _step(self, gradients, variables, states, update_scale):
-    """Updates the variables and the states of one device: tf.Variables all."""
+  def _step(self, gradients, variables, states, seen, update_scale):
+    """Updates the variables, the states and what is watched on one device: tf.Variables all."""
     dtype = self.learned.trainable_variables[0].dtype
     gradients = {
       name: tf.cast(tf.ensure_shape(tf.convert_to_tensor(g), v.shape), dtype)[tf.newaxis]
       for (name, g), v in zip(gradients.items(), variables)
     }
+    self._watch.look(seen, list(gradients.values()))
     state = tf.nest.pack_sequence_as(self._state, [tf.convert_to_tensor(s) for s in states])
     if len(gradients) == len(self._shapes):
       updates, state = self._runner(gradients, state)
@@ -258,7 +272,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """Warns once; only where Python sees the steps: eagerly, or at the end of `fit`."""
     if self.horizon is None or self._warned or not tf.executing_eagerly():
       return
-    steps = int(self.iterations)
+    steps = int(tf.convert_to_tensor(self.iterations))  # mirrored ones are no int()
     if steps > FAR * self.horizon:
       self._warned = True
       warnings.warn(

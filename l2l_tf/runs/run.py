@@ -8,10 +8,10 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 
 from absl import logging
 import tensorflow as tf
-import tqdm
 
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import baselines
+from l2l_tf.evaluation import protocol
 from l2l_tf.inspection import observation
 from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import seeds_of
@@ -20,12 +20,14 @@ from l2l_tf.problems.base import Stream
 from l2l_tf.runs import checkpoints
 from l2l_tf.runs import config as run_config
 from l2l_tf.runs import directory as run_directory
+from l2l_tf.runs import reporting
 from l2l_tf.runs import tensorboard
 from l2l_tf.runs import warm_start
 from l2l_tf.runs.directory import CONFIG_FILE
 from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.signals import Interrupted
 from l2l_tf.runs.signals import Signals
+from l2l_tf.runs.training_report import TrainingReport
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.training import imitation
@@ -185,10 +187,13 @@ class TrainingRun:
     """
     training = self.experiment.training
     setting = (training.seed, training.num_steps)
-    try:
-      rates = baselines.tune(self.problem, RIVALS, *setting, num_runs)
-    except baselines.NoRival as error:
-      raise RunError(str(error)) from error
+    label = f"Tuning Adam and SGD, {len(protocol.LEARNING_RATES)} learning rates each"
+    with reporting.Report(len(RIVALS) * num_runs, "instance", label=label) as report:
+      try:
+        rates = baselines.tune(self.problem, RIVALS, *setting, num_runs, report.over)
+      except baselines.NoRival as error:
+        raise RunError(str(error)) from error
+    reporting.say(f"Running both on the {training.validation_runs} instances of validation")
     return baselines.validate(self.problem, rates, *setting, training.validation_runs)
 
   def train(
@@ -206,16 +211,16 @@ class TrainingRun:
       Interrupted: after SIGINT or SIGTERM, with everything saved.
       Diverged: if too many meta-steps in a row were not finite; the best so far is kept.
     """
-    trainer, training, tuned = self.trainer, self.experiment.training, tuned or {}
-    total, done = training.num_epochs * training.steps_per_epoch, trainer.meta_steps
+    trainer, tuned = self.trainer, tuned or {}
     events = tensorboard.Summaries(os.path.join(self.directory, "events"), self.config)
-    bar = tqdm.tqdm(initial=done, total=total, unit="step", dynamic_ncols=True)
+    report = TrainingReport(trainer)
     rival_curves = {name: rival.curve for name, rival in tuned.items()}
     observe = self._observer({name: rival.learning_rate for name, rival in tuned.items()})
-    with Signals() as signals, bar, events:
+    with Signals() as signals, events, report:
       while not trainer.done:
-        seconds = self._meta_steps(bar, signals)
-        row = trainer.end_epoch(between=lambda: self._check(signals))
+        seconds = self._meta_steps(report, signals)
+        row = trainer.end_epoch(between=lambda: (report.validating(), self._check(signals)))
+        report.epoch(row)
         row |= {"learning_rate": trainer.learning_rate(), "seconds_per_meta_step": seconds}
         self._save()
         if row["improved"]:
@@ -226,6 +231,8 @@ class TrainingRun:
         if received := self.distribution.highest(signals.received):
           raise Interrupted(received)
         on_epoch(row)
+      report.close()
+      reporting.say("Drawing what the last epoch has learned")
     trainer.use_best()
 
   def _observer(
@@ -242,22 +249,20 @@ class TrainingRun:
 
     return lambda phi: observer()(phi)
 
-  def _meta_steps(self, bar: tqdm.tqdm, signals: Signals) -> float:
+  def _meta_steps(self, report: TrainingReport, signals: Signals) -> float:
     """Takes the meta-steps that the epoch still needs; returns the mean seconds of one."""
     trainer, seconds, count = self.trainer, 0.0, 0
     while not trainer.epoch_complete:
       began = time.monotonic()
       try:
-        report = trainer.step()
+        step = trainer.step()
       except Diverged:
         self._save()
         raise
       seconds, count = seconds + time.monotonic() - began, count + 1
-      if not report.finite:
-        logging.warning("Skipped a meta-step: loss %g, gradient norm %g.", *report[:2])
-      best = trainer.progress.best_loss
-      bar.set_postfix_str(f"loss {report.loss:.4g}, best validation {best:.4g}", refresh=False)
-      bar.update(trainer.meta_steps - bar.n)
+      if not step.finite:
+        logging.warning("Skipped a meta-step: loss %g, gradient norm %g.", *step[:2])
+      report.step(step)
       self._check(signals)
     return seconds / count if count else math.nan
 

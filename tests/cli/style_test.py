@@ -41,7 +41,8 @@ def test_a_photograph_is_painted(arguments, capsys):
   words = printed.out.split()
   before = float(words[words.index("before,") - 1])
   rival = float(printed.out.split("after as many steps: ")[1].split()[0].rstrip("."))
-  assert 0 < rival < before and "5/5" in printed.err
+  assert 0 < rival < before
+  assert "painting, 5 steps\nthe rival, 5 steps\n" in printed.err and "\r" not in printed.err
   with Image.open(arguments["out"]) as image:
     assert image.size == (64, 43) and image.mode == "RGB" and np.asarray(image).std() > 10
 

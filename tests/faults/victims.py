@@ -18,7 +18,10 @@ from tests.tiny_training import BOWL
 
 TRAIN = [*BOWL, "--num_epochs=4", "--tuning_runs=0"]  # 8 meta-steps, tuning has nothing to lose
 COMPILER = shutil.which("cc") or shutil.which("gcc")
-NOISE = re.compile(r"WARNING: All log messages before absl|[IWE]0000 |.*\d+/\d+ \[|\s*$")
+NOISE = re.compile(
+  r"WARNING: All log messages before absl|[IWE]0000 |\s*$"
+  r"|Epoch \d|(Tuning|Running|Drawing|Testing) |\d+ of \d+ \w+s, "  # what reports say
+)
 
 
 def preload(directory) -> str:
@@ -45,7 +48,7 @@ def start(program: str, *args: str, fault: str = "", library: str = "", cwd=None
 
 
 def run(program: str, *args: str, **options):
-  """Runs one to its end: status, stdout, and stderr without bars and TensorFlow's greetings."""
+  """Runs one to its end: status, stdout, and stderr without reports and TensorFlow's messages."""
   process = start(program, *args, **options)
   out, err = process.communicate(timeout=300)
   return process.returncode, out, said(err)
@@ -62,9 +65,8 @@ def operations(program: str, *args: str, directory: str, library: str, kind: str
 
 
 def said(err: str) -> str:
-  """What stderr says, without progress bars and TensorFlow's greetings."""
-  lines = err.replace("\r", "\n").splitlines()
-  return "\n".join(line for line in lines if not NOISE.match(line))
+  """What stderr says, without what reports say and TensorFlow's messages."""
+  return "\n".join(line for line in err.splitlines() if not NOISE.match(line))
 
 
 def train_args(directory: str) -> list[str]:

@@ -1,5 +1,6 @@
 """`fit` with LearnedOptimizer is our own unroll; on several devices it is `fit` on one."""
 
+import functools
 import json
 import os
 import subprocess
@@ -73,7 +74,8 @@ def two_devices() -> dict:
   tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
   strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
   report = {}
-  for name, make in (("learned", models.learned), ("adam", models.adam)):
+  makers = {"learned": functools.partial(models.learned, horizon=100), "adam": models.adam}
+  for name, make in makers.items():
     single = models.compiled(make(weight_decay=0.1))
     with strategy.scope():  # a graph: an eager MirroredStrategy is very slow
       mirrored = models.compiled(make(weight_decay=0.1), jit_compile=False)
@@ -82,6 +84,8 @@ def two_devices() -> dict:
     errors = [float(np.abs(a - b).max()) for a, b in zip(*weights)]
     moved = np.abs(single.get_weights()[0] - models.model().get_weights()[0]).max()
     replicas = [[r.numpy() for r in v.value.values] for v in mirrored.optimizer.variables]
+    if name == "learned":  # what it has seen of the gradients is no variable of Keras's
+      replicas.append([r.numpy() for r in mirrored.optimizer._watch.seen.values])
     same = all(len(r) == 2 and np.array_equal(*r) for r in replicas)
     try:
       with strategy.scope():

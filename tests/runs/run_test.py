@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import signal
 
@@ -269,23 +270,34 @@ def test_a_signal_during_a_validation_stops_too(
   assert state(run)[1:] == expected[1:]
 
 
-def test_seconds_are_those_of_meta_steps_and_the_bar_knows_what_is_done(tmp_path, monkeypatch):
-  """On a clock where a meta-step takes 2 seconds and a validation 100."""
-  now, rows, bars = [0.0], [], []
-  step, validate, bar = MetaTrainer.step, MetaTrainer.validate, training_run.tqdm.tqdm
+def test_seconds_are_those_of_meta_steps_and_the_report_knows_what_is_done(
+  tmp_path, monkeypatch, capsys
+):
+  """On a clock where a meta-step takes 2 seconds and a window of a validation 50."""
+  now, rows, validate = [0.0], [], MetaTrainer.validate
+  step = MetaTrainer.step
   later = lambda seconds, result: now.__setitem__(0, now[0] + seconds) or result  # noqa: E731
   monkeypatch.setattr(training_run.time, "monotonic", lambda: now[0])
-  monkeypatch.setattr(MetaTrainer, "validate", lambda self, *a: later(100, validate(self, *a)))
-  monkeypatch.setattr(training_run.tqdm, "tqdm", lambda **kw: bars.append(kw) or bar(**kw))
+  monkeypatch.setattr(
+    MetaTrainer, "validate", lambda self, between: validate(self, lambda: later(50, between()))
+  )
   monkeypatch.setattr(MetaTrainer, "step", lambda self: later(2, step(self)))
   with monkeypatch.context() as context:
     stop_after(context, 3)
     run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
     with pytest.raises(training_run.Interrupted):
       run.train(on_epoch=rows.append)
+  assert capsys.readouterr().err == ""  # six seconds call for no line
   TrainingRun.resume(str(tmp_path)).train(on_epoch=rows.append)
   assert [row["seconds_per_meta_step"] for row in rows] == [2.0, 2.0]
-  assert [(b["initial"], b["total"]) for b in bars] == [(0, 8), (3, 8)]
+  lines = capsys.readouterr().err.splitlines()
+  # After four meta-steps there are two windows of a validation; when the first is over, 58 s are.
+  counted = r"{} of 12 windows, \d+:\d\d left, validating"
+  epoch = r"Epoch {} of 2: loss \S+, validation \S+; the best so far was epoch [12]"
+  drawing = "Drawing what the last epoch has learned"
+  expected = [counted.format(5), epoch.format(1), counted.format(11), epoch.format(2), drawing]
+  for line, pattern in zip(lines, expected, strict=True):
+    assert re.fullmatch(pattern, line), (line, pattern)
 
 
 def test_an_epoch_that_diverged_does_not_keep_the_next_from_being_saved(tmp_path, monkeypatch):
