@@ -11,6 +11,7 @@ from tests import programs
 train = programs.load("train")
 TINY = ["--episodes_per_epoch=1", "--num_steps=4", "--unroll_length=2", "--validation_runs=2"]
 TINY += ["--num_epochs=2", "--layer_sizes=3", "--test_runs=2", "--tuning_runs=1"]
+TINY += ["--imitation_rounds=0"]
 MNIST = ["--problem=mnist", "--data=bundled", "--hidden=4", "--batch_size=8", *TINY]
 BOWL = ["--problem=bowl", "--dimensions=3", "--num_tasks=1", *TINY]
 

@@ -41,8 +41,10 @@ from l2l_tf.runs import run as training_run
 from l2l_tf.runs import search
 from l2l_tf.storage import files
 from l2l_tf.training import distribution
+from l2l_tf.training import imitation
 from l2l_tf.training import meta_trainer
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
 MAX_TRIALS = 10**4
 KEPT = ("strategy", "tuning_runs", "test_runs")  # flags of the next training too
@@ -247,10 +249,14 @@ def _print_next(run: training_run.TrainingRun, flags: experiment_flags.Flags):
   experiment, start = run.experiment, f"--init_from={run.best_directory}"
   described = experiment.to_dict()
   problem = described["problem"]["name"]
-  if described["optimizer"]["name"] != "ntm_bfgs":  # which keeps n^2 numbers for n parameters
+  example = os.path.join(ROOT, "examples", "pretrained_in_fit.py")
+  if not os.path.exists(example):  # of an installed wheel
+    line = f"model.compile(optimizer=l2l_tf.LearnedOptimizer({run.best_directory!r}), loss=...)"
+    print(f"Use it in Keras:\n  {line}")
+  elif described["optimizer"]["name"] != "ntm_bfgs":  # which keeps n^2 numbers for n parameters
     new = "" if problem == "mnist" else ", which it was not trained on"
     print(f"Use it in Keras, on a small network and 5,000 digits{new}:")
-    print(f"  {_python(_program('examples/pretrained_in_fit.py'), run.best_directory)}")
+    print(f"  {_python(os.path.relpath(example), run.best_directory)}")
   look = [f"--optimizer={run.best_directory}"]
   look += experiment_flags.problem_flags(problem, experiment.problem)
   look += [
@@ -258,11 +264,11 @@ def _print_next(run: training_run.TrainingRun, flags: experiment_flags.Flags):
     f"--tuning_runs={flags.tuning_runs or 1}",
   ]
   look += [f"--out={run.directory}/proposals.json", f"--logdir={run.directory}/proposals"]
-  print(f"Look at what it has learned:\n  {_python(_program('bin/visualize.py'), *look)}")
+  print(f"Look at what it has learned:\n  {_python(_program('visualize'), *look)}")
   more = experiment_flags.flags_of(_gentler(experiment))
   kept = [f"--{name}={value}" for name, value in flags.given().items() if name in KEPT]
   print("Train it on, on other instances and at a third of the learning rate:")
-  print(f"  {_python(_program('bin/train.py'), start, *more, *kept)}")
+  print(f"  {_python(_program('train'), start, *more, *kept)}")
 
 
 def _gentler(experiment: Experiment) -> Experiment:
@@ -274,15 +280,20 @@ def _gentler(experiment: Experiment) -> Experiment:
   return dataclasses.replace(experiment, training=dataclasses.replace(training, **changes))
 
 
-def _program(path: str) -> str:
-  """The path from here to a program of ours."""
-  return os.path.relpath(os.path.join(os.path.dirname(__file__), "..", path))
+def _program(name: str) -> str:
+  """The path from here to a program of ours: of a checkout, or a console script of the wheel."""
+  path = os.path.join(ROOT, "bin", f"{name}.py")
+  if not os.path.exists(path):
+    path = os.path.join(os.path.dirname(sys.executable), f"l2l-{name}")
+  return os.path.relpath(path)
 
 
 def _report(
   run: training_run.TrainingRun, rate: Optional[float], test_runs: int
 ) -> list[np.ndarray]:
   """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves.
+
+  The teacher that phi has imitated, if so, has a row too.
 
   Returns:
     The losses of the learned optimizer, and then of Adam, `[R, T+1]`.
@@ -292,6 +303,9 @@ def _report(
   rows = {"learned": run.trainer.optimizer}
   if rate:
     rows[f"Adam, learning rate {rate:.3g}"] = optimizers.Adam(rate)
+  if taught := run.config.get("imitation"):
+    rate, warmup = taught["teacher_rate"], taught["warmup_steps"]
+    rows[f"its teacher, at most {rate:.3g}"] = imitation.Teacher(rate, warmup, taught["num_steps"])
   reporting.say(f"Testing on {test_runs} fresh instances")
   curves = {n: protocol.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
   print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
@@ -308,7 +322,7 @@ def _report(
   with run_directory.writing(run.directory):
     files.write_aside(path, plots.png(figure))
   print(f"  curves        {path}")
-  return list(curves.values())
+  return [losses for name, losses in curves.items() if not name.startswith("its teacher")]
 
 
 def run():

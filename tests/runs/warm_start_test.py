@@ -1,4 +1,6 @@
-"""Tests of --init_from: phi is that of another optimizer."""
+"""Tests of what phi starts from: another optimizer, or what a teacher does."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -8,8 +10,13 @@ from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
+from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import partition
+from l2l_tf.problems.base import seeds_of
+from l2l_tf.problems.base import Stream
+from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import run as training_run
+from l2l_tf.runs import warm_start
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.storage import optimizer_files
 
@@ -47,3 +54,63 @@ def test_another_optimizer_cannot_begin_a_run(tmp_path, where, message):
   with pytest.raises(training_run.RunError, match=message):
     TrainingRun(str(tmp_path / "run"), BOWL, init_from=where)
   assert not (tmp_path / "run").exists()
+
+
+IMITATION = Training(
+  num_steps=20, unroll_length=20, num_epochs=1, episodes_per_epoch=1, validation_runs=2,
+  imitation_rounds=2, seed=3,
+)  # fmt: skip
+
+
+def _bowl(**training):
+  return Experiment(
+    problem_options.Bowl(dimensions=3),
+    optimizer_options.LSTM(layer_sizes=(3,)),
+    dataclasses.replace(IMITATION, **training),
+  )
+
+
+def test_a_run_that_imitates_begins_nearer_to_its_teacher(tmp_path):
+  rounds = []
+  run = TrainingRun(
+    str(tmp_path / "run"), _bowl(imitation_rounds=6), on_round=lambda index, r: rounds.append(r)
+  )
+  assert len(rounds) == 6 and max(r.error for r in rounds) < 1
+  told = run.config["imitation"]
+  assert (told["num_steps"], told["rounds"], told["unroll_length"]) == (20, 6, 20)
+  assert told["teacher_rate"] in protocol.LEARNING_RATES
+  fresh = optimizer_options.LSTM(layer_sizes=(3,)).build(3)
+  seeds = seeds_of(run.problem, 3, Stream.TEST, count=5)
+  before, after = (
+    protocol.curves(run.problem, o, seeds, 20)[:, 1:].mean() for o in (fresh, run.trainer.optimizer)
+  )
+  assert after < 0.5 * before
+
+
+def test_a_resumed_run_does_not_imitate_again_and_remembers_its_teacher(tmp_path, monkeypatch):
+  directory = str(tmp_path / "run")
+  run = TrainingRun(directory, _bowl())
+  began = [v.numpy() for v in run.trainer.phi]
+  run_directory.unlock(directory)
+  monkeypatch.setattr(warm_start, "imitate", None)  # calling it would be an error
+  resumed = TrainingRun.resume(directory)
+  for a, b in zip(resumed.trainer.phi, began, strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert resumed.config["imitation"] == run.config["imitation"]
+
+
+def test_a_run_stopped_amid_its_imitation_leaves_nothing(tmp_path):
+  def stop(index, result):
+    raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    TrainingRun(str(tmp_path / "run"), _bowl(), on_round=stop)
+  assert not (tmp_path / "run").exists()
+
+
+def test_no_teacher_is_one_line(tmp_path, monkeypatch):
+  monkeypatch.setattr(
+    protocol, "grid_curves", lambda *args: np.full([len(protocol.LEARNING_RATES), 3, 21], np.inf)
+  )
+  with pytest.raises(training_run.RunError, match="no teacher to imitate.*imitation_rounds to 0"):
+    TrainingRun(str(tmp_path / "run"), _bowl())
