@@ -54,6 +54,8 @@ def _start(tmp_path):
     (tmp_path / "tensorflow.py").write_text(TENSORFLOW.format(import_=import_))
     (tmp_path / "tensorflow_datasets.py").write_text(DATASETS)
     (tmp_path / "l2l_tf" / "cli").mkdir(parents=True)  # in place of ours, for it lies beside
+    (tmp_path / "l2l_tf" / "__init__.py").touch()
+    (tmp_path / "l2l_tf" / "cli" / "__init__.py").touch()
     (tmp_path / "l2l_tf" / "cli" / "train.py").write_text(PROGRAM.format(main=main or "pass"))
     (tmp_path / "program.py").write_text("import l2l_programs\nl2l_programs.train()\n")
     inherited = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
