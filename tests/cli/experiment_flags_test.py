@@ -202,6 +202,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "max_gradient_norm": ("-1", "at least 0"),
   "backprop_coordinates": ("-1", "at least 0"),
   "loss_weight_power": ("11", "at most 10"),
+  "imitation_rounds": ("1001", "at most 1000"),
   "segment_length": ("-1", "at least 0"),
   "second_derivatives": ("maybe", "maybe"),
   "jit_compile": ("2", "2"),

