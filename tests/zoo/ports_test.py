@@ -12,6 +12,7 @@ from l2l_tf.zoo.ports.prodigy import Prodigy
 from l2l_tf.zoo.ports.schedule_free import ScheduleFreeAdamW
 
 PORTS = {"prodigy": Prodigy, "dadapt_adamw": DAdaptAdamW, "dog": DoG, "momo_adam": MoMoAdam}
+PORTS["schedule_free_adamw"] = ScheduleFreeAdamW
 STEPS = 60
 ROUNDING = 2e-4  # optax is asked for float32, in which sums of squares are added in another order
 
@@ -95,13 +96,13 @@ def test_a_port_needs_all_gradients():
 
 def test_schedule_free_shows_the_average_of_its_points():
   variable = keras.Variable([5.0])
-  optimizer = ScheduleFreeAdamW(weight_decay=None)
+  optimizer = ScheduleFreeAdamW()
   optimizer.build([variable])
   variable.assign([2.0])  # after it was built, as each run begins
   np.testing.assert_allclose(optimizer.averaged()[0], [2.0])
   points = []
   for _ in range(20):
     optimizer.apply([tf.constant(variable.numpy())], [variable])
-    points.append(optimizer._momentums[0].numpy())
+    points.append(optimizer._vectors["z"].numpy())
     np.testing.assert_allclose(optimizer.averaged()[0], np.mean(points, 0), rtol=1e-5)
   assert points[0][0] == pytest.approx(2.0 - 0.0025, abs=1e-6)

@@ -53,9 +53,9 @@ def mnist_lenet_raw(optimizer):
     [
       keras.Input([14, 14, 1]),
       layers.Conv2D(6, 5, padding="same", activation="tanh"),
-      layers.AveragePooling2D(),
+      layers.AveragePooling2D(2),
       layers.Conv2D(12, 3, activation="tanh"),
-      layers.AveragePooling2D(),
+      layers.AveragePooling2D(2),
       layers.Flatten(),
       layers.Dense(32, activation="tanh"),
       layers.Dense(10, activation="softmax"),
