@@ -6,6 +6,7 @@ import re
 import sysconfig
 from typing import Callable, NamedTuple
 
+import keras
 import numpy as np
 
 from l2l_tf.zoo.task import Data
@@ -229,6 +230,14 @@ def windows(series: np.ndarray, length: int, source: str) -> Data:
   train, (test_x, test_y) = pairs
   stride = max(1, len(test_y) // MAX_TEST)
   return Data(train, (test_x[::stride], test_y[::stride]), source)
+
+
+def poisson_deviance(counts, rates):
+  """Twice the Poisson loss less that of perfect rates, so that 0 is the best; over the last axis."""
+  counts, rates = keras.ops.cast(counts, rates.dtype), rates + keras.config.epsilon()
+  safe = keras.ops.maximum(counts, keras.config.epsilon())
+  surprise = keras.ops.where(counts > 0, counts * keras.ops.log(safe / rates), 0.0)
+  return keras.ops.mean(2 * (surprise - counts + rates), -1)
 
 
 def cached(load: Callable[[], Data]) -> Callable[[], Data]:

@@ -35,6 +35,7 @@ class Rival(NamedTuple):
     knows_horizon: whether that number matters: then a short run is no beginning of a long one.
     averaged: whether it has the method `averaged`, weights to be evaluated in place of the model's.
     digest: of what the name does not tell: the files of a trained optimizer; else empty.
+    max_parameters: of a model that it can train; 0 for any.
   """
 
   name: str
@@ -42,6 +43,7 @@ class Rival(NamedTuple):
   knows_horizon: bool = False
   averaged: bool = False
   digest: str = ""
+  max_parameters: int = 0
 
 
 def nadamw_cosine(horizon: int) -> keras.optimizers.Optimizer:
@@ -68,6 +70,9 @@ PORTS = {
 }
 """What is not Keras's own, or not at its defaults."""
 
+MAX_PARAMETERS = {"quadratic_ntm_bfgs": 6000}
+"""Of those whose state has the square of the number of parameters: 144 MB here."""
+
 RATES = (*(float(f"{m}e{k}") for k in range(-7, 0) for m in (1, 3)), 1.0)
 TUNED = tuple(f"Adam@{rate:g}" for rate in RATES)
 """Adam at half decades from 1e-7 to 1, of which the best are picked for each task and horizon."""
@@ -91,7 +96,9 @@ def find(name: str) -> Rival:
   if name in PORTS:
     return PORTS[name]
   if name in pretrained.list() or os.path.isdir(name):
-    return Rival(name, lambda _: LearnedOptimizer(name), digest=_files_digest(name))
+    limit = MAX_PARAMETERS.get(name, 0)
+    digest = _files_digest(name)
+    return Rival(name, lambda _: LearnedOptimizer(name), digest=digest, max_parameters=limit)
   kind, at, rate = name.partition("@")
   keras_class = getattr(keras.optimizers, kind, None)
   known = isinstance(keras_class, type) and issubclass(keras_class, keras.optimizers.Optimizer)

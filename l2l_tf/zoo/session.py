@@ -24,7 +24,8 @@ class Trajectory(NamedTuple):
     losses: of the minibatches before each step, float32 `[T]`; NaN from where it broke off.
     held_out: by number of steps, the logs of `evaluate` on the held-out examples.
     fresh_loss: of a task with `skip`: the mean over 200 further minibatches after the last step.
-    ms_per_step: the median over calls of `CHUNK` steps without the first; None if there is none.
+    ms_per_step: processor time, the median over calls of `CHUNK` steps without the first; None if
+      there is no second.
   """
 
   losses: np.ndarray
@@ -50,12 +51,17 @@ class Session:
 
     Raises:
       DataError: if the data cannot be had.
+      ValueError: if the model has more parameters than the rival can take.
     """
     self._task, self._averaged = task, rival.averaged
     self.data = task.data()
     self.optimizer = rival.build(horizon)
     self.model = task.build(self.optimizer)
-    self.optimizer = self.model.optimizer
+    if rival.max_parameters and self.num_parameters > rival.max_parameters:
+      raise ValueError(
+        f"{rival.name} is for {rival.max_parameters} parameters at most, here are"
+        f" {self.num_parameters}: its state grows with their square."
+      )
     self.optimizer.build(self.model.trainable_variables)
     self._start = [v.numpy() for v in self.optimizer.variables]
     self.model.test_step(_take(_constants(self.data.train), np.arange(task.batch_size)))
@@ -86,9 +92,9 @@ class Session:
     order = self.order(seed, num_steps)
     losses, held_out, times = np.full(num_steps, np.nan, np.float32), {}, []
     for first in range(0, num_steps, CHUNK):
-      started = time.perf_counter()
+      started = time.process_time()
       chunk = self._steps(train, order[first : first + CHUNK])["loss"].numpy()
-      times.append((time.perf_counter() - started) / len(chunk))
+      times.append((time.process_time() - started) / len(chunk))
       losses[first : first + CHUNK] = chunk
       if not np.isfinite(chunk[-1]):
         break

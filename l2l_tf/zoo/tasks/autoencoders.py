@@ -34,7 +34,7 @@ def mnist_14_alone() -> Data:
 
 
 @define(
-  FAMILY, "Digits 8×8, 64-32-8-32-64 tanh, squared error", digits, 32, metric="mae", long=True
+  FAMILY, "Digits 8×8, 64-32-8-32-64 tanh, squared error", digits, 32, metric="mae"
 )
 def digits_autoencoder(optimizer):
   inputs = keras.Input([64])

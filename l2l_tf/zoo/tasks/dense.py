@@ -160,7 +160,6 @@ def wine_raw(optimizer):
   "Breast cancer, standardized, 32-16 GELU, binary cross entropy times 0.001",
   cancer,
   batch_size=32,
-  long=True,
 )
 def cancer_gelu(optimizer):
   inputs = keras.Input([30])
@@ -228,7 +227,7 @@ def cars_tanh(optimizer):
 
 @define(
   "dense_regression",
-  "The counts in the lower half of a digit from its upper half, 48 GELU units, Poisson",
+  "The counts in the lower half of a digit from its upper half, 48 GELU units, Poisson deviance",
   digit_halves,
   batch_size=32,
   metric="mae",
@@ -241,7 +240,7 @@ def digits_poisson(optimizer):
       layers.Dense(32, activation="softplus"),
     ]
   )
-  model.compile(optimizer, "poisson", metrics=["mae"])
+  model.compile(optimizer, data.poisson_deviance, metrics=["mae"])
   return model
 
 

@@ -11,8 +11,8 @@ from l2l_tf.zoo.task import Data
 from l2l_tf.zoo.task import define
 
 FAMILY = "embeddings"
-WORDS = 800
-CROSSES = 2000  # buckets for pairs of words
+WORDS = 500
+CROSSES = 1000  # buckets for pairs of words
 CONTEXT = 3
 COMMON = 400  # words that are counted by topic
 
@@ -36,7 +36,7 @@ def _split(x, y) -> Data:
 
 @data.cached
 def next_words() -> Data:
-  """The three words before and the word, among 800."""
+  """The three words before and the word, among 500."""
   return _split(*_trigrams()[:2])
 
 
@@ -65,7 +65,7 @@ def topic_counts() -> Data:
   return data.split(np.stack([topic, word], 1), counts.ravel(), "words of Python's help() by topic")
 
 
-@define(FAMILY, "The first letter of the next word, a wide and a deep part", next_letters, 64)
+@define(FAMILY, "The first letter of the next word, a wide and a deep part", next_letters, 64, long=True)
 def words_wide_deep(optimizer):
   wide, deep = keras.Input([2], dtype="int32", name="wide"), keras.Input([3], dtype="int32", name="deep")
   weights = layers.Embedding(CROSSES + WORDS, 27, embeddings_initializer="zeros")(wide)
@@ -95,7 +95,7 @@ class Factorization(keras.Model):
 
 @define(
   FAMILY,
-  "How often a word stands in a topic, matrix factorization of rank 8, Poisson",
+  "How often a word stands in a topic, matrix factorization of rank 8, Poisson deviance",
   topic_counts,
   128,
   metric="mae",
@@ -104,11 +104,11 @@ class Factorization(keras.Model):
 def topics_factorization(optimizer):
   model = Factorization(len(data.topics()), COMMON, 8)
   model(np.zeros([1, 2], np.int32))
-  model.compile(optimizer, "poisson", metrics=["mae"])
+  model.compile(optimizer, data.poisson_deviance, metrics=["mae"])
   return model
 
 
-@define(FAMILY, "The next word of 800, vectors of three words, 32 tanh units", next_words, 64)
+@define(FAMILY, "The next word of 500, vectors of three words, 32 tanh units", next_words, 64)
 def words_neural_model(optimizer):
   model = keras.Sequential(
     [

@@ -25,7 +25,7 @@ def mnist_14() -> Data:
   return data.scaled(data.images("mnist", pooling=2))
 
 
-@define(FAMILY, "MNIST 14×14 in bfloat16, three layers of 64 ReLU units", mnist_14, 64)
+@define(FAMILY, "MNIST 14×14 in bfloat16, three layers of 64 ReLU units", mnist_14, 64, long=True)
 def mnist_mixed(optimizer):
   model = keras.Sequential(
     [
