@@ -1,4 +1,4 @@
-"""Installs the packages l2l_tf and problems."""
+"""Installs l2l_tf with its programs, and `problems`, the short name of l2l_tf.problems."""
 
 import setuptools
 
@@ -7,13 +7,18 @@ ART = [  # of --problem=neural_art and bin/style.py without a network
   "scikit-image>=0.22",  # its wheel holds photographs
 ]
 
+PROGRAMS = ["train", "imitate", "evaluate", "visualize", "figures", "diagnose", "style", "triples"]
+
 setuptools.setup(
   name="l2l_tf",
   version="0.1.0",
   description="Learning to learn by gradient descent by gradient descent, in TensorFlow 2",
   license="Apache-2.0",
-  packages=setuptools.find_packages(include=["l2l_tf*", "problems*"]),
+  packages=setuptools.find_packages(include=["l2l_tf*"]),
+  package_dir={"l2l_tf.problems": "problems"},
+  py_modules=["problems.__init__", "l2l_programs"],
   package_data={"l2l_tf": ["pretrained/*/*"]},
+  entry_points={"console_scripts": [f"l2l-{name} = l2l_programs:{name}" for name in PROGRAMS]},
   python_requires=">=3.10",
   install_requires=[
     "absl-py>=2.0",
@@ -39,6 +44,6 @@ setuptools.setup(
     + ART,
     "art": ART,
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without
-    "rivals": ["torch>=2.5", "jax>=0.4.35"],  # of benchmarks/against_rivals.py
+    "implementations": ["torch>=2.5", "jax>=0.4.35"],  # of benchmarks/against_rivals.py
   },
 )

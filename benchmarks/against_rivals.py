@@ -20,12 +20,12 @@ from typing import Any, Sequence
 import numpy as np
 
 from benchmarks import measuring
-from benchmarks.rivals import case as case_lib
-from benchmarks.rivals import matrix_products
-from benchmarks.rivals import ours
-from l2l_tf import command_line
-import problems
-from problems.datasets import SOURCES
+from benchmarks.implementations import case as case_lib
+from benchmarks.implementations import matrix_products
+from benchmarks.implementations import ours
+from l2l_tf import problems
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.problems.datasets import SOURCES
 
 CONTESTANTS = ("ours", "ours_sampled", "torch_loop", "jax_scan", "per_parameter", "matrix_products")
 RIVALS = ("torch_loop", "jax_scan")  # which need packages of their own
@@ -52,7 +52,7 @@ class Process:
     cores = measuring.cpus()[:threads]
     self.name = name
     self._process = subprocess.Popen(
-      [python, "-m", f"benchmarks.rivals.{name}", path],
+      [python, "-m", f"benchmarks.implementations.{name}", path],
       cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
       env=environment,
       stdin=subprocess.PIPE,

@@ -13,12 +13,12 @@ from typing import Any, Sequence
 
 from benchmarks import keras_cost
 from benchmarks import measuring
-from l2l_tf import blocks
-from l2l_tf import command_line
-from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.training_options import Training
+from l2l_tf import problems
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config.training import Training
+from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
-import problems
+from l2l_tf.training.meta_trainer import MetaTrainer
 
 
 def inference(n: int, repeats: int) -> dict[str, Any]:

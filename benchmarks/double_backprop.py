@@ -24,12 +24,12 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import measuring
-from l2l_tf import blocks
-from l2l_tf import command_line
+from l2l_tf import problems
 from l2l_tf import unroll
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
-import problems
-from problems import base
+from l2l_tf.problems import base
 
 EXAMPLES, SIZE, CLASSES = 1000, 32, 10
 TOLERANCE = 1e-4  # of losses and gradients, by norms

@@ -13,13 +13,13 @@ from typing import Callable, Generator, Sequence
 
 import numpy as np
 
-from l2l_tf import checkpoint
-from l2l_tf import command_line
-from l2l_tf import provenance
-import problems
-from problems.base import instances
-from problems.base import make_seeds
-from problems.base import Stream
+from l2l_tf import problems
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.problems.base import instances
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import provenance
 
 REPORTED = (1, 2, 5, 10, 20, 100)  # steps
 QUANTILES = (5, 50, 95)

@@ -4,7 +4,7 @@ For a machine with another XLA runtime: a meta-step of the MNIST base problem (1
 minibatch 128, 20 steps) on B instances as one module without host call-backs. OUT.mlir holds the
 text, OUT.npz its inputs "input_000", ... in the order of the module's parameters, and "losses", the
 first of its outputs, `[T, B]`. The minibatches are constants of the module. With JAX's runtime,
-benchmarks/rivals/run_stablehlo.py runs it.
+benchmarks/implementations/run_stablehlo.py runs it.
 """
 
 import os
@@ -17,14 +17,14 @@ from typing import Any, Sequence
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.rivals import case as case_lib
-from benchmarks.rivals import ours
-from l2l_tf import command_line
-from l2l_tf import meta_training
+from benchmarks.implementations import case as case_lib
+from benchmarks.implementations import ours
 from l2l_tf import optimizers
+from l2l_tf import problems
 from l2l_tf import unroll
-import problems
-from problems.datasets import SOURCES
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.problems.datasets import SOURCES
+from l2l_tf.training import meta_trainer as meta_training
 
 THETA_SCALE = 0.01  # by which the theta_0 of the instances differ
 

@@ -12,14 +12,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import time
 from typing import Sequence
 
-from l2l_tf import checkpoint
-from l2l_tf import command_line
-from l2l_tf import evaluation
 from l2l_tf import optimizers
-from l2l_tf import provenance
-from problems import DataError
-from problems.base import make_seeds
-from problems.base import Stream
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.problems import DataError
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import provenance
 
 RUNS, STEPS = 10, 100
 

@@ -14,14 +14,14 @@ from typing import Any, Sequence
 import tensorflow as tf
 
 from benchmarks import measuring
-from l2l_tf import blocks
-from l2l_tf import command_line
 from l2l_tf import unroll
-from l2l_tf.experiments import PRESETS
-from l2l_tf.meta_training import MetaTrainer
-from problems import DataError
-from problems.base import make_seeds
-from problems.datasets import SOURCES
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config.experiment import PRESETS
+from l2l_tf.optimizers import blocks
+from l2l_tf.problems import DataError
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.datasets import SOURCES
+from l2l_tf.training.meta_trainer import MetaTrainer
 
 
 def inference(num_tasks: int, repeats: int, num_steps: int, data: str) -> dict[str, Any]:

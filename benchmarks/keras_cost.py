@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from benchmarks import measuring
 import l2l_tf
-from l2l_tf import command_line
+from l2l_tf.cli import experiment_flags as command_line
 
 OPTIMIZERS = {
   "mnist_lstm": lambda: l2l_tf.LearnedOptimizer("mnist_lstm"),

@@ -26,15 +26,15 @@ import sklearn.datasets
 import tqdm
 
 import l2l_tf
-from l2l_tf import checkpoint
-from l2l_tf import command_line
-from l2l_tf import evaluation
-from l2l_tf import provenance
+from l2l_tf import problems
 from l2l_tf import unroll
-import problems
-from problems.base import make_seeds
-from problems.base import Stream
-from problems.datasets import SOURCES
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
+from l2l_tf.problems.datasets import SOURCES
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import provenance
 
 BATCH = 128
 CROSS_ENTROPY = "cross entropy"

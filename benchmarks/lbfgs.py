@@ -19,15 +19,15 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
-from l2l_tf import checkpoint
-from l2l_tf import command_line
-from l2l_tf import comparison
-from l2l_tf import evaluation
-from l2l_tf import provenance
-from l2l_tf import results
-from l2l_tf.problem_options import NeuralArt
-from problems import base
-from problems import DataError
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config.problems import NeuralArt
+from l2l_tf.evaluation import comparison
+from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import results
+from l2l_tf.problems import base
+from l2l_tf.problems import DataError
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import provenance
 
 LIMITS = {"num_runs": (2, 10**4), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
 PATH_FLAGS = ("out", "against", "content_dir", "style")  # recorded relative to here

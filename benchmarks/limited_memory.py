@@ -15,9 +15,9 @@ from typing import Any, Sequence
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf import checkpoint
-from l2l_tf import command_line
 from l2l_tf import optimizers
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.storage import optimizer_files as checkpoint
 
 STEPS = 5  # in one timed loop
 

@@ -12,12 +12,12 @@ import dataclasses
 from typing import Sequence
 
 from benchmarks import measuring
-from l2l_tf import blocks
-from l2l_tf import command_line
-from l2l_tf.experiments import PRESETS
-from l2l_tf.meta_training import MetaTrainer
-from problems import DataError
-from problems.datasets import SOURCES
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config.experiment import PRESETS
+from l2l_tf.optimizers import blocks
+from l2l_tf.problems import DataError
+from l2l_tf.problems.datasets import SOURCES
+from l2l_tf.training.meta_trainer import MetaTrainer
 
 
 def main(argv: Sequence[str]) -> int:

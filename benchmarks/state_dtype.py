@@ -14,17 +14,17 @@ from typing import Sequence
 import tensorflow as tf
 
 import l2l_tf
-from l2l_tf import checkpoint
-from l2l_tf import command_line
-from l2l_tf import evaluation
 from l2l_tf import pretrained
-from l2l_tf.checkpoint import CheckpointError
+from l2l_tf import problems
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.evaluation import protocol as evaluation
 from l2l_tf.optimizers import stored_state
-import problems
-from problems import DataError
-from problems.base import make_seeds
-from problems.base import Stream
-from problems.datasets import SOURCES
+from l2l_tf.problems import DataError
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
+from l2l_tf.problems.datasets import SOURCES
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage.optimizer_files import CheckpointError
 
 
 def main(argv: Sequence[str]) -> int:

@@ -19,12 +19,12 @@ from unittest import mock
 import numpy as np
 
 from benchmarks import measuring
-from l2l_tf import blocks
-from l2l_tf import command_line
-from l2l_tf import experiments
-from l2l_tf import summaries
-from l2l_tf import training_run
-from problems import DataError
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config import experiment as experiments
+from l2l_tf.optimizers import blocks
+from l2l_tf.problems import DataError
+from l2l_tf.runs import run as training_run
+from l2l_tf.runs import tensorboard as summaries
 
 HOUR = 3600
 

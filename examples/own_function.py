@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 import l2l_tf
-from l2l_tf import evaluation
 from l2l_tf import optimizers
-import problems
-from problems.base import make_seeds
-from problems.base import Stream
+from l2l_tf import problems
+from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
 
 TIMES = tf.linspace(0.0, 4.0, 40)
 

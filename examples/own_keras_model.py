@@ -15,11 +15,11 @@ import keras
 import numpy as np
 
 import l2l_tf
-from l2l_tf import evaluation
 from l2l_tf import optimizers
-import problems
-from problems.base import make_seeds
-from problems.base import Stream
+from l2l_tf import problems
+from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
 
 
 def make_model() -> keras.Model:

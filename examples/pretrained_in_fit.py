@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 
 import l2l_tf
-import problems
+from l2l_tf import problems
 
 
 def make_model() -> keras.Model:

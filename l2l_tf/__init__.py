@@ -4,18 +4,18 @@ Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient des
 """
 
 from l2l_tf import optimizers
-from l2l_tf import preprocessing
 from l2l_tf import pretrained
 from l2l_tf import unroll
-from l2l_tf.advice import advise
-from l2l_tf.checkpoint import CheckpointError
-from l2l_tf.checkpoint import load_optimizer
-from l2l_tf.checkpoint import save_optimizer
-from l2l_tf.diagnosis import diagnose
-from l2l_tf.keras_optimizer import LearnedOptimizer
-from l2l_tf.meta_training import Diverged
-from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.training_options import Training
+from l2l_tf.config.training import Training
+from l2l_tf.inspection.advice import advise
+from l2l_tf.inspection.diagnosis import diagnose
+from l2l_tf.keras.optimizer import LearnedOptimizer
+from l2l_tf.optimizers import preprocessing
+from l2l_tf.storage.optimizer_files import CheckpointError
+from l2l_tf.storage.optimizer_files import load_optimizer
+from l2l_tf.storage.optimizer_files import save_optimizer
+from l2l_tf.training.meta_trainer import Diverged
+from l2l_tf.training.meta_trainer import MetaTrainer
 
 __all__ = [
   "CheckpointError",

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from l2l_tf.optimizers.base import Optimizer
-from problems import base as problem_lib
+from l2l_tf.problems import base as problem_lib
 
 FINAL_STEPS = 10  # the final loss of a run is the mean over its last ten steps
 

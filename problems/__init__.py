@@ -1,17 +1,18 @@
 """Functions to optimize: closures that return loss graphs."""
 
-from problems.adapters import from_function
-from problems.adapters import from_sonnet
-from problems.base import Problem
-from problems.classification import mlp
-from problems.convolutional import convnet
-from problems.datasets import DataError
-from problems.datasets import Dataset
-from problems.datasets import load
-from problems.keras_adapter import from_keras
-from problems.neural_art import style_transfer
-from problems.quadratics import bowl
-from problems.quadratics import quadratic
+from l2l_tf.problems import short_name
+from l2l_tf.problems.adapters import from_function
+from l2l_tf.problems.adapters import from_sonnet
+from l2l_tf.problems.base import Problem
+from l2l_tf.problems.classification import mlp
+from l2l_tf.problems.convolutional import convnet
+from l2l_tf.problems.datasets import DataError
+from l2l_tf.problems.datasets import Dataset
+from l2l_tf.problems.datasets import load
+from l2l_tf.problems.keras_adapter import from_keras
+from l2l_tf.problems.neural_art import style_transfer
+from l2l_tf.problems.quadratics import bowl
+from l2l_tf.problems.quadratics import quadratic
 
 __all__ = [
   "DataError",
@@ -27,3 +28,6 @@ __all__ = [
   "quadratic",
   "style_transfer",
 ]
+
+if __name__ == short_name.SHORT:  # in a checkout also the folder of that name
+  short_name.install()

@@ -5,9 +5,9 @@ from typing import Any, Callable
 import sonnet as snt
 import tensorflow as tf
 
-from problems import base
-from problems import minibatches
-from problems import reseeding
+from l2l_tf.problems import base
+from l2l_tf.problems import minibatches
+from l2l_tf.problems import reseeding
 
 _SERIAL = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "While", "StatelessWhile")
 _SERIAL += ("StatelessRandom", "StatelessTruncatedNormal")  # prefixes of types of operations

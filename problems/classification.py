@@ -4,8 +4,8 @@ from typing import Sequence
 
 import tensorflow as tf
 
-from problems import base
-from problems import datasets
+from l2l_tf.problems import base
+from l2l_tf.problems import datasets
 
 ACTIVATIONS = {"sigmoid": tf.sigmoid, "relu": tf.nn.relu, "tanh": tf.tanh}
 

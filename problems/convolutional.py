@@ -4,9 +4,9 @@ from typing import Sequence
 
 import tensorflow as tf
 
-from problems import base
-from problems import classification
-from problems import datasets
+from l2l_tf.problems import base
+from l2l_tf.problems import classification
+from l2l_tf.problems import datasets
 
 EPSILON = 1e-3  # added to variances
 

@@ -7,10 +7,10 @@ from typing import Any, Callable, Optional
 import keras
 import tensorflow as tf
 
-from problems import adapters
-from problems import base
-from problems import minibatches
-from problems import reseeding
+from l2l_tf.problems import adapters
+from l2l_tf.problems import base
+from l2l_tf.problems import minibatches
+from l2l_tf.problems import reseeding
 
 _SEED_STATE = "seed_generator_state"  # the name of the variable of a `keras.random.SeedGenerator`
 

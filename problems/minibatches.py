@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from problems import base
+from l2l_tf.problems import base
 
 
 class Minibatches:

@@ -5,9 +5,9 @@ from typing import Sequence
 import numpy as np
 import tensorflow as tf
 
-from problems import base
-from problems import photographs as photographs_lib
-from problems import vgg
+from l2l_tf.problems import base
+from l2l_tf.problems import photographs as photographs_lib
+from l2l_tf.problems import vgg
 
 CONTENT_LAYER = "block3_conv3"  # Johnson et al. 2016, section 4.1
 STYLE_LAYERS = tuple(f"block{b}_conv1" for b in range(1, 6))  # Gatys et al. 2015, Methods

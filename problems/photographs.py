@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from PIL import ImageOps
 
-from problems import base
-from problems import tfds_images
-from problems.datasets import DataError
+from l2l_tf.problems import base
+from l2l_tf.problems import tfds_images
+from l2l_tf.problems.datasets import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 NUM_VALIDATION = 20  # section 3.4

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from problems import base
+from l2l_tf.problems import base
 
 
 def quadratic(dimensions: int = 10, init_scale: float = 1.0, dtype=tf.float32) -> base.Problem:

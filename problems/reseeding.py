@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 import tensorflow as tf
 
-from problems import base
+from l2l_tf.problems import base
 
 _SAFE = {"RandomGammaGrad", "RandomDataset", "RandomDatasetV2", "StatefulPartitionedCall"}
 _DRAWN = {  # stateful operations and what draws the same distribution

@@ -7,7 +7,7 @@ from typing import Iterator
 
 import numpy as np
 
-from problems.datasets import DataError
+from l2l_tf.problems.datasets import DataError
 
 SPLIT = "train"
 # A name, its config, its version, as `tfds.builder` takes them; none that TFDS looks up elsewhere.

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from problems.datasets import DataError
+from l2l_tf.problems.datasets import DataError
 
 SOURCES = ("auto", "keras", "hed")
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each block; pooling by 2 lies between blocks

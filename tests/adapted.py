@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from l2l_tf import MetaTrainer
 from l2l_tf import optimizers
+from l2l_tf import problems
 from l2l_tf import Training
-import problems
 
 _RNG = np.random.default_rng(0)
 X = _RNG.normal(size=(40, 6))

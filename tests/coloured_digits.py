@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-import problems
-from problems import datasets
+from l2l_tf import problems
+from l2l_tf.problems import datasets
 
 COUNT = 300  # images of each split
 

@@ -10,11 +10,11 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf import distribution as distribution_lib
 from l2l_tf import optimizers
-from l2l_tf.meta_training import MetaTrainer
-from l2l_tf.training_options import Training
-import problems
+from l2l_tf import problems
+from l2l_tf.config.training import Training
+from l2l_tf.training import distribution as distribution_lib
+from l2l_tf.training.meta_trainer import MetaTrainer
 
 STEPS = 20
 OPTIONS = {"num_tasks": 4, "num_steps": 8, "unroll_length": 4, "validation_runs": 2}

@@ -1,97 +1,78 @@
-"""Imports go one way: the layers of DESIGN section 3, from the bottom to the top.
+"""Imports go one way: the rules of docs/architecture.md, a row for each room of the house."""
 
-A module imports from lower layers only, or in its own package from those to its left.
-"""
+import graphlib
 
 import pytest
 
 from tests import sources
 
-LAYERS = [
-  ["problems.base", "problems.datasets", "l2l_tf.optimizers.base", "l2l_tf.preprocessing"]
-  + ["l2l_tf.options", "l2l_tf.plots", "l2l_tf.pretrained", "l2l_tf.results_schema"]
-  + ["l2l_tf.progress", "l2l_tf.run_directory", "l2l_tf.stopping", "l2l_tf.keras_arguments"]
-  + ["l2l_tf.distribution", "l2l_tf.coordinates", "l2l_tf.provenance", "l2l_tf.text_plots"]
-  + ["l2l_tf.files"],
-  ["problems.classification", "problems.convolutional", "problems.quadratics"]
-  + ["problems.minibatches", "problems.reseeding"]
-  + ["problems.tfds_images", "problems.photographs", "problems.vgg", "problems.neural_art"]
-  + ["problems.adapters", "problems.keras_adapter", "problems"]
-  + ["l2l_tf.optimizers.lstm", "l2l_tf.optimizers.memory", "l2l_tf.optimizers.hand_designed"]
-  + ["l2l_tf.optimizers.coordinatewise", "l2l_tf.optimizers.global_averaging"]
-  + ["l2l_tf.optimizers.ntm_bfgs", "l2l_tf.optimizers.partition", "l2l_tf.optimizers"]
-  + ["l2l_tf.optimizers.subset"]
-  + ["l2l_tf.optimizers.stored_state", "l2l_tf.training_options"],
-  ["l2l_tf.user_problem", "l2l_tf.problem_options", "l2l_tf.unroll", "l2l_tf.checkpoint"]
-  + ["l2l_tf.peers", "l2l_tf.proposal_plots"],
-  ["l2l_tf.blocks", "l2l_tf.training_checkpoint", "l2l_tf.initial_phi"],
-  ["l2l_tf.sampled_backprop", "l2l_tf.recomputation"],
-  ["l2l_tf.meta_training", "l2l_tf.evaluation", "l2l_tf.contenders", "l2l_tf.parts"]
-  + ["l2l_tf.keras_optimizer"],
-  ["l2l_tf.diagnosis", "l2l_tf.proposals", "l2l_tf.rivals", "l2l_tf.imitation"],
-  ["l2l_tf.advice", "l2l_tf.observation", "l2l_tf.painting"],
-  ["l2l_tf", "l2l_tf.experiments", "l2l_tf.results", "l2l_tf.summaries"],
-  ["l2l_tf.run_config", "l2l_tf.program_flags"],
-  ["l2l_tf.command_line", "l2l_tf.training_run", "l2l_tf.comparison", "l2l_tf.visualizations"],
-  ["l2l_tf.search"],
-]
-PACKAGES = ("problems", "l2l_tf.optimizers")  # in which a module may import its left neighbours
-TOP = ("bin", "benchmarks", "examples", "tests")
+FIRST = {"optimizers", "problems", "pretrained", "unroll", "storage", "config"}
+SECOND = {"training", "evaluation", "keras"}
+THIRD = {"inspection", "plotting", "runs"}
+MAY_IMPORT = {
+  "optimizers": set(),
+  "problems": set(),
+  "pretrained": set(),
+  "plotting": set(),
+  "unroll": {"optimizers", "problems"},
+  "storage": {"optimizers"},
+  "config": {"optimizers", "problems"},
+  "training": FIRST,
+  "evaluation": FIRST,
+  "keras": FIRST,
+  "inspection": FIRST | {"evaluation"},
+  "runs": FIRST | SECOND | THIRD,
+  "cli": FIRST | SECOND | THIRD,
+  "": FIRST | SECOND | THIRD,  # l2l_tf/__init__.py: what is public
+}
+KERAS = {"l2l_tf.keras.optimizer", "l2l_tf.problems.keras_adapter", "l2l_tf.problems.vgg"}
 
 SOURCES = sources.read()
-LIBRARY = [name for name in SOURCES if name.split(".")[0] not in TOP]
+LIBRARY = [name for name in SOURCES if name.split(".")[0] == "l2l_tf"]
 
 
-def place(name: str) -> tuple[int, int]:
-  """The layer of a module and its position there."""
-  places = [(k, layer.index(name)) for k, layer in enumerate(LAYERS) if name in layer]
-  assert len(places) == 1, f"Put {name} into LAYERS, once."
-  return places[0]
+def room(name: str) -> str:
+  """The room of a module: "optimizers" for l2l_tf.optimizers.lstm, "unroll" for l2l_tf.unroll."""
+  return f"{name}.".split(".")[1]
 
 
-def package(name: str):
-  """The one of `PACKAGES` that the module is in, else None."""
-  return next((p for p in PACKAGES if name == p or name.startswith(p + ".")), None)
-
-
-def test_every_module_is_in_the_table_once():
-  assert sorted(name for layer in LAYERS for name in layer) == sorted(LIBRARY)
+def test_every_room_has_a_row():
+  assert {room(name) for name in LIBRARY} == MAY_IMPORT.keys()
 
 
 @pytest.mark.parametrize("name", LIBRARY)
 def test_imports_go_one_way(name):
-  layer, position = place(name)
   for imported in SOURCES[name].ours:
-    assert imported.split(".")[0] not in TOP, f"{name} must not import {imported}."
-    other_layer, other_position = place(imported)
-    left = package(name) is not None and package(name) == package(imported)
-    left = left and other_layer == layer and other_position < position
-    assert other_layer < layer or left, f"{name} must not import {imported}: not below it."
+    assert imported in LIBRARY, f"{name} must not import {imported}."
+    allowed = room(imported) in MAY_IMPORT[room(name)] | {room(name)}
+    assert allowed and room(imported), f"{name} must not import {imported}."
 
 
-def test_problems_know_nothing_of_optimizers_and_optimizers_nothing_of_problems():
-  for name in LIBRARY:
-    roots = {imported.split(".")[0] for imported in SOURCES[name].ours}
-    if name.split(".")[0] == "problems":
-      assert roots <= {"problems"}, name
-    if package(name) == "l2l_tf.optimizers" or name == "l2l_tf.preprocessing":
-      assert roots <= {"l2l_tf"}, name
+def test_no_circle():
+  graph = {name: SOURCES[name].ours for name in LIBRARY}
+  assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(LIBRARY)
 
 
-def test_nothing_imports_the_top_but_tests_and_benchmarks_each_other():
+def test_only_programs_benchmarks_and_tests_import_the_programs():
+  users = {n.split(".")[0] for n in SOURCES if any(room(i) == "cli" for i in SOURCES[n].ours)}
+  assert users == {"l2l_tf", "benchmarks", "tests"}  # in l2l_tf itself cli alone, by the rows
   for name, source in SOURCES.items():
-    tops = {imported.split(".")[0] for imported in source.ours} & set(TOP)
-    allowed = {"benchmarks"} if name.startswith("benchmarks") else set()
-    assert name.startswith("tests") or tops <= allowed, f"{name} imports {tops}."
-  assert "bin.train" in SOURCES["tests.tiny_training"].ours  # the reader sees these too
+    tops = {imported.split(".")[0] for imported in source.ours} - {"l2l_tf"}
+    own = {"bin": {"l2l_programs"}, "tests": tops}.get(name.split(".")[0], {name.split(".")[0]})
+    assert tops <= own, f"{name} imports {tops}."
+  assert "l2l_tf.cli.train" in SOURCES["tests.tiny_training"].ours  # the reader sees these too
 
 
 def test_keras_is_imported_in_its_adapters_only():
-  users = {name for name in LIBRARY if "keras" in SOURCES[name].others}
-  assert users == {"l2l_tf.keras_optimizer", "problems.keras_adapter", "problems.vgg"}
+  assert {name for name in LIBRARY if "keras" in SOURCES[name].others} == KERAS
+
+
+def test_nothing_depends_on_the_short_name_of_problems():
+  users = {name for name, source in SOURCES.items() if "problems" in source.others}
+  assert users <= {"tests.problems.short_name_test"}
 
 
 def test_side_effects_stay_at_the_edge():
   """Only these read flags, or use the network."""
   assert {n for n in LIBRARY if "argparse" in SOURCES[n].others} == set()
-  assert {n for n in LIBRARY if "urllib" in SOURCES[n].others} == {"problems.datasets"}
+  assert {n for n in LIBRARY if "urllib" in SOURCES[n].others} == {"l2l_tf.problems.datasets"}

@@ -5,10 +5,10 @@ import re
 import pytest
 
 import l2l_tf
-from l2l_tf import command_line
-from l2l_tf import experiments
-from l2l_tf import imitation
 from l2l_tf import pretrained
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config import experiment as experiments
+from l2l_tf.training import imitation
 from tests import programs
 
 train, imitate = programs.load("train"), programs.load("imitate")

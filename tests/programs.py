@@ -1,22 +1,19 @@
-"""The programs in bin/ as modules, to run in-process."""
+"""The programs as modules, to run in-process."""
 
-import importlib.util
+import importlib
 import pathlib
 import sys
 
 import pytest
 
-from l2l_tf import command_line
+from l2l_tf.cli import experiment_flags as command_line
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 
 def load(name: str):
-  """Imports bin/NAME.py."""
-  spec = importlib.util.spec_from_file_location(f"bin_{name}", ROOT / "bin" / f"{name}.py")
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
+  """Imports the program that bin/NAME.py starts."""
+  return importlib.import_module(f"l2l_tf.cli.{name}")
 
 
 def run(main, errors, *arguments: str) -> int:

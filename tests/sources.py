@@ -5,25 +5,27 @@ import pathlib
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[1]
-PACKAGES = ("l2l_tf", "problems")
-FOLDERS = (*PACKAGES, "bin", "benchmarks", "examples", "tests")
+FOLDERS = ("l2l_tf", "problems", "bin", "benchmarks", "examples", "tests")
+STAND_IN = "l2l_tf/problems/__init__.py"  # of a checkout, for problems/__init__.py
 
 
 class Source(NamedTuple):
   path: str  # from the root, "l2l_tf/unroll.py"
-  ours: tuple[str, ...]  # the modules of ours that it imports, sorted: "problems.base"
+  ours: tuple[str, ...]  # the modules of ours that it imports, sorted: "l2l_tf.problems.base"
   others: tuple[str, ...]  # the top-level packages of others, sorted, standard library included
 
 
 def module_name(path: str) -> str:
   """Returns "l2l_tf.unroll" for "l2l_tf/unroll.py", and the package for its __init__."""
+  path = f"l2l_tf/{path}" if path.startswith("problems/") else path
   return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def read() -> dict[str, Source]:
   """Returns every source file by its module's name, sorted."""
   files = [f.relative_to(ROOT) for folder in FOLDERS for f in (ROOT / folder).rglob("*.py")]
-  paths = {module_name(p.as_posix()): p.as_posix() for p in files if "__pycache__" not in p.parts}
+  files = [f.as_posix() for f in [*files, pathlib.Path("l2l_programs.py")]]
+  paths = {module_name(f): f for f in files if f != STAND_IN}
   return {name: _read_one(path, paths) for name, path in sorted(paths.items())}
 
 
@@ -31,8 +33,10 @@ def _read_one(path: str, paths: dict[str, str]) -> Source:
   ours, others = set(), set()
   for node in ast.walk(ast.parse((ROOT / path).read_text())):
     for name in _imports(node):
-      if name.split(".")[0] in FOLDERS:
-        ours.add(name if name in paths else name.rpartition(".")[0])
+      if name in paths:
+        ours.add(name)
+      elif name.rpartition(".")[0] in paths:
+        ours.add(name.rpartition(".")[0])
       else:
         others.add(name.split(".")[0])
   return Source(path, tuple(sorted(ours - {module_name(path)})), tuple(sorted(others)))
@@ -46,5 +50,5 @@ def _imports(node: ast.AST) -> list[str]:
     assert node.level == 0, "Imports are absolute here."
     return [f"{node.module}.{alias.name}" for alias in node.names]
   if isinstance(node, ast.Call) and ast.unparse(node.func) == "programs.load":
-    return [f"bin.{node.args[0].value}"]  # tests load the programs of bin/ by their path
+    return [f"l2l_tf.cli.{node.args[0].value}"]
   return []

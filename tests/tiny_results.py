@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l2l_tf import evaluation
 from l2l_tf import optimizers
-from l2l_tf import results
 from l2l_tf import unroll
+from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import results
 
 MNIST = {"name": "mnist", "hidden": [20], "activation": "sigmoid"}
 

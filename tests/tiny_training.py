@@ -5,7 +5,7 @@ import functools
 import io
 from unittest import mock
 
-from problems import datasets
+from l2l_tf.problems import datasets
 from tests import programs
 
 train = programs.load("train")

@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from problems import photographs
-from problems import vgg
+from l2l_tf.problems import photographs
+from l2l_tf.problems import vgg
 
 FILTERS = (3, 4, 4, 5, 5)
 

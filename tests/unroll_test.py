@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf import optimizers
+from l2l_tf import problems
 from l2l_tf import unroll
-import problems
-from problems.base import at_step
-from problems.base import make_seeds
+from l2l_tf.problems.base import at_step
+from l2l_tf.problems.base import make_seeds
 from tests import adapted
-from tests import convolutional_test
+from tests.problems import convolutional_test
 
 STEPS = 7
 SEEDS = make_seeds(3, count=2)

@@ -6,9 +6,9 @@ from typing import Any, Callable, Optional, Sequence
 import sonnet as snt
 import tensorflow as tf
 
-from l2l_tf import preprocessing as preprocessing_lib
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import lstm
+from l2l_tf.optimizers import preprocessing as preprocessing_lib
 
 
 MAX_PHI = 2**24  # numbers in phi: as many as a file of weights may hold (checkpoint.MAX_FILE_BYTES)

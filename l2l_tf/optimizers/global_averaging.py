@@ -4,8 +4,8 @@ from typing import Any, Sequence
 
 import tensorflow as tf
 
-from l2l_tf import preprocessing as preprocessing_lib
 from l2l_tf.optimizers import coordinatewise
+from l2l_tf.optimizers import preprocessing as preprocessing_lib
 
 
 class GlobalAveragingLSTM(coordinatewise.CoordinatewiseLSTM):

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple, Sequence
 
 import tensorflow as tf
 
-from l2l_tf import preprocessing as preprocessing_lib
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import coordinatewise
 from l2l_tf.optimizers import global_averaging
 from l2l_tf.optimizers import memory as memory_lib
+from l2l_tf.optimizers import preprocessing as preprocessing_lib
 
 WRITE_GAIN = 0.1  # initial scale of the write heads: the memory starts close to the identity
 

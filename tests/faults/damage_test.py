@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from l2l_tf import checkpoint
-from l2l_tf import training_run
+from l2l_tf.runs import run as training_run
+from l2l_tf.storage import optimizer_files as checkpoint
 from tests.faults import table
 from tests.faults import victims
 from tests.tiny_training import run

@@ -1,7 +1,7 @@
 """A bad value for each flag of each program, and flags that contradict each other: one line each.
 
 Fails when a new flag has no entry here. The values of options, which all programs share, are in
-tests/command_line_test.py.
+tests/cli/experiment_flags_test.py.
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from l2l_tf import checkpoint
-from l2l_tf import command_line
 from l2l_tf import optimizers
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.storage import optimizer_files as checkpoint
 from tests import programs
-from tests.command_line_test import ANYTHING_GOES
-from tests.command_line_test import BAD_VALUES
-from tests.command_line_test import KINDS
+from tests.cli.experiment_flags_test import ANYTHING_GOES
+from tests.cli.experiment_flags_test import BAD_VALUES
+from tests.cli.experiment_flags_test import KINDS
 from tests.faults import table
 
 LEARNED = "--optimizer=quadratic_lstm"

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from l2l_tf import checkpoint
-from l2l_tf import experiments
+from l2l_tf.config import experiment as experiments
+from l2l_tf.storage import optimizer_files as checkpoint
 from tests import programs
 from tests.faults import cases
 from tests.faults import readers

@@ -10,8 +10,8 @@ import zlib
 
 import pytest
 
-from problems import DataError
-from problems import photographs
+from l2l_tf.problems import DataError
+from l2l_tf.problems import photographs
 from tests import programs
 from tests.faults import readers
 from tests.faults import table
@@ -51,7 +51,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, size):
 
 MEASURE = """
 import resource, sys
-from problems import photographs
+from l2l_tf.problems import photographs
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(photographs.read(sys.argv[1]).size)
 print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from l2l_tf import results
+from l2l_tf.evaluation import results
 from tests.faults import table
 from tests.faults import victims
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l_tf import checkpoint
 from l2l_tf import pretrained
-from l2l_tf import training_run
+from l2l_tf import problems
 from l2l_tf import unroll
-import problems
-from problems.base import make_seeds
-from problems.base import Stream
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
+from l2l_tf.runs import run as training_run
+from l2l_tf.storage import optimizer_files as checkpoint
 from tests.faults import table
 from tests.tiny_training import BOWL
 from tests.tiny_training import train

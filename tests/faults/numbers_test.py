@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from l2l_tf import checkpoint
-from l2l_tf import experiments
-from l2l_tf.meta_training import MetaTrainer
+from l2l_tf.config import experiment as experiments
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.training.meta_trainer import MetaTrainer
 from tests.faults import table
 from tests.tiny_training import BOWL
 from tests.tiny_training import run

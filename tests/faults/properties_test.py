@@ -14,12 +14,12 @@ from hypothesis.extra import numpy as arrays
 import numpy as np
 import pytest
 
-from l2l_tf import checkpoint
-from l2l_tf import experiments
 from l2l_tf import optimizers
-from l2l_tf import peers
-from l2l_tf import results
-from l2l_tf import results_schema
+from l2l_tf.config import experiment as experiments
+from l2l_tf.evaluation import results
+from l2l_tf.evaluation import results_schema
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import peers
 from tests.faults import readers
 from tests.faults import table
 

@@ -12,15 +12,15 @@ import numpy as np
 from PIL import Image
 import skimage
 
-from l2l_tf import checkpoint
-from l2l_tf import experiments
-from l2l_tf import keras_optimizer
-from l2l_tf import peers
 from l2l_tf import pretrained
-from l2l_tf import results_schema
-from l2l_tf import visualizations
-from problems import DataError
-from problems import photographs
+from l2l_tf.config import experiment as experiments
+from l2l_tf.evaluation import results_schema
+from l2l_tf.inspection import proposal_files as visualizations
+from l2l_tf.keras import optimizer as keras_optimizer
+from l2l_tf.problems import DataError
+from l2l_tf.problems import photographs
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import peers
 from tests import tiny_results
 
 SHIPPED = pretrained.find("quadratic_lstm")

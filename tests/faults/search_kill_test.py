@@ -7,7 +7,7 @@ import signal
 
 import optuna
 
-from l2l_tf import search
+from l2l_tf.runs import search
 from tests.faults import table
 from tests.faults import victims
 

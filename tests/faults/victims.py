@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 
-from l2l_tf import checkpoint
+from l2l_tf.storage import optimizer_files as checkpoint
 from tests import programs
 from tests.tiny_training import BOWL
 

@@ -1,0 +1,1 @@
+"""The programs and their flags: nothing below knows that there is a command line."""

@@ -1,0 +1,230 @@
+"""Compares trained optimizers with tuned rivals: python bin/evaluate.py --optimizer=mnist_lstm
+
+The protocol of the paper (section 3): each of the six hand-designed rivals gets the learning rate,
+of 30, with the best final loss on tuning instances; then all optimizers run on the same fresh
+instances, from the same theta_0 and on the same minibatches. The table is printed, and everything
+behind it written to results/NAME.json, from which bin/figures.py draws. Finished parts are kept in
+a work directory beside it: the same command goes on after an interruption.
+"""
+
+import os
+import re
+from typing import Any, Sequence
+
+import tqdm
+
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config import user_problem
+from l2l_tf.evaluation import candidates as contenders
+from l2l_tf.evaluation import results as results_lib
+from l2l_tf.evaluation.comparison import Comparison
+from l2l_tf.evaluation.comparison import Setting
+from l2l_tf.evaluation.protocol import Interval
+from l2l_tf.optimizers import partition
+from l2l_tf.problems import DataError
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import peers
+from l2l_tf.storage import provenance
+from l2l_tf.storage.cache import Parts
+
+ERRORS = (
+  results_lib.ResultsError,
+  contenders.ContenderError,
+  checkpoint.CheckpointError,
+  peers.PeerError,
+  user_problem.UserProblemError,
+  partition.LabelError,
+  DataError,
+  OSError,
+)
+PATH_FLAGS = (
+  "optimizer",
+  "peer",
+  "out",
+  "content_dir",
+  "style",
+)  # absolute paths in them are recorded relative to here
+MACHINE_FLAGS = ("data", "data_dir", "work_dir")  # do not decide the results, and are not recorded
+EARLY_STEP = 100  # where longer runs are compared once more
+LIMITS = {
+  "num_steps": (1, 10**6),
+  "num_runs": (2, 10**6),
+  "tuning_runs": (1, 10**4),
+  "finalist_runs": (0, 10**4),
+  "seed": (0, 2**31 - 1),
+}
+
+
+def make_flags() -> command_line.Flags:
+  """The flags of this program."""
+  flags = command_line.Flags(__doc__)
+  names = tuple[str, ...]
+  flags.add(names, "optimizer", None, "directories of trained optimizers, or pretrained names")
+  flags.add(names, "peer", None, "files of another implementation's weights (l2l_tf/storage/peers.py)")
+  flags.add(bool, "transfer", False, "accept optimizers trained on another problem")
+  flags.add(int, "num_steps", 100, "steps of each run; the rivals are tuned for them")
+  flags.add(int, "num_runs", 100, "fresh instances, at least 2")
+  flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")
+  flags.add(
+    int,
+    "finalist_runs",
+    0,
+    "compare each rival's best rate with its neighbours on so many; 0: don't",
+  )
+  flags.add(int, "seed", 0, "of all instances")
+  flags.add(str, "name", None, "of the results file results/NAME.json; default PROBLEM_STEPS")
+  flags.add(str, "out", None, "the results file itself, in place of --name")
+  flags.add(
+    str, "work_dir", None, "finished parts; default OUT.work, removed at the end; a named one stays"
+  )
+  flags.group("Problem")
+  command_line.add_problem(flags, "what is optimized")
+  return flags
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = make_flags().parse(argv)
+  flags.check(LIMITS)
+  if 0 < flags.finalist_runs <= flags.tuning_runs:
+    raise command_line.UsageError(
+      f"--finalist_runs must be more than --tuning_runs={flags.tuning_runs}, or 0, got"
+      f" {flags.finalist_runs}."
+    )
+  sizes = {name: getattr(flags, name) for name in LIMITS}
+  setting = Setting(flags.problem, command_line.problem(flags), **sizes)
+  path = _output(flags)
+  recorded = _check_output(path, setting)
+  everybody = contenders.load(
+    _flat(flags.optimizer), _flat(flags.peer), flags.problem, flags.transfer
+  )
+  os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+  parts = Parts(flags.work_dir or f"{path}.work")
+  comparison = Comparison(
+    setting, everybody, parts, progress=lambda name, runs: _advance(bar, name, runs)
+  )
+  print(f"Data: {comparison.data}")
+  if recorded not in (None, comparison.data):
+    raise results_lib.ResultsError(
+      f"{path} holds results on '{recorded}', not on '{comparison.data}'. It is not overwritten;"
+      " give another --name, or make those data available (--data, --data_dir, TFDS_DATA_DIR)."
+    )
+  with tqdm.tqdm(total=comparison.total_runs, unit="run", dynamic_ncols=True) as bar:
+    try:
+      numbers = comparison.run()
+    except KeyboardInterrupt:
+      bar.close()
+      print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
+      return 130
+  command = command_line.command("bin/evaluate.py", flags, PATH_FLAGS, MACHINE_FLAGS)
+  head = {"schema": results_lib.SCHEMA, "command": command}
+  results = head | {"versions": provenance.versions()} | numbers
+  results_lib.write(path, results)
+  if not flags.work_dir:
+    parts.remove()
+  _print_table(results, comparison.seconds)
+  print(f"Written to {path}")
+  return 0
+
+
+def _advance(bar: tqdm.tqdm, name: str, runs: int):
+  bar.set_postfix_str(name, refresh=False)
+  bar.total = max(bar.total, bar.n + runs)
+  bar.update(runs)
+
+
+def _flat(values: Sequence[Sequence[str]] | None) -> list[str]:
+  """A flag that was given several times, each time with names separated by commas."""
+  return [value for group in values or () for value in group]
+
+
+def _output(flags: command_line.Flags) -> str:
+  if flags.out and flags.name:
+    raise command_line.UsageError("--out and --name both name the results file; give one of them.")
+  name = flags.name or f"{command_line.problem_label(flags)}_{flags.num_steps}"
+  if not re.fullmatch(r"\w[\w.-]*", name):
+    raise command_line.UsageError(f"--name must consist of letters, digits and _.-, got {name!r}.")
+  return flags.out or os.path.join("results", f"{name}.json")
+
+
+def _check_output(path: str, setting: Setting) -> str | None:
+  """Refuses to replace a file that holds anything but older results of the same setting.
+
+  Returns:
+    What data those are of; None if there is no file.
+  """
+  if not os.path.exists(path):
+    return None
+  try:
+    old = results_lib.read(path)
+  except results_lib.ResultsError as error:
+    raise results_lib.ResultsError(f"{error} It is not overwritten; move it away.") from error
+  old_setting = {"problem": old["problem"], "num_steps": old["num_steps"]}
+  new_setting = {"problem": setting.config(), "num_steps": setting.num_steps}
+  if old_setting != new_setting:
+    raise results_lib.ResultsError(
+      f"{path} holds results of {old_setting}, not of {new_setting}. It is not overwritten; give"
+      " another --name, or move it away."
+    )
+  return old["data"]
+
+
+def _print_table(results: dict[str, Any], seconds: dict[str, float]):
+  """Prints a row an optimizer."""
+  best, steps = results["best_rival"], results["num_steps"]
+  width = max(map(len, results["optimizers"]))
+  columns = f"{'mean loss':>18}{'final loss':>18}{'median':>10}{'rate':>10}{f'/ {best}':>24}"
+  print(f"\n{results['num_runs']} fresh instances of {steps} steps ({results['data']})")
+  print(f"  {'':{width}}{columns}{'seconds':>9}")
+  for name, entry in results["optimizers"].items():
+    mean, final = (_interval(entry[key]) for key in ("mean_loss", "final_loss"))
+    median = _number(entry["final_loss_quantiles"]["50"])
+    rate = f"{entry['learning_rate']:.3g}" if "learning_rate" in entry else ""
+    ratio = results_lib.ratio_of(results, name, best) or ""
+    cells = f"{mean:>18}{final:>18}{median:>10}{rate:>10}{ratio!s:>24}"
+    print(f"  {name:{width}}{cells}{seconds[name]:>9.1f}")
+  print(
+    f"mean loss: of steps 1-{steps}; final loss: of the last {results['final_steps']} points; ± and"
+    f" (..): 95 % intervals\n/ {best}: ratio of the final losses, paired over instances\n"
+  )
+  learned = [n for n, e in results["optimizers"].items() if e["kind"] != "rival"]
+  for name in learned if best else []:
+    print(_lead(results, name))
+    if steps > EARLY_STEP:
+      print(_early(results, name))
+
+
+def _lead(results: dict[str, Any], name: str) -> str:
+  """From where on an optimizer is ahead of all rivals, in words."""
+  window = results["final_steps"]
+  at, smoothly = (results_lib.leads_from(results, name, points) for points in (1, window))
+  if at is None and smoothly is None:
+    return f"{name} is not ahead of all rivals at the end"
+  when = ["not at the end" if step is None else f"from step {step} on" for step in (at, smoothly)]
+  return f"{name} is ahead of all rivals {when[0]}; in means of {window} points {when[1]}"
+
+
+def _early(results: dict[str, Any], name: str) -> str:
+  """Who of the rivals is first to be where an optimizer is at `EARLY_STEP`, in words."""
+  try:
+    steps = results_lib.steps_of_rivals(results, name, EARLY_STEP)
+  except ValueError as error:
+    return str(error)
+  rival = min(steps, key=steps.get, default="no rival")
+  when = f" first, at step {steps[rival]}" if steps else ""
+  return f"{rival} reaches the loss that {name} has at step {EARLY_STEP}{when}"
+
+
+def _interval(value: dict[str, float | None]) -> str:
+  if value["mean"] is None or value["half"] is None:
+    return _number(value["mean"])
+  return str(Interval(value["mean"], value["half"]))
+
+
+def _number(value: float | None) -> str:
+  return "diverged" if value is None else f"{value:.4g}"
+
+
+def run():
+  """Runs the program on the command line it was started with."""
+  command_line.run(main, ERRORS)

@@ -1,0 +1,158 @@
+"""The flags of a program: parsed, grouped, listed with their defaults, checked in one line."""
+
+import dataclasses
+import functools
+from typing import Any, Callable, Optional, Sequence
+
+from absl import flags
+
+from l2l_tf.config import experiment as experiments
+from l2l_tf.config.options import Options
+from l2l_tf.config.user_problem import is_name
+
+
+class UsageError(Exception):
+  """The command line is wrong; the message says what was received and what is allowed."""
+
+
+class _IntTupleParser(flags.ArgumentParser):
+  """Parses "20,20"."""
+
+  syntactic_help = "integers separated by commas"
+
+  def parse(self, argument):
+    if isinstance(argument, tuple):
+      return argument
+    try:
+      return tuple(int(part) for part in argument.split(","))
+    except ValueError as error:
+      raise ValueError("integers separated by commas expected, like 20,20") from error
+
+
+class _ListParser(flags.ArgumentParser):
+  """Parses "a,b"; a flag given several times adds up."""
+
+  syntactic_help = "names separated by commas"
+
+  def parse(self, argument):
+    return tuple(part.strip() for part in argument.split(",") if part.strip())
+
+
+class _ProblemParser(flags.EnumParser):
+  """Parses the name of a problem of ours, or "module:factory" of the user's."""
+
+  def __init__(self):
+    super().__init__([*experiments.PROBLEMS, "MODULE:FACTORY"])
+
+  def parse(self, argument):
+    return argument if is_name(argument) else super().parse(argument)
+
+
+class Flags:
+  """The flags of one program; knows which were given."""
+
+  def __init__(self, description: str):
+    self._description = description
+    self._values = flags.FlagValues()
+    self._groups: list[tuple[str, list[tuple[str, Callable[[], str]]]]] = []
+    self.group("General")
+    self.add(bool, "help", False, "show this help; its defaults go with the choices beside it")
+
+  def group(self, title: str):
+    """Starts a group of flags in the help."""
+    self._groups.append((title, []))
+
+  def add(self, kind: Any, name: str, default: Any, text: str, choices: Optional[Sequence] = None):
+    """Adds a flag of type bool, int, float, str, Optional[str], tuple[int or str, ...]."""
+    values = self._values
+    if kind is bool:
+      flags.DEFINE_bool(name, default, text, flag_values=values)
+    elif kind is int:
+      flags.DEFINE_integer(name, default, text, flag_values=values)
+    elif kind is float:
+      flags.DEFINE_float(name, default, text, flag_values=values)
+    elif kind == tuple[int, ...]:
+      flags.DEFINE(_IntTupleParser(), name, default, text, values, flags.ArgumentSerializer())
+    elif kind == tuple[str, ...]:
+      serializer = flags.ArgumentSerializer()
+      flags.DEFINE_multi(_ListParser(), serializer, name, default, text, flag_values=values)
+    elif choices is experiments.PROBLEMS:
+      flags.DEFINE(_ProblemParser(), name, default, text, values, flags.ArgumentSerializer())
+    elif choices:
+      flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
+    else:
+      flags.DEFINE_string(name, default, text, flag_values=values)
+    self._groups[-1][1].append((name, lambda: _with_default(text, default)))
+
+  def add_options(self, kind: type[Options], defaults: Callable[["Flags"], Options]):
+    """Adds a flag for each field that has none yet. Not given, it is None.
+
+    Args:
+      kind: whose fields they are.
+      defaults: returns the values that the help shows, which may depend on other flags.
+    """
+    rows = self._groups[-1][1]
+    for field in dataclasses.fields(kind):
+      if field.name not in self._values:
+        self.add(field.type, field.name, None, "", field.metadata["choices"])
+        rows.pop()
+      rows.append((field.name, functools.partial(self._option_text, field, defaults)))
+
+  def _option_text(self, field: dataclasses.Field, defaults: Callable[["Flags"], Options]) -> str:
+    return _with_default(field.metadata["help"], getattr(defaults(self), field.name))
+
+  def parse(self, argv: Sequence[str]) -> "Flags":
+    """Parses `argv`, program name first.
+
+    Raises:
+      UsageError: for an unknown flag, a value of the wrong type, or a positional argument.
+      SystemExit: after printing the help, if it was asked for.
+    """
+    try:
+      rest = self._values(list(argv))
+    except flags.Error as error:
+      raise UsageError(" ".join(str(error).split())) from error
+    if self._values.help:
+      print(self.help_text())
+      raise SystemExit(0)
+    if len(rest) > 1:
+      raise UsageError(f"Unexpected argument {rest[1]!r}; flags look like --problem=mnist.")
+    return self
+
+  def check(self, limits: dict[str, tuple[int, int]]):
+    """Raises UsageError unless each of the integers named is within its limits, both allowed."""
+    for name, (minimum, maximum) in limits.items():
+      if not minimum <= (value := getattr(self, name)) <= maximum:
+        raise UsageError(f"--{name} must be an integer of {minimum}..{maximum}, got {value}.")
+
+  def given(self) -> dict[str, Any]:
+    """Returns the flags that the command line sets."""
+    return {f: self._values[f].value for f in self._values if self._values[f].present}
+
+  def __getattr__(self, name: str) -> Any:
+    return self._values[name].value
+
+  def help_text(self) -> str:
+    """The flags by groups, with the defaults that go with the other flags that are given."""
+    lines, shown = [self._description.strip()], set()
+    for title, rows in self._groups:
+      lines += ["", f"{title}:"] if rows else []
+      rows = [(name, text()) for name, text in rows]
+      lines += [f"  {self._form(row[0])}\n      {row[1]}" for row in rows if row not in shown]
+      again = ", ".join(f"--{name}" for name, text in rows if (name, text) in shown)
+      lines += [f"  and as above: {again}"] if again else []
+      shown.update(rows)
+    return "\n".join(lines)
+
+  def _form(self, name: str) -> str:
+    flag = self._values[name]
+    choices = getattr(flag.parser, "enum_values", None)
+    return f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
+
+
+def _with_default(text: str, default: Any) -> str:
+  if default is None or default is False:
+    return text
+  if default is True:
+    return f"{text}; default on"
+  return f"{text}; default {','.join(map(str, default)) if isinstance(default, tuple) else default}"

@@ -1,0 +1,201 @@
+"""Shows what an optimizer has learned: python bin/visualize.py --optimizer=mnist_lstm
+
+Runs a trained optimizer on one instance that it has not seen. For a few coordinates it records the
+updates proposed along the way, and the update as a function of the current gradient at steps 1, 2,
+... with the history of gradients as it was; beside those of SGD and Adam, each with the best of 30
+learning rates, on the same iterates (section 4, Figures 9 and 10). A table says what there is to
+see; the numbers go into results/visualizations/NAME.json, from which bin/figures.py draws, and with
+--logdir into event files for TensorBoard.
+"""
+
+import os
+from typing import Any, Sequence
+
+import numpy as np
+
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config import user_problem
+from l2l_tf.evaluation import baselines as rivals
+from l2l_tf.evaluation import candidates as contenders
+from l2l_tf.evaluation import comparison
+from l2l_tf.evaluation import results
+from l2l_tf.inspection import coordinates as coordinates_lib
+from l2l_tf.inspection import proposal_files as visualizations
+from l2l_tf.plotting import terminal as text_plots
+from l2l_tf.problems import DataError
+from l2l_tf.problems.base import seeds_of
+from l2l_tf.problems.base import shapes
+from l2l_tf.problems.base import Stream
+from l2l_tf.runs import tensorboard as summaries
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import provenance
+
+ERRORS = (
+  visualizations.VisualizationError,
+  contenders.ContenderError,
+  checkpoint.CheckpointError,
+  rivals.NoRival,
+  results.ResultsError,
+  user_problem.UserProblemError,
+  DataError,
+  OSError,
+)
+PATH_FLAGS = ("optimizer", "rates_from", "out", "content_dir", "style")  # recorded relative to here
+UNRECORDED = ("data", "data_dir", "logdir")  # belong to the machine and do not decide the numbers
+LIMITS = {
+  "num_steps": (1, 10**5),
+  "num_panels": (1, 10**4),
+  "num_values": (3, 10**4),
+  "tuning_runs": (1, 10**4),
+  "seed": (0, 2**31 - 1),
+  "max_gradient": (0.0, 1e30),
+}
+
+
+def make_flags() -> command_line.Flags:
+  """The flags of this program."""
+  flags = command_line.Flags(__doc__)
+  flags.add(str, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
+  flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
+  flags.add(
+    str,
+    "coordinates",
+    None,
+    "such as hidden_1/w[3,7],output/b[0]; default three or four, spread over the parameters",
+  )
+  flags.add(int, "num_steps", 100, "steps of the histories; the rivals are tuned for them")
+  flags.add(int, "num_panels", 32, "the gradient is swept at each of so many first steps")
+  flags.add(int, "num_values", 41, "gradients of a sweep, odd")
+  flags.add(
+    float, "max_gradient", 0.0, "sweeps end there (neural art: 400); 0: where the gradients end"
+  )
+  flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")
+  flags.add(
+    str, "rates_from", None, "results file of bin/evaluate.py that has the rates; default: tune"
+  )
+  flags.add(int, "seed", 0, "of all instances")
+  flags.add(str, "out", None, "the file; default results/visualizations/OPTIMIZER.json")
+  flags.add(str, "logdir", None, "directory of event files for TensorBoard; default none")
+  flags.group("Problem")
+  command_line.add_problem(flags, "what is optimized")
+  return flags
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = make_flags().parse(argv)
+  _check(flags)
+  options = command_line.problem(flags)
+  (learned,) = contenders.load([flags.optimizer], [], flags.problem, flags.transfer)
+  path = flags.out or os.path.join("results", "visualizations", f"{learned.name}.json")
+  setting = comparison.Setting(flags.problem, options, flags.num_steps, 1, flags.tuning_runs)
+  about = {
+    "problem": setting.config(),
+    "optimizer": {"name": learned.name, "source": learned.source, "sha256": learned.sha256},
+  }
+  _check_output(path, about)
+  problem, data = options.build()
+  print(f"Data: {data}", flush=True)
+  try:
+    chosen = flags.coordinates and coordinates_lib.parse(flags.coordinates, shapes(problem))
+  except ValueError as error:
+    raise command_line.UsageError(f"--coordinates: {error}") from error
+  for directory in (os.path.dirname(path), flags.logdir):
+    os.makedirs(directory or ".", exist_ok=True)
+  steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
+  if flags.rates_from:
+    rates, tuning_runs = _rates(flags.rates_from, setting, data)
+  else:
+    tuning_runs = flags.tuning_runs
+    rates = rivals.tune(problem, visualizations.RIVALS, flags.seed, flags.num_steps, tuning_runs)
+  (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
+  numbers = visualizations.compute(
+    problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, chosen,
+    flags.max_gradient,
+  )  # fmt: skip
+  document = {
+    "schema": visualizations.SCHEMA,
+    "command": command_line.command("bin/visualize.py", flags, PATH_FLAGS, UNRECORDED),
+    "versions": provenance.versions(),
+    "data": data,
+    **about,
+    "seed": flags.seed,
+    "stream": int(Stream.TEST),
+    "tuning_runs": tuning_runs,
+    **numbers,
+  }
+  visualizations.write(path, document)
+  _print(document)
+  print(f"Written to {path}")
+  if flags.logdir:
+    summaries.write_visualization(flags.logdir, document)
+    print(f"TensorBoard: tensorboard --logdir={flags.logdir}")
+  return 0
+
+
+def _rates(path: str, setting: comparison.Setting, data: str) -> tuple[dict[str, float], int]:
+  """The rates of the rivals in a results file, and how many instances picked them.
+
+  Raises:
+    ResultsError: if the file cannot be read, or the rivals were tuned for something else.
+  """
+  expected = {"data": data, "problem": setting.config(), "num_steps": setting.num_steps}
+  found = results.read_of(path, expected)
+  missing = set(visualizations.RIVALS) - set(found["optimizers"])
+  if missing:
+    raise results.ResultsError(f"{path} lacks {', '.join(sorted(missing))}.")
+  rates = {name: found["optimizers"][name]["learning_rate"] for name in visualizations.RIVALS}
+  return rates, found["tuning_runs"]
+
+
+def _check(flags: command_line.Flags):
+  if not flags.optimizer:
+    raise command_line.UsageError("Name the optimizer: --optimizer=mnist_lstm or a directory.")
+  for name, (minimum, maximum) in LIMITS.items():
+    if not minimum <= getattr(flags, name) <= maximum:
+      raise command_line.UsageError(
+        f"--{name} must be a number of {minimum}..{maximum:g}, got {getattr(flags, name)}."
+      )
+  if flags.rates_from and "tuning_runs" in flags.given():
+    raise command_line.UsageError("--rates_from and --tuning_runs exclude each other; give one.")
+  if flags.num_values % 2 == 0:
+    raise command_line.UsageError(f"--num_values must be odd, got {flags.num_values}.")
+
+
+def _check_output(path: str, about: dict[str, Any]):
+  """Refuses to replace a file that holds anything but an older run of the same command's."""
+  if not os.path.exists(path):
+    return
+  try:
+    old = visualizations.read(path)
+  except visualizations.VisualizationError as error:
+    raise visualizations.VisualizationError(
+      f"{error} It is not overwritten; move it away."
+    ) from error
+  received = (old["problem"], old["optimizer"]["name"])
+  expected = (about["problem"], about["optimizer"]["name"])
+  if received != expected:
+    raise visualizations.VisualizationError(
+      f"{path} is of {received[1]} on {received[0]}, not of {expected[1]} on {expected[0]}. It is"
+      " not overwritten; give another --out, or move it away."
+    )
+
+
+def _print(document: dict[str, Any]):
+  """The table and the learned optimizer's loss, for the terminal."""
+  name, steps = document["optimizer"]["name"], document["num_steps"]
+  rates = (f"{n} {r['learning_rate']:.3g}" for n, r in document["rivals"].items())
+  print(f"\n{name} on one instance of {steps} steps; tuned rivals: {', '.join(rates)}")
+  print(text_plots.curves({name: np.array(document["losses"])}))
+  print(f"\n{visualizations.table(document)}")
+  print(
+    "at 0: what a gradient of 0 would get, in units of the largest update of the sweep, positive\n"
+    "if it goes on against the mean gradient so far; half: the update's change over the middle\n"
+    "half of the sweep, of that over all of it: 0.5 for a line, 1 for a step; against Adam: the\n"
+    "share of the sweep where Adam would go the other way\n"
+  )
+
+
+def run():
+  """Runs the program on the command line it was started with."""
+  command_line.run(main, ERRORS)

@@ -1,0 +1,1 @@
+"""Every hyperparameter with its source in the paper: problems, optimizers, training, presets."""

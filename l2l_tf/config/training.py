@@ -1,0 +1,96 @@
+"""The hyperparameters of meta-training."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from l2l_tf.config.options import option
+from l2l_tf.config.options import Options
+
+
+def check_windows(num_steps: int, unroll_length: int):
+  """Raises ValueError unless an episode is a whole number of windows."""
+  if num_steps % unroll_length:
+    raise ValueError(
+      f"num_steps must be a multiple of unroll_length, got {num_steps} and {unroll_length}."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(Options):
+  """How phi is trained."""
+
+  num_steps: int = option(100, "optimization steps an episode (section 3: 100)", 1, 10**6)
+  unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", 1, 10**5)
+  num_tasks: int = option(1, "instances side by side, averaged in the meta-loss", 1, 10**5)
+  num_epochs: int = option(100, "epochs at most", 1, 10**6)
+  episodes_per_epoch: int = option(20, "episodes between two validations", 1, 10**6)
+  learning_rate: float = option(1e-3, "of Adam on phi; by random search in the paper", 0.0, 100.0)
+  final_learning_rate: float = option(
+    1e-4, "reached along a cosine at the last epoch; at most the first", 0.0, 100.0
+  )
+  max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0, 1e30)
+  backprop_coordinates: int = option(
+    0,
+    "backpropagate through a sample of so many coordinates a parameter; 0: all (paper)",
+    0,
+    10**6,
+  )
+  loss_weight_power: float = option(
+    0.0, "p of the weights (p + 1) (t / num_steps)^p in Eq. 3: above 0, the end counts more", 0, 10
+  )
+  second_derivatives: bool = option(
+    False, "keep the dashed edges of Figure 2 (slow); switches sampled coordinates off"
+  )
+  segment_length: int = option(
+    0, "keep activations of so many steps, recompute the others: less memory; 0: keep all", 0, 10**5
+  )
+  jit_compile: bool = option(
+    False, "compile the meta-step with XLA: twice as fast on quadratics, slower on MNIST (CPU)"
+  )
+  validation_runs: int = option(10, "held-out instances that rate phi after an epoch", 1, 10**5)
+  patience: int = option(0, "stop after so many epochs without a better phi; 0: never", 0, 10**6)
+  max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", 1, 10**6)
+  seed: int = option(0, "of phi and of all instances", 0, 2**31 - 1)
+
+  def __post_init__(self):
+    super().__post_init__()
+    check_windows(self.num_steps, self.unroll_length)
+    if self.backprop_coordinates and self.second_derivatives:
+      raise ValueError(
+        "backprop_coordinates cannot be combined with second_derivatives: leave one of them out, or"
+        " set backprop_coordinates to 0."
+      )
+    if self.segment_length and self.unroll_length % self.segment_length:
+      raise ValueError(
+        f"unroll_length must be a multiple of segment_length, got {self.unroll_length} and"
+        f" {self.segment_length}."
+      )
+    if self.segment_length and self.backprop_coordinates:
+      raise ValueError(
+        "segment_length is of no use with backprop_coordinates: set one of them to 0."
+      )
+    if self.final_learning_rate > self.learning_rate:
+      raise ValueError(
+        f"final_learning_rate must be at most learning_rate, got {self.final_learning_rate:g} and"
+        f" {self.learning_rate:g}; give both, as a preset has its own."
+      )
+
+  def loss_weights(self, start: tf.Tensor) -> tf.Tensor:
+    """The weights w_t of Eq. 3 of the window that starts at step `start`: `[unroll_length]`.
+
+    1 for a power of 0, as in the paper; their mean over an episode is close to 1 for all powers.
+    """
+    p = self.loss_weight_power
+    t = tf.cast(start + 1 + tf.range(self.unroll_length), tf.float32)
+    return (p + 1) * (t / self.num_steps) ** p
+
+  @property
+  def windows(self) -> int:
+    """Meta-steps an episode."""
+    return self.num_steps // self.unroll_length
+
+  @property
+  def steps_per_epoch(self) -> int:
+    """Meta-steps an epoch."""
+    return self.windows * self.episodes_per_epoch

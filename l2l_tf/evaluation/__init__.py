@@ -1,0 +1,1 @@
+"""The paper's protocol: tuned baselines, fresh instances, intervals, results files."""

@@ -1,0 +1,108 @@
+"""Trained optimizers as the command line names them."""
+
+import hashlib
+import os
+from typing import Any, NamedTuple, Sequence
+
+from l2l_tf import optimizers
+from l2l_tf import pretrained
+from l2l_tf.optimizers import Optimizer
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import peers
+
+
+class ContenderError(RuntimeError):
+  """A trained optimizer cannot take part; the message says why."""
+
+
+class Contender(NamedTuple):
+  """A trained optimizer to compare with the rivals."""
+
+  name: str
+  kind: str  # "learned" or "peer"
+  optimizer: Optimizer
+  source: str  # where it was found: a directory, a pretrained name, a file
+  sha256: str  # of its file of weights
+
+
+def load(
+  learned: Sequence[str], peer_files: Sequence[str], problem: str, transfer: bool
+) -> list[Contender]:
+  """Loads what --optimizer and --peer name.
+
+  Args:
+    learned: directories, or names of pretrained optimizers; each may have a label, "LABEL=...".
+    peer_files: files that `peers.load` reads; likewise.
+    problem: name of the problem that they will be compared on.
+    transfer: accept optimizers that were trained on another problem.
+
+  Raises:
+    ContenderError: if one is not there, was trained on another problem, or has a name that another
+      one has.
+    CheckpointError, PeerError: if its files are damaged.
+  """
+  contenders = [_load_learned(text, problem, transfer) for text in learned]
+  contenders += [_load_peer(text) for text in peer_files]
+  taken = set(optimizers.HAND_DESIGNED)
+  for contender in contenders:
+    if contender.name in taken:
+      raise ContenderError(
+        f"Two optimizers are called {contender.name!r}; give {contender.source} another label, as"
+        f" in LABEL={contender.source}."
+      )
+    taken.add(contender.name)
+  return contenders
+
+
+def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
+  label, where = _split_label(text)
+  directory, source = where, relative(where)
+  name = os.path.basename(os.path.abspath(where))
+  if name == "best":  # runs/NAME/best
+    name = os.path.basename(os.path.dirname(os.path.abspath(where)))
+  if not os.path.isdir(where):
+    try:
+      directory, source = pretrained.find(where), f"pretrained/{where}"
+    except ValueError as error:
+      raise ContenderError(str(error)) from error
+  optimizer, about = checkpoint.load_optimizer(directory)
+  trained_on = _problem_of(about)
+  if trained_on not in (None, problem) and not transfer:
+    raise ContenderError(
+      f"{source} was trained on --problem={trained_on}, not on {problem}; add --transfer if that is"
+      " meant."
+    )
+  digest = _file_digest(os.path.join(directory, checkpoint.WEIGHTS_FILE))
+  return Contender(label or name, "learned", optimizer, source, digest)
+
+
+def _load_peer(text: str) -> Contender:
+  label, path = _split_label(text)
+  optimizer = peers.load(path)
+  name = label or os.path.splitext(os.path.basename(path))[0]
+  return Contender(name, "peer", optimizer, relative(path), _file_digest(path))
+
+
+def _split_label(text: str) -> tuple[str, str]:
+  label, separator, where = text.rpartition("=")
+  if separator and not (label and where):
+    raise ContenderError(f"LABEL=PATH or PATH expected, got {text!r}.")
+  return label, where
+
+
+def _problem_of(about: Any) -> str | None:
+  """The name of the problem that an optimizer was trained on, if its config tells."""
+  try:
+    return (about.get("experiment") or about["imitation"])["problem"]["name"]
+  except (AttributeError, KeyError, TypeError):
+    return None
+
+
+def relative(path: str) -> str:
+  """`path` from here, so that a results file names no machine's folders."""
+  return os.path.relpath(path) if os.path.isabs(path) else path
+
+
+def _file_digest(path: str) -> str:
+  with open(path, "rb") as file:
+    return hashlib.sha256(file.read()).hexdigest()

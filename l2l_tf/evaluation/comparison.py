@@ -1,0 +1,212 @@
+"""One comparison (section 3): rivals tuned on a grid, then everybody on the same fresh instances.
+
+What it takes long to compute is kept in parts (`l2l_tf.parts`): one for each rival and tuning seed,
+and one for each optimizer and batch of instances. A comparison that was interrupted, or that shares
+rivals with another, thus computes only what is missing, and ends with the same numbers.
+"""
+
+import dataclasses
+import functools
+import time
+from typing import Any, Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from l2l_tf import optimizers
+from l2l_tf import problems
+from l2l_tf import unroll
+from l2l_tf.config.options import Options
+from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import results
+from l2l_tf.evaluation.candidates import Contender
+from l2l_tf.optimizers import Optimizer
+from l2l_tf.optimizers import partition
+from l2l_tf.problems.base import seeds_of
+from l2l_tf.problems.base import shapes
+from l2l_tf.problems.base import Stream
+from l2l_tf.storage.cache import code_digest
+from l2l_tf.storage.cache import Parts
+
+# Where a machine keeps its data does not decide numbers; what they are is in `data`.
+MACHINE_OPTIONS = ("data", "data_dir", "content_dir", "style", "vgg")
+RATES_AT_ONCE = 5  # of a problem whose instances run one after another: what a stop may cost
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """What is compared on."""
+
+  name: str  # of the problem, in `experiments.PROBLEMS`
+  options: Options  # the problem's
+  num_steps: int  # T
+  num_runs: int  # R, fresh instances that are reported
+  tuning_runs: int  # instances that pick the learning rates
+  seed: int = 0
+  finalist_runs: int = 0  # instances on which the best rate meets its neighbours; 0: not at all
+
+  def config(self) -> dict[str, Any]:
+    """The problem in JSON types, without what belongs to the machine."""
+    options = {k: v for k, v in self.options.to_dict().items() if k not in MACHINE_OPTIONS}
+    return {"name": self.name, **options}
+
+
+class Comparison:
+  """Rivals and contenders on one setting."""
+
+  def __init__(
+    self,
+    setting: Setting,
+    contenders: Sequence[Contender],
+    parts: Parts,
+    rivals: Sequence[str] = tuple(optimizers.HAND_DESIGNED),
+    progress: Callable[[str, int], None] = lambda name, runs: None,
+  ):
+    """Builds the problem.
+
+    Args:
+      setting: what to compare on.
+      contenders: trained optimizers.
+      parts: where finished parts are kept.
+      rivals: names in `optimizers.HAND_DESIGNED`.
+      progress: called with an optimizer's name and how many runs of it have just finished.
+
+    Raises:
+      LabelError: if a contender is a partition that the problem's parameters do not fit.
+    """
+    self.setting = setting
+    self.contenders = contenders
+    self.seconds: dict[str, float] = {}  # spent on each optimizer, this time
+    self._parts = parts
+    self._rivals = rivals
+    self._progress = progress
+    self._code = {learned: _code_digest(learned) for learned in (False, True)}
+    self._problem, self.data = setting.options.build()
+    for contender in contenders:
+      partition.check(contender.optimizer, shapes(self._problem))
+    self._batch = evaluation.batch_size(self._problem)
+
+  @property
+  def total_runs(self) -> int:
+    """How many runs `progress` hears of; a climb among finalists may take more."""
+    setting, num_rates = self.setting, len(evaluation.LEARNING_RATES)
+    everybody = len(self._rivals) + len(self.contenders)
+    tuning = num_rates * setting.tuning_runs + 3 * setting.finalist_runs
+    return len(self._rivals) * tuning + everybody * setting.num_runs
+
+  def run(self) -> dict[str, Any]:
+    """Runs what is missing; returns the part of a results file that follows from the numbers."""
+    entries, losses = {}, {}
+    for contender in self.contenders:
+      name, kind, optimizer, source, sha256 = contender
+      phi = [v.numpy().tolist() for v in optimizer.trainable_variables]
+      losses[name] = self._curves(name, optimizer, {"config": optimizer.config(), "phi": phi})
+      about = {"kind": kind, "source": source, "sha256": sha256}
+      entries[name] = about | results.summary(losses[name])
+    for name in self._rivals:
+      rate, about = self._tuned(name)
+      optimizer = optimizers.HAND_DESIGNED[name](rate)
+      losses[name] = self._curves(name, optimizer, {"rival": name, "learning_rate": rate})
+      entries[name] = {"kind": "rival", **about} | results.summary(losses[name])
+    learned = [contender.name for contender in self.contenders]
+    setting = self.setting
+    return {
+      "data": self.data,
+      "problem": setting.config(),
+      "num_steps": setting.num_steps,
+      "num_runs": setting.num_runs,
+      "tuning_runs": setting.tuning_runs,
+      "seed": setting.seed,
+      "streams": {"tuning": int(Stream.TUNING), "test": int(Stream.TEST)},
+      "final_steps": unroll.FINAL_STEPS,
+      "learning_rates": list(evaluation.LEARNING_RATES),
+      "optimizers": entries,
+      **results.ratios(learned, self._rivals, losses),
+    }
+
+  def _tuned(self, name: str) -> tuple[float, dict[str, Any]]:
+    """The learning rate of a rival, and what a results file says of how it was picked."""
+    setting, rates = self.setting, evaluation.LEARNING_RATES
+    final = evaluation.final_losses(self._grid(name, rates, setting.tuning_runs)).mean(axis=1)
+    best = int(np.argmin(final))
+    about = {"tuning_final_losses": results.numbers(final)}
+    if setting.finalist_runs:
+      best, finalists = self._climb(name, best)
+      numbers = sorted(finalists)
+      about["finalists"] = {
+        "runs": setting.finalist_runs,
+        "learning_rates": [rates[k] for k in numbers],
+        "final_losses": results.numbers(np.array([finalists[k] for k in numbers])),
+      }
+    return rates[best], {"learning_rate": rates[best], **about}
+
+  def _climb(self, name: str, best: int) -> tuple[int, dict[int, float]]:
+    """From rate number `best` of a rival to one that is better than both of its neighbours.
+
+    Returns:
+      Its number, and the mean final losses over `finalist_runs` instances by number.
+    """
+    rates, finalists = evaluation.LEARNING_RATES, {}
+    while True:
+      around = [k for k in (best - 1, best, best + 1) if 0 <= k < len(rates)]
+      for k in around:
+        if k not in finalists:
+          curves = self._grid(name, [rates[k]], self.setting.finalist_runs)
+          finalists[k] = float(evaluation.final_losses(curves).mean())
+      winner = min(around, key=finalists.get)
+      if winner == best:
+        return best, finalists
+      best = winner
+
+  def _grid(self, name: str, rates: Sequence[float], num_runs: int) -> np.ndarray:
+    """The curves of a rival at K rates from the first R tuning seeds, `[K, R, T+1]`."""
+    setting = self.setting
+    at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
+    run = evaluation.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
+    seeds = seeds_of(self._problem, setting.seed, Stream.TUNING, count=num_runs)
+    rows = []
+    for some in (rates[i : i + at_once] for i in range(0, len(rates), at_once)):
+      key = {"grid": name, "learning_rates": list(some)}
+      runs = functools.partial(_run_each, run, some)
+      rows.append(np.concatenate(self._parts_of(name, key, runs, seeds), axis=1))
+    return np.concatenate(rows)
+
+  def _curves(self, name: str, optimizer: Optimizer, key: dict[str, Any]) -> np.ndarray:
+    """The curves of an optimizer, which `key` describes, from every test seed, `[R, T+1]`."""
+    setting = self.setting
+    seeds = seeds_of(self._problem, setting.seed, Stream.TEST, count=setting.num_runs)
+    run = evaluation.runner(self._problem, optimizer, setting.num_steps)
+    return np.concatenate(self._parts_of(name, key, run, seeds))
+
+  def _parts_of(self, name: str, key: dict, run: Callable, seeds: np.ndarray) -> list[np.ndarray]:
+    """`run` of each batch of `seeds`, in float64, from the disk if it is there."""
+    batches = [seeds[i : i + self._batch] for i in range(0, len(seeds), self._batch)]
+    return [self._part(name, key, run, batch) for batch in batches]
+
+  def _part(self, name: str, key: dict, run: Callable, seeds: np.ndarray) -> np.ndarray:
+    began = time.monotonic()
+    key = key | {
+      "problem": self.setting.config(),
+      "data": self.data,
+      "digest": self._problem.digest,
+      "num_steps": self.setting.num_steps,
+      "seeds": seeds.tolist(),
+      "tensorflow": tf.__version__,
+      "devices": sorted({d.device_type for d in tf.config.list_logical_devices()}),
+      "code": self._code["phi" in key],
+    }
+    losses = self._parts.get(key, lambda: run(seeds))
+    self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+    self._progress(name, losses.size // (self.setting.num_steps + 1))
+    return losses.astype(np.float64)
+
+
+def _run_each(run: Callable, rates: Sequence[float], seeds: np.ndarray) -> np.ndarray:
+  return np.stack([run(seed, rates) for seed in seeds], axis=1)
+
+
+def _code_digest(learned: bool) -> str:
+  """Digest of the source files that decide the numbers of a rival, or of a learned optimizer."""
+  names = ["unroll.py", "evaluation/protocol.py"]
+  names += ["optimizers/*.py"] if learned else ["optimizers/base.py", "optimizers/hand_designed.py"]
+  return code_digest(names, problems)

@@ -1,0 +1,188 @@
+"""The paper's protocol: tune the rivals on a grid, then compare everybody on fresh instances.
+
+Learning rates are picked by the best final loss on tuning seeds; what is reported runs on test
+seeds. Every optimizer meets the same instances, theta_0 and minibatches, by construction: they are
+functions of the seeds alone.
+"""
+
+import functools
+import math
+from typing import Callable, NamedTuple, Sequence
+
+import numpy as np
+import scipy.stats
+import tensorflow as tf
+
+from l2l_tf import unroll
+from l2l_tf.optimizers import Optimizer
+from l2l_tf.problems import base as problem_lib
+
+LEARNING_RATES = tuple(1e-6 * 2.0**k for k in range(30))  # section 3
+COORDINATES_AT_ONCE = 80_000  # of a batch of instances: on a CPU as fast as more
+MAX_BATCH = 1000
+
+
+class Interval(NamedTuple):
+  """A mean with its 95 % confidence interval, mean - half .. mean + half."""
+
+  mean: float
+  half: float
+
+  def __str__(self) -> str:
+    return f"{self.mean:.4g} ± {self.half:.2g}"
+
+
+def interval(values: np.ndarray) -> Interval:
+  """The mean of independent values `[R]` and Student's t interval; half is NaN for one value."""
+  values = np.asarray(values, np.float64)
+  if len(values) < 2:
+    return Interval(float(values.mean()), float("nan"))
+  error = values.std(ddof=1) / np.sqrt(len(values))
+  return Interval(float(values.mean()), float(error * scipy.stats.t.ppf(0.975, len(values) - 1)))
+
+
+class Ratio(NamedTuple):
+  """A ratio of means with its 95 % confidence interval, low .. high."""
+
+  ratio: float
+  low: float
+  high: float
+
+  def __str__(self) -> str:
+    return f"{self.ratio:.3f} ({self.low:.3f}..{self.high:.3f})"
+
+
+def ratio_interval(numerators: np.ndarray, denominators: np.ndarray) -> Ratio:
+  """The ratio r of the means of paired values `[R]`, R > 1, both positive, and its interval.
+
+  Delta method on the logarithm: the residuals x - r y of the pairs have the standard error e, so
+  log r has e / (r mean(y)), and Student's t with R - 1 degrees gives the interval, which stays
+  positive. What the pairs have in common (an easy instance is easy for both) cancels. Covers as
+  Student's t does: 95 % of the time at R = 10 and up, less where one run in hundreds carries the
+  mean, as it does for every interval of a mean.
+
+  Returns:
+    inf or NaN throughout where a mean is not finite.
+  """
+  x, y = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+  if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    with np.errstate(invalid="ignore"):
+      ratio = float(np.divide(x.mean(), y.mean()))
+    return Ratio(ratio, float("nan"), float("nan"))
+  ratio = x.mean() / y.mean()
+  error = (x - ratio * y).std(ddof=1) / np.sqrt(len(x)) / x.mean()  # of log r
+  factor = np.exp(error * scipy.stats.t.ppf(0.975, len(x) - 1))
+  return Ratio(float(ratio), float(ratio / factor), float(ratio * factor))
+
+
+def runner(
+  problem: problem_lib.Problem, optimizer: Optimizer, num_steps: int
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Returns a function of seeds, int32 `[R, 2]`, that runs them side by side: losses `[R, T+1]`.
+
+  It is traced once for every R, so use one runner for all the seeds there are.
+  """
+
+  @functools.cache
+  def trace(num_runs):
+    rollout = lambda seeds: unroll.rollout(problem, optimizer, seeds, num_steps)  # noqa: E731
+    run = tf.function(rollout, autograph=False)
+    return run.get_concrete_function(tf.TensorSpec([num_runs, 2], tf.int32))
+
+  return lambda seeds: trace(len(seeds))(tf.constant(seeds)).numpy().T
+
+
+def batch_size(problem: problem_lib.Problem) -> int:
+  """How many instances of `problem` to run side by side; bounds the memory."""
+  num_coordinates = sum(math.prod(shape) for shape in problem_lib.shapes(problem).values())
+  return int(np.clip(COORDINATES_AT_ONCE // num_coordinates, 1, MAX_BATCH))
+
+
+def curves(
+  problem: problem_lib.Problem, optimizer: Optimizer, seeds: np.ndarray, num_steps: int
+) -> np.ndarray:
+  """Runs `optimizer` from each seed: f(theta_0), ..., f(theta_T), float64 `[R, T+1]`.
+
+  Args:
+    problem: what to optimize.
+    optimizer: what optimizes it.
+    seeds: int32 `[R, 2]`.
+    num_steps: T.
+  """
+  run, batch = runner(problem, optimizer, num_steps), batch_size(problem)
+  return np.concatenate(
+    [run(seeds[i : i + batch]) for i in range(0, len(seeds), batch)], dtype=np.float64
+  )
+
+
+def grid_runner(
+  problem: problem_lib.Problem,
+  make_optimizer: Callable[[Sequence[float]], Optimizer],
+  num_steps: int,
+) -> Callable[[np.ndarray, Sequence[float]], np.ndarray]:
+  """Returns a function of one seed, int32 `[2]`, and K rates that runs it at each: `[K, T+1]`.
+
+  All K rates run side by side as instances that share their seed. It is traced once for every K.
+  """
+  problem = _sharing_seed(problem)
+
+  @functools.cache
+  def trace(num_rates):
+    def rollout(seed, rates):
+      seeds = tf.tile([seed], [num_rates, 1])
+      return unroll.rollout(problem, make_optimizer(rates), seeds, num_steps)
+
+    types = tf.TensorSpec([2], tf.int32), tf.TensorSpec([num_rates], tf.float64)
+    return tf.function(rollout, autograph=False).get_concrete_function(*types)
+
+  def run(seed, rates):
+    return trace(len(rates))(tf.constant(seed), tf.constant(rates, tf.float64)).numpy().T
+
+  return run
+
+
+def grid_curves(
+  problem: problem_lib.Problem,
+  make_optimizer: Callable[[Sequence[float]], Optimizer],
+  seeds: np.ndarray,
+  num_steps: int,
+  rates: Sequence[float] = LEARNING_RATES,
+) -> np.ndarray:
+  """Runs a hand-designed optimizer at every rate from every seed, float64 `[K, R, T+1]`."""
+  run = grid_runner(problem, make_optimizer, num_steps)
+  return np.stack([run(seed, rates) for seed in seeds], axis=1, dtype=np.float64)
+
+
+def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:
+  """`problem` lifted to instances with one common seed: their minibatch is drawn once.
+
+  A serial problem stays as it is: it holds the activations of one instance at a time.
+  """
+  if problem.serial:
+    return problem
+
+  def lifted_loss(params, tasks, seeds):
+    task = tf.nest.map_structure(lambda x: x[0], tasks)
+    return problem_lib.lift(lambda p: problem.loss(p, task, seeds[0]), params)
+
+  return problem._replace(lifted_loss=lifted_loss)
+
+
+def final_losses(losses: np.ndarray) -> np.ndarray:
+  """The final loss of curves `[..., T+1]`: the mean of the last ten points; not finite is inf."""
+  final = np.mean(losses[..., -unroll.FINAL_STEPS :], axis=-1)
+  return np.where(np.isfinite(final), final, np.inf)
+
+
+def best_rate(losses: np.ndarray, rates: Sequence[float] = LEARNING_RATES) -> float:
+  """The rate whose curves, of `[K, R, T+1]`, have the least mean final loss.
+
+  A run that diverged counts as infinite: a rate wins with all of its runs or not at all.
+
+  Raises:
+    ValueError: if every rate diverged.
+  """
+  final = final_losses(losses).mean(axis=1)
+  if not np.isfinite(final).any():
+    raise ValueError(f"Every one of the {len(rates)} learning rates diverged.")
+  return float(rates[int(np.argmin(final))])

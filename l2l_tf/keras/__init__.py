@@ -1,0 +1,1 @@
+"""A trained optimizer as an optimizer of Keras, for fit and for loops."""

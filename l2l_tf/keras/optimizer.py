@@ -1,0 +1,283 @@
+"""A trained optimizer as a Keras optimizer, for `fit`, custom loops and Sonnet modules."""
+
+import base64
+import os
+from typing import Any, Optional
+import warnings
+
+import keras
+import tensorflow as tf
+
+from l2l_tf import optimizers
+from l2l_tf import pretrained
+from l2l_tf.keras import arguments as keras_arguments
+from l2l_tf.optimizers import blocks
+from l2l_tf.optimizers import stored_state
+from l2l_tf.optimizers import subset
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage.optimizer_files import CheckpointError
+
+FAR = 5  # horizons: worth a warning even where nothing went wrong, see also advice.BEYOND
+
+
+@keras.saving.register_keras_serializable(package="l2l_tf")
+class LearnedOptimizer(keras.optimizers.Optimizer):
+  """Trains a model with a trained optimizer: `model.compile(l2l_tf.LearnedOptimizer("NAME"), ...)`.
+
+  All gradients enter the optimizer in one call, and its hidden states are variables of this Keras
+  optimizer, one vector over all coordinates for each unit: they are saved and restored with it.
+
+    theta <- theta + update_scale * update
+
+  `update_scale` takes the place of a learning rate and is Keras's `learning_rate` under another
+  name: reading or setting either is the same, so callbacks and schedules that set
+  `learning_rate` scale the updates. 1 is what the optimizer was trained with.
+
+  Note: Keras multiplies its decoupled weight decay by the learning rate, here by `update_scale`.
+  Note: phi stays as it is. Nothing here trains it.
+  """
+
+  def __init__(
+    self,
+    optimizer: str | os.PathLike | optimizers.Optimizer,
+    update_scale: Any = 1.0,
+    horizon: Optional[int] = None,
+    state_dtype: Any = None,
+    **kwargs: Any,
+  ):
+    """Loads the optimizer.
+
+    Args:
+      optimizer: a directory (runs/NAME/best), one of `l2l_tf.pretrained.list()`, or one of
+        `l2l_tf.optimizers.LEARNED`, already built. A directory comes before a name.
+      update_scale: constant on the updates, or a `keras.optimizers.schedules.LearningRateSchedule`.
+      horizon: how many steps it was trained for; None takes what its files say. More than five
+        times as many give a warning, once.
+      state_dtype: float type of the hidden states between steps: "bfloat16" halves their memory.
+        None takes that of phi, in which the arithmetic always is.
+      **kwargs: those of `keras.optimizers.Optimizer`: name, weight_decay, clipnorm, clipvalue,
+        global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor,
+        gradient_accumulation_steps; all mean what they mean there.
+
+    Raises:
+      ValueError: for an unknown name, or an argument that cannot be honoured.
+      TypeError: if `optimizer` is something else.
+      CheckpointError: if the directory holds no optimizer, or a damaged one.
+      RuntimeError: if Keras runs on another backend than TensorFlow.
+    """
+    if keras.config.backend() != "tensorflow":
+      raise RuntimeError(
+        f"LearnedOptimizer needs Keras on TensorFlow; KERAS_BACKEND is {keras.config.backend()}."
+      )
+    keras_arguments.check_keras(kwargs)
+    super().__init__(keras_arguments.update_scale(update_scale), **kwargs)
+    about = {}
+    if isinstance(optimizer, (str, os.PathLike)):
+      optimizer, about = checkpoint.load_optimizer(pretrained.find(optimizer))
+    if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
+      raise TypeError(
+        "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
+        f" optimizer, got {type(optimizer).__name__}."
+      )
+    self.learned = optimizer
+    self.horizon = keras_arguments.horizon(horizon, about)
+    self.state_dtype = keras_arguments.state_dtype(state_dtype)
+    if self.state_dtype is not None:
+      optimizer = stored_state.stored(optimizer, tf.as_dtype(self.state_dtype))
+    self._runner = blocks.split(optimizer, in_turn=True)
+    self._num_unbuilt = len(self.variables)
+    self._warned = False
+
+  @property
+  def update_scale(self):
+    """The constant on the updates: Keras's `learning_rate` under another name."""
+    return self.learning_rate
+
+  @update_scale.setter
+  def update_scale(self, value):
+    self.learning_rate = value
+
+  def build(self, variables):
+    """Creates the hidden states for all coordinates of `variables`.
+
+    Raises:
+      ValueError: if one of them is not of a float type, or they do not fit the groups of a
+        `Partition` (whose labels get the shapes and the paths, as in "0/model/conv2d/kernel").
+    """
+    if self.built:
+      return
+    for variable in variables:
+      if not tf.as_dtype(variable.dtype).is_floating:
+        raise ValueError(
+          f"LearnedOptimizer updates variables of float types only; {_path(variable)} is of type"
+          f" {variable.dtype}."
+        )
+    super().build(variables)
+    self._names = [f"{i}/{_path(v)}" for i, v in enumerate(variables)]  # paths can repeat
+    self._shapes = {
+      name: tuple(variable.shape)
+      for name, variable in zip(self._names, variables)
+      if not self._overwrite_variable_with_gradient(variable)
+    }
+    with tf.init_scope():
+      initial = self._initial_state()
+      states = [
+        self.add_variable(x.shape, lambda *_, x=x, **__: x, x.dtype.name, name=f"state_{k}")
+        for k, x in enumerate(tf.nest.flatten(initial))
+      ]
+    self._state = tf.nest.pack_sequence_as(initial, states)
+
+  def reset(self):
+    """Starts a new trajectory, as a new optimizer would; `update_scale` stays as it is.
+
+    Hidden states, `iterations`, accumulated gradients and moving averages go back to the start.
+    """
+    self._iterations.assign(0)
+    if not self.built:
+      return
+    initial = tf.nest.flatten(self._initial_state())
+    for variable, value in zip(tf.nest.flatten(self._state), initial):
+      variable.assign(value)
+    for name in ("_accumulated_gradients", "_model_variables_moving_average"):
+      for variable in getattr(self, name, []):
+        if variable is not None:  # Keras has none for variables that gradients overwrite
+          variable.assign(tf.zeros(variable.shape, variable.dtype))
+
+  def apply(self, grads, trainable_variables=None):
+    """Takes one step: as in Keras, `apply(gradients, variables)` also for Sonnet modules.
+
+    Raises:
+      ValueError: as Keras's optimizers do, and if `trainable_variables` are not as many as `grads`
+        or hold one twice.
+    """
+    if trainable_variables is not None:
+      trainable_variables = list(trainable_variables)
+      keys = {self._var_key(v) for v in trainable_variables}
+      if not len(grads) == len(trainable_variables) == len(keys):
+        raise ValueError(
+          f"apply() takes one gradient for each variable, and each variable once; got {len(grads)}"
+          f" gradients and {len(trainable_variables)} variables, {len(keys)} of them different."
+        )
+    super().apply(grads, trainable_variables)
+    self._warn_beyond_horizon()
+
+  def finalize_variable_values(self, var_list):
+    """What `fit` calls at its end: see Keras, and the warning beyond the horizon."""
+    super().finalize_variable_values(var_list)
+    self._warn_beyond_horizon()
+
+  def get_config(self):
+    """Returns Keras's config with the trained optimizer in it: its options and phi."""
+    config = super().get_config()
+    config["update_scale"] = config.pop("learning_rate")
+    weights = base64.b64encode(checkpoint.weights_to_bytes(self.learned)).decode()
+    config["horizon"], config["state_dtype"] = self.horizon, self.state_dtype
+    return {**config, "optimizer": self.learned.config(), "phi": weights}
+
+  @classmethod
+  def from_config(cls, config, custom_objects=None):
+    """The inverse of `get_config`.
+
+    Raises:
+      CheckpointError: if there is no optimizer of ours in it.
+    """
+    config = dict(config)
+    if isinstance(config.get("update_scale"), dict):
+      config["update_scale"] = keras.saving.deserialize_keras_object(
+        config["update_scale"], custom_objects=custom_objects
+      )
+    weights = _decode(config.pop("phi", None))
+    source = "The config of a LearnedOptimizer"
+    config["optimizer"] = checkpoint.from_bytes(config.get("optimizer"), weights, source)
+    return cls(**config)
+
+  def load_own_variables(self, store):
+    """Takes what `save_own_variables` gave; one saved before it was built starts anew.
+
+    Raises:
+      ValueError: if that was for other variables; Keras's own optimizers warn and keep theirs.
+    """
+    names = store.keys()
+    received = {key: tuple(store[key].shape) for key in names}
+    expected = {str(i): tuple(v.shape) for i, v in enumerate(self.variables)}
+    unbuilt = {str(i): expected[str(i)] for i in range(self._num_unbuilt)}
+    if received not in (expected, unbuilt):
+      raise ValueError(
+        f"The state of the optimizer {self.name!r} does not fit: its variables are of shapes"
+        f" {expected}, those saved of {received}."
+      )
+    for key in received:
+      self.variables[int(key)].assign(store[key])
+
+  def _initial_state(self):
+    """The state of the learned optimizer before the first step, B = 1."""
+    dtype = self.learned.trainable_variables[0].dtype
+    params = {name: tf.zeros([1, *shape], dtype) for name, shape in self._shapes.items()}
+    return self._runner.initial_state(params) if params else ()
+
+  def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
+    """Keras's hook for all variables at once, here one call for all of them on each device."""
+    indices = [self._get_variable_index(v) for _, v in grads_and_vars]
+    order = sorted(range(len(indices)), key=indices.__getitem__)
+    gradients, variables = zip(*(grads_and_vars[k] for k in order))
+    names = [self._names[indices[k]] for k in order]
+    states = [v.value for v in tf.nest.flatten(self._state)]
+
+    def update(_, gradients, variables, states, update_scale):
+      self._step(dict(zip(names, gradients)), variables, states, update_scale)
+
+    arguments = (gradients, variables, states, learning_rate)
+    distribution.extended.update(states[0], update, args=arguments, group=False)
+
+  def _step(self, gradients, variables, states, update_scale):
+    """Updates the variables and the states of one device: tf.Variables all."""
+    dtype = self.learned.trainable_variables[0].dtype
+    gradients = {
+      name: tf.cast(tf.ensure_shape(tf.convert_to_tensor(g), v.shape), dtype)[tf.newaxis]
+      for (name, g), v in zip(gradients.items(), variables)
+    }
+    state = tf.nest.pack_sequence_as(self._state, [tf.convert_to_tensor(s) for s in states])
+    if len(gradients) == len(self._shapes):
+      updates, state = self._runner(gradients, state)
+    else:
+      updates, state = self._step_on_some(gradients, state)
+    scale = tf.cast(update_scale, dtype)
+    for variable, update in zip(variables, updates.values()):
+      variable.assign_add(tf.cast(scale * update[0], variable.dtype))
+    for variable, value in zip(states, tf.nest.flatten(state)):
+      variable.assign(value)
+
+  def _step_on_some(self, gradients, state):
+    """Returns the updates of some of the variables, and the state; the others rest."""
+    whole, merged = blocks.merge(self._runner, state)
+    updates, merged = subset.step(whole, gradients, merged, self._shapes)
+    return updates, blocks.part(self._runner, merged)
+
+  def _warn_beyond_horizon(self):
+    """Warns once; only where Python sees the steps: eagerly, or at the end of `fit`."""
+    if self.horizon is None or self._warned or not tf.executing_eagerly():
+      return
+    steps = int(self.iterations)
+    if steps > FAR * self.horizon:
+      self._warned = True
+      warnings.warn(
+        f"{self.name} was trained to make {self.horizon} steps and has made {steps}. Learned"
+        " optimizers seldom go on making progress so far beyond their horizon, and may diverge:"
+        " watch the loss, lower `update_scale`, or go on with another optimizer.",
+        stacklevel=3,
+      )
+
+
+def _path(variable) -> str:
+  """A variable's name, of Keras or of TensorFlow."""
+  return getattr(variable, "path", variable.name)
+
+
+def _decode(text) -> bytes:
+  """The inverse of base64, for text that may be hostile."""
+  if not isinstance(text, str) or len(text) > 2 * checkpoint.MAX_FILE_BYTES:
+    raise CheckpointError("The config of a LearnedOptimizer holds no phi, or far too large a one.")
+  try:
+    return base64.b64decode(text, validate=True)
+  except ValueError as error:
+    raise CheckpointError(f"The phi of a LearnedOptimizer is no base64: {error}.") from error

@@ -1,0 +1,1 @@
+"""Pictures and curves in the terminal, made of numbers alone."""

@@ -1,0 +1,1 @@
+"""Run directories: training with checkpoints, signals, TensorBoard, random search."""

@@ -1,0 +1,65 @@
+"""What a run records of itself in `config.json`, and what of that a resume must find again."""
+
+from typing import Any
+
+from absl import logging
+import tensorflow as tf
+
+from l2l_tf.config.experiment import Experiment
+from l2l_tf.problems.base import Problem
+from l2l_tf.runs.directory import RunError
+from l2l_tf.storage import provenance
+
+
+def make(experiment: Experiment, problem: Problem, data: str, replicas: int) -> dict[str, Any]:
+  """Returns the config of a run that begins now.
+
+  Args:
+    experiment: what is trained.
+    problem: what its options built.
+    data: which data it uses, in words.
+    replicas: number of devices that share the instances.
+  """
+  return {
+    "experiment": experiment.to_dict(),
+    "data": data,
+    "data_sha256": problem.digest,
+    "versions": provenance.versions(),
+    "replicas": replicas,
+  }
+
+
+def check(directory: str, began: dict[str, Any], now: dict[str, Any]):
+  """Makes sure that a run can go on; another TensorFlow is warned of.
+
+  Args:
+    directory: of the run.
+    began: the config that it began with, perhaps one of an older version of this program.
+    now: what `make` returns now.
+
+  Raises:
+    RunError: if the data or the number of replicas are not those it began with.
+  """
+  mend = "Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
+  if began.get("data") != now["data"]:
+    raise RunError(
+      f"{directory} was trained on '{began.get('data')}', but the data found now are"
+      f" '{now['data']}'. {mend}"
+    )
+  if began.get("data_sha256", now["data_sha256"]) != now["data_sha256"]:
+    raise RunError(
+      f"{directory} was trained on other data of the name '{now['data']}': the SHA-256 of images"
+      f" and labels is not the same. {mend}"
+    )
+  if (replicas := began.get("replicas", 1)) != now["replicas"]:
+    raise RunError(
+      f"{directory} was trained on {replicas} replicas, now there are {now['replicas']}. Resume it"
+      " with as many (--strategy, TF_CONFIG)."
+    )
+  versions = began.get("versions")
+  trained_with = versions.get("tensorflow") if isinstance(versions, dict) else None
+  if trained_with != tf.__version__:
+    logging.warning(
+      "%s began with TensorFlow %.40s and goes on with %s: the last digits may differ.",
+      *(directory, trained_with, tf.__version__),
+    )

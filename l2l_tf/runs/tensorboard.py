@@ -1,0 +1,169 @@
+"""TensorBoard event files of a meta-training, and the pictures in them."""
+
+import concurrent.futures
+import json
+import os
+import time
+from typing import Any, Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from l2l_tf.inspection.observation import Observation
+from l2l_tf.inspection.proposals import LEARNED
+from l2l_tf.plotting import curves as plots
+from l2l_tf.plotting import proposal_plots
+from l2l_tf.runs import directory as run_directory
+
+UPDATE = "Proposed at each step of the learned optimizer's trajectory"
+GRADIENT = "Seen by all at each step of the learned optimizer's trajectory"
+SWEEP = "Update as a function of the current gradient, the history as it was (Figure 10)"
+
+SCALARS = {
+  "meta_loss": ("meta_training/meta_loss", "Mean of f over the epoch's windows (nats for MNIST)"),
+  "gradient_norm": ("meta_training/gradient_norm", "Mean norm of the meta-gradient, unclipped"),
+  "bad_steps": ("meta_training/bad_steps", "Meta-steps skipped as not finite, all together"),
+  "learning_rate": ("meta_training/learning_rate", "Of Adam on phi"),
+  "seconds_per_meta_step": ("meta_training/seconds_per_meta_step", "Wall time, without validation"),
+  "validation_final_loss": ("validation/final_loss", "Last ten steps, held-out instances"),
+  "validation_mean_loss": ("validation/mean_loss", "All steps, held-out instances"),
+}
+
+
+OBSERVED = {
+  "gradient": ("trajectory/gradient_magnitude", "Root mean square, mean over the steps of a run"),
+  "update": ("trajectory/update_magnitude", "Root mean square, mean over the steps of a run"),
+  "zero": ("trajectory/zero_gradients", "Share of coordinates whose gradient is 0"),
+  "hidden": ("trajectory/saturated_hidden", "Share of units with |h| > 0.95"),
+  "cells": ("trajectory/saturated_cells", "Share of units with |tanh c| > 0.99"),
+  "gates": ("trajectory/saturated_gates", "Share of gates within 0.01 of 0 or 1"),
+}
+CURVES = "validation/learning_curves"
+SWEEPS = "proposals/update_against_gradient"
+SHARE = 0.04  # of the time of a training, at most, goes into looking at it
+
+
+class Allowance:
+  """Keeps what is only for looking at within a share of all time."""
+
+  def __init__(self, share: float = SHARE, clock: Callable[[], float] = time.monotonic):
+    self._share = share
+    self._clock = clock
+    self._began = clock()
+    self._spent = 0.0
+
+  def allows(self) -> bool:
+    """Whether there is time for another look: the first one always finds some."""
+    return self._spent <= self._share * (self._clock() - self._began)
+
+  def charge(self, seconds: float):
+    """Takes note of time that went into looking."""
+    self._spent += seconds
+
+
+class Summaries:
+  """Writes the event file of a meta-training; the step axis counts epochs.
+
+  Numbers that are at hand are written after every epoch. Observations and pictures cost time: a
+  thread of their own makes them after the first and the last epoch, and in between whenever they
+  have taken less than `SHARE` of the time so far. An error there is raised by the next call, or at
+  the end. Use it in a `with` statement, which waits for the last picture.
+  """
+
+  def __init__(self, directory: str, config: Any):
+    """Opens an event file in `directory` and writes the run's config into it as text."""
+    self._directory = directory
+    self._allowance = Allowance()
+    self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+    self._drawing = self._thread.submit(lambda: None)
+    with run_directory.writing(directory):
+      self._writer = tf.summary.create_file_writer(directory)
+      with self._writer.as_default(step=0):
+        tf.summary.text("config", f"```\n{json.dumps(config, indent=2)}\n```")
+      self._writer.flush()
+
+  def __enter__(self) -> "Summaries":
+    return self
+
+  def __exit__(self, error_type, error, traceback):
+    self._thread.shutdown(wait=True)
+    if error_type is None:
+      self._drawing.result()
+      with run_directory.writing(self._directory):
+        self._writer.close()
+
+  def epoch(
+    self,
+    row: Mapping[str, Any],
+    curves: Mapping[str, np.ndarray],
+    observe: Callable[[], Observation],
+    is_last: bool = False,
+  ):
+    """Writes an epoch.
+
+    Args:
+      row: the epoch's numbers.
+      curves: learning curves on the held-out instances, `[T+1]` by the optimizer's name.
+      observe: measures the optimizer as it is now; called in the thread, if there is time.
+      is_last: whether no epoch follows.
+    """
+    if self._drawing.done() or is_last:
+      self._drawing.result()
+    epoch = row["epoch"]
+    self._write_scalars(SCALARS, row, epoch)
+    if is_last or (self._drawing.done() and self._allowance.allows()):
+      self._drawing = self._thread.submit(self._look, epoch, curves, observe)
+
+  def _write_scalars(self, table: Mapping[str, tuple], values: Mapping[str, float], epoch: int):
+    with run_directory.writing(self._directory):
+      with self._writer.as_default(step=epoch):
+        for key, (tag, description) in table.items():
+          tf.summary.scalar(tag, values[key], description=description)
+      self._writer.flush()
+
+  def _look(self, epoch: int, curves: Mapping[str, np.ndarray], observe: Callable[[], Observation]):
+    """Observes, draws and writes, in the thread."""
+    began = time.monotonic()
+    seen = observe()
+    self._write_scalars(OBSERVED, seen.scalars, epoch)
+    with run_directory.writing(self._directory), self._writer.as_default():
+      figure = plots.learning_curves(curves, f"epoch {epoch}")
+      _write_picture(CURVES, figure, epoch, "Held-out instances, against tuned rivals")
+      if seen.entries:
+        figure = proposal_plots.sweep_grid(
+          seen.entries, seen.steps, len(seen.steps), "learned", f"epoch {epoch}"
+        )
+        _write_picture(SWEEPS, figure, epoch, SWEEP)
+      self._writer.flush()
+    self._allowance.charge(time.monotonic() - began)
+
+
+def write_visualization(directory: str, document: Mapping[str, Any]):
+  """Writes a visualization file (docs/visualizations.md) as event files, a run an optimizer.
+
+  The step axis of the charts counts optimization steps; the pictures stand at the last one.
+  """
+  label, last = document["optimizer"]["name"], document["num_steps"]
+  entries = document["coordinates"]
+  for name in [LEARNED, *document["rivals"]]:
+    run = label if name == LEARNED else plots.RIVAL_LABELS[name]
+    with tf.summary.create_file_writer(os.path.join(directory, run)).as_default():
+      for coordinate, entry in entries.items():
+        for step, update in enumerate(entry["updates"][name], start=1):
+          tf.summary.scalar(f"update/{coordinate}", update, step, description=UPDATE)
+  with tf.summary.create_file_writer(os.path.join(directory, label)).as_default():
+    for step, loss in enumerate(document["losses"]):
+      tf.summary.scalar("optimizee/loss", loss, step, description="f after so many steps")
+    for coordinate, entry in entries.items():
+      for step, gradient in enumerate(entry["gradients"], start=1):
+        tf.summary.scalar(f"gradient/{coordinate}", gradient, step, description=GRADIENT)
+    figure = proposal_plots.histories(entries, last, label)
+    _write_picture("histories", figure, last, "Updates along the trajectory (Figure 9)")
+    for coordinate, entry in entries.items():
+      figure = proposal_plots.sweep_grid({coordinate: entry}, document["steps"], 8, label)
+      _write_picture(f"update_against_gradient/{coordinate}", figure, last, SWEEP)
+
+
+def _write_picture(tag: str, figure: plots.Figure, step: int, description: str):
+  picture = tf.io.decode_png(plots.png(figure))
+  tf.summary.image(tag, picture[tf.newaxis], step, description=description)

@@ -1,0 +1,243 @@
+"""Trained optimizers as files to share.
+
+A trained optimizer is a directory with `config.json` and `optimizer.safetensors` (docs/format.md).
+Files are written aside and then renamed, so a reader never sees half of one.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import tensorflow as tf
+
+from l2l_tf import optimizers
+from l2l_tf.optimizers import Optimizer
+from l2l_tf.optimizers import preprocessing
+from l2l_tf.storage import files
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "optimizer.safetensors"
+FORMAT = 1
+MAX_GROUPS = 16  # of a partition
+MAX_LAYERS = 64  # of an LSTM: each takes time to build, however small
+MAX_FILE_BYTES = 64 * 2**20  # no optimizer of ours comes near
+
+
+class CheckpointError(RuntimeError):
+  """A file is missing, damaged, or not ours; the message says which and what to do."""
+
+
+def write_aside(path: str, content: bytes):
+  """Writes a file so that `path` holds the old content or the new one, never a part."""
+  write_all_aside({path: content})
+
+
+def write_all_aside(contents: dict[str, bytes]):
+  """Writes files so that all are on the disk under other names before the first is renamed.
+
+  Those names are new ones: no other process writes there too, and no link leads elsewhere.
+  """
+  asides = {path: f"{path}.{secrets.token_hex(4)}.tmp" for path in contents}
+  try:
+    for path, content in contents.items():
+      with open(asides[path], "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    for path, aside in asides.items():
+      os.replace(aside, path)
+  except BaseException as error:
+    if isinstance(error, OSError) and error.filename is None:
+      error.filename = path  # so that the message says it
+    for aside in asides.values():
+      with contextlib.suppress(OSError):
+        os.remove(aside)
+    raise
+  for directory in {os.path.dirname(path) or "." for path in contents}:
+    sync(directory)
+
+
+def sync(path: str):
+  """Waits until a file, or the names in a directory, would survive a loss of power."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def write_json(path: str, value: Any):
+  """Writes `value` as indented JSON; numbers that JSON lacks (NaN, inf) are an error."""
+  write_aside(path, _json(value))
+
+
+def _json(value: Any) -> bytes:
+  return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: str) -> Any:
+  """Reads a JSON file.
+
+  Raises:
+    CheckpointError: if it is missing, enormous or no JSON.
+  """
+  return parse_json(_read(path), path)
+
+
+def parse_json(content: bytes, source: str) -> Any:
+  """The value of a JSON text that may be hostile; `source` names it in messages.
+
+  Raises:
+    CheckpointError: if it is no JSON.
+  """
+  try:
+    return json.loads(content.decode())
+  except (ValueError, RecursionError) as error:
+    raise CheckpointError(f"{source} is not valid JSON: {error}.") from error
+
+
+def _read(path: str) -> bytes:
+  try:
+    return files.read(path, MAX_FILE_BYTES)
+  except ValueError as error:
+    raise CheckpointError(str(error)) from error
+  except OSError as error:
+    raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
+  """Saves a learned optimizer.
+
+  Args:
+    directory: made if it is not there; an older optimizer in it is replaced.
+    optimizer: one of `optimizers.LEARNED`.
+    about: JSON types that describe how it was trained; kept under "about".
+  """
+  os.makedirs(directory, exist_ok=True)
+  weights = weights_to_bytes(optimizer)
+  config = {
+    "format": FORMAT,
+    "optimizer": optimizer.config(),
+    "sha256": hashlib.sha256(weights).hexdigest(),
+    "about": about,
+  }
+  weights_path, config_path = (os.path.join(directory, f) for f in (WEIGHTS_FILE, CONFIG_FILE))
+  write_all_aside({weights_path: weights, config_path: _json(config)})
+
+
+def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
+  """Loads a learned optimizer and what `about` says of it.
+
+  Raises:
+    CheckpointError: if the directory holds no optimizer, or one that is damaged or foreign.
+  """
+  if not os.path.isdir(directory):
+    raise CheckpointError(f"There is no directory {directory}.")
+  config = read_json(os.path.join(directory, CONFIG_FILE))
+  path = os.path.join(directory, WEIGHTS_FILE)
+  if not isinstance(config, dict) or config.get("format") != FORMAT:
+    raise CheckpointError(
+      f"{os.path.join(directory, CONFIG_FILE)} does not describe an optimizer of format {FORMAT};"
+      " name a directory such as runs/NAME/best."
+    )
+  content = _read(path)
+  if hashlib.sha256(content).hexdigest() != config.get("sha256"):
+    raise CheckpointError(
+      f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"
+      " bin/train.py --resume writes it anew."
+    )
+  about = config.get("about")
+  return from_bytes(config.get("optimizer"), content, path), about if type(about) is dict else {}
+
+
+def weights_to_bytes(optimizer: Optimizer) -> bytes:
+  """Returns phi as the content of an `optimizer.safetensors`."""
+  return safetensors.numpy.save({name: v.numpy() for name, v in named_phi(optimizer).items()})
+
+
+def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
+  """Builds a learned optimizer with its phi.
+
+  Args:
+    config: what its `config()` returned.
+    weights: what `weights_to_bytes` returned.
+    source: where they come from, for messages.
+
+  Raises:
+    CheckpointError: if they are not of one optimizer of ours.
+  """
+  try:
+    tensors = safetensors.numpy.load(weights)
+    optimizer = optimizer_from_config(config)
+  except (safetensors.SafetensorError, ValueError, KeyError) as error:  # KeyError: unknown dtypes
+    raise CheckpointError(f"{source} holds no optimizer of ours: {str(error):.1000}") from error
+  _assign(named_phi(optimizer), tensors, source)
+  return optimizer
+
+
+def optimizer_from_config(config: Any) -> Optimizer:
+  """Builds a learned optimizer, its phi untrained, from what its `config()` returned.
+
+  Raises:
+    ValueError: for an unknown kind, option or value.
+  """
+  if not isinstance(config, dict):
+    raise ValueError(f"An optimizer's config must be an object, got {type(config).__name__}.")
+  options = dict(config)
+  kind = options.pop("kind", None)
+  if kind not in list(optimizers.LEARNED):  # a list, as `kind` may not be hashable
+    known = ", ".join(optimizers.LEARNED)
+    raise ValueError(f"Unknown kind of optimizer {kind!r}; known: {known}.")
+  layers = options.get("layer_sizes")
+  if isinstance(layers, (list, str)) and len(layers) > MAX_LAYERS:
+    raise ValueError(f"layer_sizes must be at most {MAX_LAYERS} layers, got {len(layers)}.")
+  if "preprocessing" in options:
+    options["preprocessing"] = preprocessing.from_config(options["preprocessing"])
+  if kind == "partition":
+    options["groups"] = _groups_from_config(options.get("groups"))
+  try:
+    return optimizers.LEARNED[kind](**options)
+  except (TypeError, OverflowError) as error:
+    raise ValueError(f"Bad options for the optimizer {kind!r}: {error}.") from error
+
+
+def _groups_from_config(config: Any) -> dict[str, Optimizer]:
+  """Builds the optimizers of a partition, which are no partitions themselves."""
+  if not isinstance(config, dict) or not 0 < len(config) <= MAX_GROUPS:
+    raise ValueError(
+      f"The groups of a partition must be 1..{MAX_GROUPS} optimizers by name, got {config!r:.200}."
+    )
+  if any(isinstance(c, dict) and c.get("kind") == "partition" for c in config.values()):
+    raise ValueError("The groups of a partition must not be partitions.")
+  return {group: optimizer_from_config(options) for group, options in config.items()}
+
+
+def named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:
+  """Names like "lstm_1/w_gates", without the module's own name and the ":0".
+
+  Those of a partition begin with the group, "conv/lstm_1/w_gates".
+  """
+  if isinstance(optimizer, optimizers.Partition):
+    groups = {group: named_phi(part) for group, part in optimizer.groups.items()}
+    return {f"{group}/{name}": v for group, phi in groups.items() for name, v in phi.items()}
+  prefix = optimizer.name + "/"
+  return {v.name.removeprefix(prefix).split(":")[0]: v for v in optimizer.trainable_variables}
+
+
+def _assign(variables: dict[str, tf.Variable], weights: dict[str, np.ndarray], path: str):
+  expected = {name: (tuple(v.shape), v.dtype.as_numpy_dtype) for name, v in variables.items()}
+  received = {name: (w.shape, w.dtype.type) for name, w in weights.items()}
+  if expected != received:
+    raise CheckpointError(
+      f"{path} holds {str(received):.1000}, but its config calls for {str(expected):.1000}."
+    )
+  if not all(np.isfinite(w).all() for w in weights.values()):
+    raise CheckpointError(f"{path} holds weights that are not finite.")
+  for name, variable in variables.items():
+    variable.assign(weights[name])

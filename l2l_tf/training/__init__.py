@@ -1,0 +1,1 @@
+"""Meta-training: what changes phi, step by step."""

