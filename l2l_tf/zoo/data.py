@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from l2l_tf.zoo.task import Data
-from problems import datasets
-from problems.datasets import DataError
+from l2l_tf.problems import datasets
+from l2l_tf.problems.datasets import DataError
 
 TEST_SHARE = 0.2  # of tables
 MAX_TEST = 1000  # held-out images, windows of text ...
@@ -233,7 +233,7 @@ def windows(series: np.ndarray, length: int, source: str) -> Data:
 
 
 def poisson_deviance(counts, rates):
-  """Twice the Poisson loss less that of perfect rates, so that 0 is the best; over the last axis."""
+  """Twice the Poisson loss less that of perfect rates: 0 is the best. Mean over the last axis."""
   counts, rates = keras.ops.cast(counts, rates.dtype), rates + keras.config.epsilon()
   safe = keras.ops.maximum(counts, keras.config.epsilon())
   surprise = keras.ops.where(counts > 0, counts * keras.ops.log(safe / rates), 0.0)

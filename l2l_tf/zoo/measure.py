@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf import checkpoint
-from l2l_tf import provenance
+from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import provenance
 from l2l_tf.zoo import rivals
 from l2l_tf.zoo import tasks
 from l2l_tf.zoo.session import Session

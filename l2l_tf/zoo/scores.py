@@ -81,9 +81,7 @@ def steps_to_reach(level: float, steps: np.ndarray, curve: np.ndarray) -> float:
   return float(steps[k - 1] + share * (steps[k] - steps[k - 1]))
 
 
-def speed_up(
-  final: float, horizon: int, steps: np.ndarray, curve: np.ndarray, cap: float
-) -> float:
+def speed_up(final: float, horizon: int, steps: np.ndarray, curve: np.ndarray, cap: float) -> float:
   """How many times as many steps the rival with this curve needs to a final loss.
 
   Args:

@@ -85,7 +85,7 @@ class Session:
     Args:
       seed: of theta_0 and of the order of the minibatches.
       num_steps: T.
-      marks: numbers of steps, multiples of `CHUNK`, after which the held-out examples are looked at.
+      marks: numbers of steps, multiples of `CHUNK`, after which held-out examples are looked at.
     """
     self.reset(seed)
     train = _constants(self.data.train)
@@ -156,9 +156,7 @@ class Session:
         return k + 1, arrays
 
       arrays = [tf.TensorArray(tf.float32, count, element_shape=[]) for _ in names]
-      _, arrays = tf.while_loop(
-        lambda k, _: k < count, body, (0, arrays), parallel_iterations=1
-      )
+      _, arrays = tf.while_loop(lambda k, _: k < count, body, (0, arrays), parallel_iterations=1)
       return {name: array.stack() for name, array in zip(names, arrays)}
 
     return loop

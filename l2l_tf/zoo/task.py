@@ -136,11 +136,12 @@ def _whole(function: Callable) -> Callable:
   return function.func if isinstance(function, functools.partial) else function
 
 
+@functools.cache
 def _code(source: str) -> str:
   """Source code without comments, docstrings and layout."""
   tree = ast.parse(source)
   for node in ast.walk(tree):
-    body = getattr(node, "body", None)
-    if isinstance(body, list) and body and ast.get_docstring(node, clean=False) is not None:
-      del body[0]
+    documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+    if documented and ast.get_docstring(node, clean=False) is not None:
+      del node.body[0]
   return ast.unparse(tree)

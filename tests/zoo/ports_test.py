@@ -37,7 +37,9 @@ def start() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("name", PORTS)
 def test_a_port_takes_the_steps_of_optax(name):
-  reason = "optax and jax, against which the ports are checked, are not installed: `pip install optax`"
+  reason = (
+    "optax and jax, against which the ports are checked, are not installed: `pip install optax`"
+  )
   contrib = pytest.importorskip("optax.contrib", reason=reason)
   optax = pytest.importorskip("optax", reason=reason)
   params = start()

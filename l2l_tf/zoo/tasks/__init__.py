@@ -21,6 +21,18 @@ _MODULES = (
 TASKS: dict[str, Task] = {task.name: task for module in _MODULES for task in module.TASKS}
 
 
+def of_names(names) -> list[Task]:
+  """The tasks of these names.
+
+  Raises:
+    ValueError: for an unknown one.
+  """
+  for name in names:
+    if name not in TASKS:
+      raise ValueError(f"Unknown task {name!r}; known: {', '.join(TASKS)}.")
+  return [TASKS[name] for name in dict.fromkeys(names)]
+
+
 def of_families(names) -> list[Task]:
   """The tasks of families, or all that are not published ones for no names.
 

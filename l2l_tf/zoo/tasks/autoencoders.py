@@ -33,9 +33,7 @@ def mnist_14_alone() -> Data:
   return pairs._replace(train=pairs.train[0], test=pairs.test[0])
 
 
-@define(
-  FAMILY, "Digits 8×8, 64-32-8-32-64 tanh, squared error", digits, 32, metric="mae"
-)
+@define(FAMILY, "Digits 8×8, 64-32-8-32-64 tanh, squared error", digits, 32, metric="mae")
 def digits_autoencoder(optimizer):
   inputs = keras.Input([64])
   x = layers.Dense(32, activation="tanh")(inputs)

@@ -47,7 +47,9 @@ def mnist_convnet(optimizer):
   return model
 
 
-@define(FAMILY, "MNIST 14×14, raw pixels up to 255, LeNet with tanh and mean pooling", mnist_raw, 32)
+@define(
+  FAMILY, "MNIST 14×14, raw pixels up to 255, LeNet with tanh and mean pooling", mnist_raw, 32
+)
 def mnist_lenet_raw(optimizer):
   model = keras.Sequential(
     [

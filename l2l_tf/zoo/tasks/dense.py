@@ -74,9 +74,7 @@ def photograph() -> Data:
   """Places of pixels, -1 to 1, and their colours, 0 to 1."""
   image = data.photograph()
   height, width = image.shape[:2]
-  rows, columns = np.meshgrid(
-    np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij"
-  )
+  rows, columns = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
   places = np.stack([rows, columns], -1).reshape(-1, 2).astype(np.float32)
   return data.split(places, image.reshape(-1, 3), "scikit-learn's china.jpg")
 
@@ -218,9 +216,7 @@ def diabetes_raw(optimizer):
   long=True,
 )
 def cars_tanh(optimizer):
-  model = keras.Sequential(
-    [keras.Input([7]), layers.Dense(24, activation="tanh"), layers.Dense(1)]
-  )
+  model = keras.Sequential([keras.Input([7]), layers.Dense(24, activation="tanh"), layers.Dense(1)])
   model.compile(optimizer, "mse", metrics=["mae"])
   return model
 

@@ -65,9 +65,14 @@ def topic_counts() -> Data:
   return data.split(np.stack([topic, word], 1), counts.ravel(), "words of Python's help() by topic")
 
 
-@define(FAMILY, "The first letter of the next word, a wide and a deep part", next_letters, 64, long=True)
+@define(
+  FAMILY, "The first letter of the next word, a wide and a deep part", next_letters, 64, long=True
+)
 def words_wide_deep(optimizer):
-  wide, deep = keras.Input([2], dtype="int32", name="wide"), keras.Input([3], dtype="int32", name="deep")
+  wide, deep = (
+    keras.Input([2], dtype="int32", name="wide"),
+    keras.Input([3], dtype="int32", name="deep"),
+  )
   weights = layers.Embedding(CROSSES + WORDS, 27, embeddings_initializer="zeros")(wide)
   x = layers.Flatten()(layers.Embedding(WORDS, 8)(deep))
   x = layers.Dense(32, activation="relu")(x)

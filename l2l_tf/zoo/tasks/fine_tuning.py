@@ -62,7 +62,13 @@ def base_weights() -> tuple[np.ndarray, ...]:
   return tuple(body.get_weights())
 
 
-@define(FAMILY, "A new head of 32 sigmoid units on a frozen convolutional base", high_digits, 32, long=True)
+@define(
+  FAMILY,
+  "A new head of 32 sigmoid units on a frozen convolutional base",
+  high_digits,
+  32,
+  long=True,
+)
 def digits_new_head(optimizer):
   body = base()
   body.set_weights(base_weights())

@@ -15,7 +15,7 @@ from l2l_tf.zoo import data
 from l2l_tf.zoo.task import Data
 from l2l_tf.zoo.task import PUBLISHED
 from l2l_tf.zoo.task import Task
-from problems import datasets
+from l2l_tf.problems import datasets
 
 TRAIN_SHARE = 0.8  # of the training split; a tenth after it is for validation
 SKIP = (10, 5)  # of every 15 minibatches 5 are evaluated and never trained on
@@ -128,7 +128,9 @@ def convolutions(optimizer, *, side, norm=""):
   return _compiled(inputs, x, cross_entropy, optimizer)
 
 
-def _problem(name: str, about: str, load, images: str, size: int, batch_size: int, build, **options):
+def _problem(
+  name: str, about: str, load, images: str, size: int, batch_size: int, build, **options
+):
   """A task of the name that it has in lo_baselines.json."""
   return Task(
     name,

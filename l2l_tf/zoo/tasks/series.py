@@ -63,9 +63,7 @@ def eeg_convolutions(optimizer):
 
 @define(FAMILY, "The next height of a profile, an LSTM of 24 units", elevation, 32, metric="mae")
 def elevation_lstm(optimizer):
-  model = keras.Sequential(
-    [keras.Input([LENGTH, 1]), layers.LSTM(24), layers.Dense(1)]
-  )
+  model = keras.Sequential([keras.Input([LENGTH, 1]), layers.LSTM(24), layers.Dense(1)])
   model.compile(optimizer, "mse", metrics=["mae"])
   return model
 
