@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install train test faults lint zoo zoo-report
+.PHONY: install train test faults lint zoo zoo-full zoo-report
 install: $(INSTALLED)
 
 $(INSTALLED): setup.py pyproject.toml
@@ -23,6 +23,9 @@ train: install
 ZOO_TASKS := digits_sigmoid,cars_tanh,mnist_vae,mnist_convnet,characters_gru,topics_factorization
 zoo: install
 	$(VENV)/bin/python bin/zoo.py --optimizer=mnist_lstm --task=$(ZOO_TASKS) --horizon=100,1000 $(ARGS)
+
+zoo-full: install  # resumable; hours
+	$(VENV)/bin/python bin/zoo.py --full --results=results $(ARGS)
 
 zoo-report: install
 	$(VENV)/bin/python bin/zoo.py --report --results=results

@@ -48,6 +48,7 @@ def make_flags() -> command_line.Flags:
   flags.add(str, "metric", "loss", "what the table shows", comparison.METRICS)
   flags.add(str, "runs", os.path.join("runs", "zoo"), "directory of the runs' files")
   flags.add(str, "results", None, "directory of results files; default that of the runs")
+  flags.add(bool, "full", False, "measure all that docs/zoo.md tells of, some hours")
   flags.add(bool, "report", False, "write docs/zoo.md from the results files and stop")
   flags.add(str, "docs", "docs", "directory of the page")
   return flags
@@ -60,16 +61,16 @@ def main(argv: Sequence[str]) -> int:
   results = flags.results or flags.runs
   if flags.report:
     return _write_report(results, flags.docs)
-  chosen, names = _tasks(flags), _optimizers(flags)
+  chosen, names, tuned = _tasks(flags), *_optimizers(flags)
   command = command_line.command("bin/zoo.py", flags, ["runs", "results"], ["jobs"])
-  failed = _run(_first_runs(names, chosen, flags), flags)
-  if TUNED in _flat(flags.optimizer):
-    failed += _run(_finalist_runs(chosen, flags), flags)
+  runs = measure.full_plan() if flags.full else _first_runs(names, chosen, tuned, flags)
+  failed = _run(runs, flags)
+  failed += _run(_finalist_runs(chosen, flags), flags) if tuned else 0
   os.makedirs(results, exist_ok=True)
-  documents = _summaries(names, flags, command)
+  documents = _summaries(names, tuned, flags.runs, command)
   for name, document in documents.items():
     path = os.path.join(results, summary.file_name(name))
-    checkpoint.write_json(path, document)
+    summary.write(path, document)
     print(f"Written to {path}")
   for name, document in documents.items():
     if name != comparison.DEFAULT or len(documents) == 1:
@@ -78,15 +79,15 @@ def main(argv: Sequence[str]) -> int:
   return 1 if failed else 0
 
 
-def _summaries(names, flags, command: str) -> dict:
+def _summaries(names, tuned: bool, runs: str, command: str) -> dict:
   """The results files of default Adam, of the optimizers named, and of tuned Adam if it was."""
   every, default = list(tasks.TASKS.values()), comparison.DEFAULT
   documents = {
-    name: summary.summarize(rivals.find(name), every, flags.runs, command, far=name == default)
+    name: summary.summarize(rivals.find(name), every, runs, command, far=name == default)
     for name in dict.fromkeys([default, *names])
   }
-  if TUNED in _flat(flags.optimizer):
-    documents[summary.TUNED] = summary.summarize_tuned(every, flags.runs, command)
+  if tuned:
+    documents[summary.TUNED] = summary.summarize_tuned(every, runs, command)
   return documents
 
 
@@ -99,9 +100,9 @@ def _tasks(flags) -> list:
     raise command_line.UsageError(str(error)) from error
 
 
-def _optimizers(flags) -> list[str]:
-  """The names given, "all" spelt out, without "tuned"."""
-  given = _flat(flags.optimizer)
+def _optimizers(flags) -> tuple[list[str], bool]:
+  """The names given, "all" spelt out, and whether "tuned" is among them."""
+  given = [ALL, TUNED] if flags.full else _flat(flags.optimizer)
   if not given:
     raise command_line.UsageError("--optimizer is missing, such as --optimizer=mnist_lstm.")
   names = [n for name in given for n in (rivals.standard() if name == ALL else [name])]
@@ -115,7 +116,7 @@ def _optimizers(flags) -> list[str]:
       rivals.find(name)
   except rivals.UnknownOptimizer as error:
     raise command_line.UsageError(str(error)) from error
-  return names
+  return names, TUNED in given
 
 
 def _flat(values) -> list[str]:
@@ -123,7 +124,7 @@ def _flat(values) -> list[str]:
   return [v for value in values for v in ([value] if isinstance(value, str) else value)]
 
 
-def _first_runs(names, chosen, flags) -> list[measure.Run]:
+def _first_runs(names, chosen, tuned: bool, flags) -> list[measure.Run]:
   """Default Adam far enough for speed-ups, the others, and for "tuned" each rate with one seed."""
   runs = []
   for task in chosen:
@@ -131,9 +132,8 @@ def _first_runs(names, chosen, flags) -> list[measure.Run]:
       far = name == comparison.DEFAULT
       aware = rivals.find(name).knows_horizon
       runs += measure.plan(task, name, aware, flags.horizon, flags.seeds, far)
-    if TUNED in _flat(flags.optimizer):
-      for name in rivals.TUNED:
-        runs += measure.plan(task, name, False, flags.horizon, 1)
+    for name in rivals.TUNED if tuned else ():
+      runs += measure.plan(task, name, False, flags.horizon, 1)
   return runs
 
 

@@ -27,6 +27,10 @@ REACH = {100: 10, 1000: 4, 10000: 4}
 """How many times as many steps the rivals are run that speed-ups are measured against."""
 PUBLISHED_HORIZON = 10000  # at which others scored theirs
 PUBLISHED_SEEDS = 1
+PUBLISHED_RIVALS = (
+  *("Adam", "Muon", "ScheduleFreeAdamW", "Prodigy", "NAdamWCosine", "Celo", "CeloAdam"),
+)
+PUBLISHED_CUT = ("Conv_Cifar10_32x64x64", "Conv_Cifar10_32x64x64_batchnorm")  # 0.1 s a step
 FAILURE = "failure.json"
 JOBS_PER_PROCESS = 8  # then a new one takes over, as TensorFlow keeps what it compiled
 
@@ -47,8 +51,9 @@ class Job(NamedTuple):
   directory: str
 
 
-def horizons_of(task: Task, horizons: Sequence[int] = HORIZONS) -> list[int]:
-  """The horizons that the task is run for, among those wanted."""
+def horizons_of(task: Task, horizons: Optional[Sequence[int]] = None) -> list[int]:
+  """The horizons that the task is run for, among those wanted; None for all there are."""
+  horizons = horizons or HORIZONS
   if task.family == PUBLISHED:
     return [h for h in horizons if h == PUBLISHED_HORIZON]
   return [h for h in horizons if task.long or h < max(HORIZONS)]
@@ -58,7 +63,7 @@ def plan(
   task: Task,
   rival: str,
   knows_horizon: bool,
-  horizons: Sequence[int] = HORIZONS,
+  horizons: Optional[Sequence[int]] = None,
   seeds: Optional[int] = None,
   far: bool = False,
 ) -> list[Run]:
@@ -68,20 +73,34 @@ def plan(
     task: whose.
     rival: the name of the optimizer.
     knows_horizon: if not, a run gives the results of all shorter horizons, too: one for each seed.
-    horizons: those wanted.
+    horizons: those wanted; None for all there are.
     seeds: at most so many; None takes those of `SEEDS`.
     far: whether to go on to `REACH` times the horizon.
   """
   wanted = set()
   for horizon in horizons_of(task, horizons):
-    num_steps = horizon * (REACH[horizon] if far else 1)
-    count = PUBLISHED_SEEDS if task.family == PUBLISHED else SEEDS[horizon]
+    theirs = task.family == PUBLISHED
+    num_steps = horizon * (REACH[horizon] if far and not theirs else 1)
+    count = PUBLISHED_SEEDS if theirs else SEEDS[horizon]
     count = min(count, seeds or count)
     wanted |= {Run(task.name, rival, num_steps, seed) for seed in range(count)}
   if knows_horizon:
     return sorted(wanted)
   longest = {run.seed: run for run in sorted(wanted)}
   return sorted(longest.values())
+
+
+def full_plan() -> list[Run]:
+  """Everything that docs/zoo.md tells of, but for the finalists of tuned Adam."""
+  runs = []
+  for task in tasks.TASKS.values():
+    theirs = task.family == PUBLISHED
+    for name in PUBLISHED_RIVALS if theirs else rivals.standard():
+      if task.name not in PUBLISHED_CUT:
+        runs += plan(task, name, rivals.find(name).knows_horizon, far=name == "Adam")
+    for name in () if theirs else rivals.TUNED:
+      runs += plan(task, name, False, seeds=1)
+  return runs
 
 
 def path_of(directory: str, run: Run) -> str:

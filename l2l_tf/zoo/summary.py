@@ -1,6 +1,7 @@
 """From the files of runs to a results file: what each optimizer reached on each task."""
 
 import glob
+import json
 import os
 import re
 from typing import Any, Optional, Sequence
@@ -76,8 +77,7 @@ def row(task: Task, horizon: int, found: Documents, far: bool) -> dict[str, Any]
     "fresh_loss": [d["fresh_loss"] for d in found.values()],
     "ms_per_step": measure.number(np.median(times), 3) if times else None,
     "state_bytes": some["state_bytes"],
-    "curve": _knots(_curve(found, horizon, far)),
-  }
+  } | ({"curve": _knots(_curve(found, horizon))} if far else {})
 
 
 def summarize(
@@ -90,7 +90,7 @@ def summarize(
     tasks: which.
     directory: of the runs.
     command: that made them.
-    far: whether the curves go on to `REACH` times the horizon.
+    far: whether to keep curves, up to `REACH` times the horizon, for others to be compared to.
   """
   rows, failures = [], {}
   for task in tasks:
@@ -132,7 +132,7 @@ def _tuned_row(task: Task, horizon: int, directory: str) -> Optional[dict[str, A
   for name in finalists(task, directory, horizon):
     found = documents(task, rivals.find(name), directory, horizon)
     entries[name] = row(task, horizon, found, far=True)
-    curves.append(_curve(found, horizon, far=True))
+    curves.append(_curve(found, horizon))
   if not entries:
     return None
   most = max(len(entry["seeds"]) for entry in entries.values())
@@ -142,6 +142,15 @@ def _tuned_row(task: Task, horizon: int, directory: str) -> Optional[dict[str, A
   lowest = np.min([curve[:shortest] for curve in curves], 0)
   tried = {name: entry["final"] for name, entry in entries.items()}
   return whole[best] | {"curve": _knots(lowest), "rate": best.partition("@")[2], "tried": tried}
+
+
+def write(path: str, document: dict[str, Any]):
+  """Writes a results file, a row a line."""
+  head, rows = document | {"rows": []}, document["rows"]
+  lines = ",\n".join(f"    {json.dumps(row_, allow_nan=False)}" for row_ in rows)
+  text = json.dumps(head, indent=2, allow_nan=False)
+  text = text.replace('"rows": []', f'"rows": [\n{lines}\n  ]' if rows else '"rows": []')
+  checkpoint.write_aside(path, f"{text}\n".encode())
 
 
 def read(path: str) -> dict[str, Any]:
@@ -184,10 +193,9 @@ def _failure(task: Task, rival: rivals.Rival, directory: str) -> Optional[str]:
   return checkpoint.read_json(path)["reason"] if os.path.exists(path) else None
 
 
-def _curve(found: Documents, horizon: int, far: bool) -> np.ndarray:
+def _curve(found: Documents, horizon: int) -> np.ndarray:
   """The mean over the seeds, smoothed and monotone, of as many steps as all of them have."""
-  reach = measure.REACH[horizon] if far else 1
-  num_steps = min(reach * horizon, *(len(d["losses"]) for d in found.values()))
+  num_steps = min(measure.REACH[horizon] * horizon, *(len(d["losses"]) for d in found.values()))
   mean = np.mean([losses(d, num_steps) for d in found.values()], 0)
   return scores.monotone(scores.smoothed(mean))
 

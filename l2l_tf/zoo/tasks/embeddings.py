@@ -14,7 +14,8 @@ FAMILY = "embeddings"
 WORDS = 500
 CROSSES = 1000  # buckets for pairs of words
 CONTEXT = 3
-COMMON = 400  # words that are counted by topic
+STOP_WORDS = 50  # the most frequent words, which are not counted
+COUNTED = 400  # the next ones, which are, by topic
 
 
 def _trigrams() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -55,12 +56,12 @@ def next_letters() -> Data:
 def topic_counts() -> Data:
   """Topic, word, and how often the word stands in the topic's text."""
   names = list(data.topics())
-  _, vocabulary = data.words(COMMON + 1)
-  counts = np.zeros([len(names), COMMON], np.float32)
+  _, vocabulary = data.words(1 + STOP_WORDS + COUNTED)
+  counts = np.zeros([len(names), COUNTED], np.float32)
   for row, name in enumerate(names):
     found = re.findall(r"[a-z]+", data.topics()[name].lower())
     present = dict(zip(*np.unique(found, return_counts=True)))
-    counts[row] = [present.get(word, 0) for word in vocabulary[1:]]
+    counts[row] = [present.get(word, 0) for word in vocabulary[1 + STOP_WORDS :]]
   topic, word = (axis.ravel().astype(np.int32) for axis in np.indices(counts.shape))
   return data.split(np.stack([topic, word], 1), counts.ravel(), "words of Python's help() by topic")
 
@@ -107,7 +108,7 @@ class Factorization(keras.Model):
   long=True,
 )
 def topics_factorization(optimizer):
-  model = Factorization(len(data.topics()), COMMON, 8)
+  model = Factorization(len(data.topics()), COUNTED, 8)
   model(np.zeros([1, 2], np.int32))
   model.compile(optimizer, data.poisson_deviance, metrics=["mae"])
   return model

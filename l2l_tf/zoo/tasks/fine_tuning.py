@@ -80,7 +80,9 @@ def digits_new_head(optimizer):
   return model
 
 
-@define(FAMILY, "A new layer on the base, whose first convolution is frozen", high_digits, 32)
+@define(
+  FAMILY, "A new layer on a base whose first convolution is frozen", high_digits, 32, long=True
+)
 def digits_upper_part(optimizer):
   body = base()
   body.set_weights(base_weights())
