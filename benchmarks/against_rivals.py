@@ -5,8 +5,8 @@ the 2 x 20 LSTM, the meta-gradient with first derivatives, and Adam on phi. Ours
 a scan in JAX, the original's way in TensorFlow 2, and the matrix products alone take turns, each in
 a process of its own. Before that all must compute the same losses, meta-gradients and phi.
 
-The rivals need `pip install -e ".[rivals]"`, here or in the environment of --rivals_python. Run it
-on an otherwise idle machine.
+The rivals need `pip install -e ".[implementations]"`, here or in the environment of
+--rivals_python. Run it on an otherwise idle machine.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from benchmarks.implementations import case as case_lib
 from benchmarks.implementations import matrix_products
 from benchmarks.implementations import ours
 from l2l_tf import problems
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.problems.datasets import SOURCES
 
 CONTESTANTS = ("ours", "ours_sampled", "torch_loop", "jax_scan", "per_parameter", "matrix_products")
@@ -62,7 +62,7 @@ class Process:
     )
 
   def ask(self, command: str, argument: Any) -> dict[str, Any]:
-    """Sends a command of `rivals.worker` and waits for the answer.
+    """Sends a command of `implementations.worker` and waits for the answer.
 
     Raises:
       ChildProcessError: if the process ends instead.
@@ -75,7 +75,7 @@ class Process:
       status = self._process.wait()
       raise ChildProcessError(
         f"{self.name} ended with status {status}; its reason is printed above. The rivals need"
-        ' pip install -e ".[rivals]", here or in the environment of --rivals_python.'
+        ' pip install -e ".[implementations]", here or in the environment of --rivals_python.'
       )
     return json.loads(line)
 
@@ -177,7 +177,7 @@ def race(
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[str, ...], "contestants", None, f"who takes part: {', '.join(CONTESTANTS)}")
   flags.add(str, "rivals_python", sys.executable, "interpreter that has the packages of the rivals")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
@@ -207,21 +207,21 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
-def _check_flags(flags: command_line.Flags, names: Sequence[str]):
+def _check_flags(flags: experiment_flags.Flags, names: Sequence[str]):
   if not {"ours"} <= set(names) <= set(CONTESTANTS):
-    raise command_line.UsageError(
+    raise experiment_flags.UsageError(
       f"--contestants must be ours and some of {', '.join(CONTESTANTS[1:])}; got"
       f" {', '.join(names)}."
     )
   for name in ("rounds", "batch", "num_steps", "batch_size"):
     if getattr(flags, name) < 1:
-      raise command_line.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
+      raise experiment_flags.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
   usable = len(measuring.cpus())
   if not all(1 <= threads <= usable for threads in flags.threads):
-    raise command_line.UsageError(
+    raise experiment_flags.UsageError(
       f"--threads must be of 1..{usable}, the cores this process may use; got {flags.threads}."
     )
 
 
 if __name__ == "__main__":
-  command_line.run(main, (problems.DataError, ChildProcessError, Disagreement, OSError))
+  experiment_flags.run(main, (problems.DataError, ChildProcessError, Disagreement, OSError))

@@ -14,7 +14,7 @@ from typing import Any, Sequence
 from benchmarks import keras_cost
 from benchmarks import measuring
 from l2l_tf import problems
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config.training import Training
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
@@ -58,7 +58,7 @@ def _row(what: str, n: int, figures: dict, steps: int, state_bytes: int) -> dict
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[int, ...], "inference", tuple(10**k for k in range(3, 8)), "values of n")
   flags.add(tuple[int, ...], "meta_training", tuple(10**k for k in range(3, 7)), "values of n")
   flags.add(int, "unroll_length", 5, "steps of a window in meta-training: memory grows with it")
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(*flags.inference, *flags.meta_training, flags.unroll_length, flags.repeats) < 1:
-    raise command_line.UsageError("All numbers must be at least 1.")
+    raise experiment_flags.UsageError("All numbers must be at least 1.")
   own = measuring.in_own_process
   rows = [own(inference, n, flags.repeats) for n in flags.inference]
   for n in flags.meta_training:
@@ -76,4 +76,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (OSError,))
+  experiment_flags.run(main, (OSError,))

@@ -26,7 +26,7 @@ import tensorflow as tf
 from benchmarks import measuring
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
 from l2l_tf.problems import base
@@ -137,14 +137,14 @@ def difference(results: list[np.ndarray], expected: list[np.ndarray]) -> float:
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(int, "num_steps", 20, "of the window")
   flags.add(int, "batch_size", 128, "images a minibatch")
   flags.add(int, "repeats", 20, "timed windows")
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(flags.num_steps, flags.batch_size, flags.repeats) < 1:
-    raise command_line.UsageError("All numbers must be at least 1.")
+    raise experiment_flags.UsageError("All numbers must be at least 1.")
   rows, differences = [], {}
   for name in PROBLEMS:
     arguments = (flags.batch_size, flags.num_steps, flags.repeats)
@@ -166,4 +166,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (RuntimeError, OSError))
+  experiment_flags.run(main, (RuntimeError, OSError))

@@ -14,11 +14,11 @@ from typing import Callable, Generator, Sequence
 import numpy as np
 
 from l2l_tf import problems
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.problems.base import instances
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
 REPORTED = (1, 2, 5, 10, 20, 100)  # steps
@@ -79,13 +79,13 @@ def run(
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(int, "num_runs", 2000, "functions, as in bin/evaluate.py")
   flags.add(int, "dimensions", 10, "of theta")
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if flags.num_runs < 1 or flags.dimensions < 1:
-    raise command_line.UsageError(
+    raise experiment_flags.UsageError(
       f"--num_runs and --dimensions must be at least 1, got {flags.num_runs}, {flags.dimensions}."
     )
   seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
@@ -103,9 +103,9 @@ def main(argv: Sequence[str]) -> int:
       print(f"  {name:20} step {t:4}: {losses[:, t].mean():.3g} ({cells})", flush=True)
   if flags.out:
     setting = {"num_runs": flags.num_runs, "dimensions": flags.dimensions}
-    checkpoint.write_json(flags.out, setting | {"losses": rows, "versions": provenance.versions()})
+    files.write_json(flags.out, setting | {"losses": rows, "versions": provenance.versions()})
   return 0
 
 
 if __name__ == "__main__":
-  command_line.run(main, (OSError,))
+  experiment_flags.run(main, (OSError,))

@@ -22,9 +22,9 @@ from benchmarks.implementations import ours
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.problems.datasets import SOURCES
-from l2l_tf.training import meta_trainer as meta_training
+from l2l_tf.training import meta_trainer
 
 THETA_SCALE = 0.01  # by which the theta_0 of the instances differ
 
@@ -53,7 +53,7 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
     with tf.GradientTape() as tape:
       _, losses = unroll.unroll(problem, optimizer, carry, case.num_steps)
       meta_loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1))
-    gradients = meta_training.with_tasks_axis(tape.gradient(meta_loss, phi))
+    gradients = meta_trainer.with_tasks_axis(tape.gradient(meta_loss, phi))
     updates, adam_state = adam(gradients, adam_state)
     return losses, [v + update[0] for v, update in zip(phi, updates.values())], adam_state
 
@@ -61,7 +61,7 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
   noise = {n: random.standard_normal([num_tasks, *v.shape]) for n, v in case.theta.items()}
   theta = {name: case.theta[name] + THETA_SCALE * x for name, x in noise.items()}
   theta = {name: tf.constant(value, tf.float32) for name, value in theta.items()}
-  adam_state = adam.initial_state(meta_training.with_tasks_axis(phi))
+  adam_state = adam.initial_state(meta_trainer.with_tasks_axis(phi))
   return step, (theta, adam_state)
 
 
@@ -78,7 +78,7 @@ def stablehlo(function: Any, arguments: tuple) -> tuple[str, list[np.ndarray]]:
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(int, "num_tasks", 1, "B, the instances side by side")
   flags.add(int, "num_steps", 20, "optimization steps a meta-step")
   flags.add(int, "batch_size", 128, "examples a minibatch")
@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
   flags.parse(argv)
   for name in ("num_tasks", "num_steps", "batch_size"):
     if getattr(flags, name) < 1:
-      raise command_line.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
+      raise experiment_flags.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
   data = problems.load("mnist", "train", flags.data)
   case = ours.make_case(data.images, data.labels, flags.num_steps, flags.batch_size)
   function, arguments = meta_step(case, flags.num_tasks)
@@ -102,4 +102,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (problems.DataError, OSError))
+  experiment_flags.run(main, (problems.DataError, OSError))

@@ -13,8 +13,8 @@ import gc
 from typing import Sequence
 
 from benchmarks import measuring
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config.experiment import PRESETS
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems import DataError
 from l2l_tf.problems.datasets import SOURCES
@@ -23,7 +23,7 @@ from l2l_tf.training.meta_trainer import MetaTrainer
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(int, "meta_steps", 1000, "all together")
   flags.add(int, "every", 50, "meta-steps between two rows")
@@ -31,11 +31,13 @@ def main(argv: Sequence[str]) -> int:
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if not 1 <= flags.every <= flags.meta_steps:
-    raise command_line.UsageError(
+    raise experiment_flags.UsageError(
       f"--every must be of 1..{flags.meta_steps} (--meta_steps), got {flags.every}."
     )
   if flags.unroll_length < 1 or 100 % flags.unroll_length:
-    raise command_line.UsageError(f"--unroll_length must divide 100, got {flags.unroll_length}.")
+    raise experiment_flags.UsageError(
+      f"--unroll_length must divide 100, got {flags.unroll_length}."
+    )
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
   problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()
@@ -64,4 +66,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError, OSError))
+  experiment_flags.run(main, (DataError, OSError))

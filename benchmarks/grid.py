@@ -13,12 +13,12 @@ import time
 from typing import Sequence
 
 from l2l_tf import optimizers
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.cli import experiment_flags
+from l2l_tf.evaluation import protocol
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
 RUNS, STEPS = 10, 100
@@ -26,30 +26,28 @@ RUNS, STEPS = 10, 100
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "out", None, "JSON file to write")
   flags.group("Problem")
-  command_line.add_problem(flags, "what the rivals are tuned on")
+  experiment_flags.add_problem(flags, "what the rivals are tuned on")
   flags.parse(argv)
-  options = command_line.problem(flags)
+  options = experiment_flags.problem(flags)
   problem, data = options.build()
-  print(f"{data}; {len(evaluation.LEARNING_RATES)} rates x {RUNS} seeds x {STEPS} steps")
+  print(f"{data}; {len(protocol.LEARNING_RATES)} rates x {RUNS} seeds x {STEPS} steps")
   seeds = make_seeds(0, Stream.TUNING, count=RUNS)
   rows = {}
   for name, make in optimizers.HAND_DESIGNED.items():
     began = time.perf_counter()
-    grid = evaluation.grid_curves(problem, make, seeds, STEPS)
+    grid = protocol.grid_curves(problem, make, seeds, STEPS)
     rows[name] = time.perf_counter() - began
-    print(
-      f"  {name:10}{rows[name]:7.1f} s   best rate {evaluation.best_rate(grid):.3g}", flush=True
-    )
+    print(f"  {name:10}{rows[name]:7.1f} s   best rate {protocol.best_rate(grid):.3g}", flush=True)
   total = sum(rows.values())
   print(f"  {'all':10}{total:7.1f} s on {os.cpu_count()} cores")
   if flags.out:
     result = {"data": data, "seconds": rows, "total_seconds": total, "cores": os.cpu_count()}
-    checkpoint.write_json(flags.out, result | {"versions": provenance.versions()})
+    files.write_json(flags.out, result | {"versions": provenance.versions()})
   return 0
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError, OSError))
+  experiment_flags.run(main, (DataError, OSError))

@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from benchmarks import measuring
 from l2l_tf import unroll
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config.experiment import PRESETS
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
@@ -56,7 +56,7 @@ def _row(what: str, num_tasks: int, figures: dict) -> dict[str, Any]:
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[int, ...], "instances", tuple(2**k for k in range(9)), "values of B")
   flags.add(int, "num_steps", 20, "of an unroll on MNIST")
   flags.add(int, "repeats", 20, "timed unrolls and meta-steps")
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(*flags.instances, flags.num_steps, flags.repeats) < 1:
-    raise command_line.UsageError("All numbers must be at least 1.")
+    raise experiment_flags.UsageError("All numbers must be at least 1.")
   own = measuring.in_own_process
   rows = [own(inference, b, flags.repeats, flags.num_steps, flags.data) for b in flags.instances]
   rows += [own(meta_training, b, flags.repeats) for b in flags.instances]
@@ -73,4 +73,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError, OSError))
+  experiment_flags.run(main, (DataError, OSError))

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from benchmarks import measuring
 import l2l_tf
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 
 OPTIMIZERS = {
   "mnist_lstm": lambda: l2l_tf.LearnedOptimizer("mnist_lstm"),
@@ -66,13 +66,13 @@ def measure(name: str, num_parameters: int, repeats: int) -> dict[str, Any]:
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[int, ...], "parameters", (10**4, 10**6, 10**7), "values of n")
   flags.add(int, "repeats", 10, "timed steps")
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(flags.parameters) < 1 or flags.repeats < 1:
-    raise command_line.UsageError("--parameters and --repeats must be at least 1.")
+    raise experiment_flags.UsageError("--parameters and --repeats must be at least 1.")
   own = measuring.in_own_process
   rows = [own(measure, name, n, flags.repeats) for n in flags.parameters for name in OPTIMIZERS]
   measuring.report(rows, flags.out, keras=keras.__version__)
@@ -80,4 +80,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (OSError,))
+  experiment_flags.run(main, (OSError,))

@@ -28,12 +28,13 @@ import tqdm
 import l2l_tf
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.cli import experiment_flags
+from l2l_tf.evaluation import intervals
+from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
 BATCH = 128
@@ -167,12 +168,12 @@ def compare(
   grid = np.stack(
     [
       [adam.run(seed, rate) for seed in tuning]
-      for rate in tqdm.tqdm(evaluation.LEARNING_RATES, "Adam's rates")
+      for rate in tqdm.tqdm(protocol.LEARNING_RATES, "Adam's rates")
     ]
   )  # [rates, seeds, steps]
   for horizon in horizons:
     best = int(np.argmin(after(grid, horizon).mean(axis=1)))
-    rate = evaluation.LEARNING_RATES[best]
+    rate = protocol.LEARNING_RATES[best]
     losses = np.stack([adam.run(seed, rate) for seed in test])
     row = {str(h): _summary(after(losses, h)) for h in horizons}
     rows[f"Adam tuned for {horizon}"] = {**row, "rate": rate}
@@ -181,7 +182,7 @@ def compare(
 
 def _summary(values: np.ndarray) -> dict[str, Any]:
   """A mean with its 95 % interval; None, JSON's null, for what is not finite."""
-  interval = evaluation.interval(values)
+  interval = intervals.interval(values)
   numbers = {"mean": interval.mean, "half": interval.half, "values": values.tolist()}
   finite = np.isfinite(values).all()
   return numbers if finite else {"mean": None, "half": None, "values": None}
@@ -201,12 +202,12 @@ def table(name: str, rows: dict[str, Any], horizons: Sequence[int]) -> str:
 def _cell(summary: dict[str, Any]) -> str:
   if summary["mean"] is None:
     return "diverged"
-  return str(evaluation.Interval(summary["mean"], summary["half"]))
+  return str(intervals.Interval(summary["mean"], summary["half"]))
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[str, ...], "tasks", None, f"some of {', '.join(TASKS)}; default all")
   flags.add(int, "seeds", 20, "reported runs of each optimizer, at least 2")
   flags.add(int, "tuning_seeds", 5, "other runs, which pick Adam's rate on mnist")
@@ -217,9 +218,11 @@ def main(argv: Sequence[str]) -> int:
   names = [name for group in flags.tasks or [TASKS] for name in group]
   unknown = set(names) - set(TASKS)
   if unknown:
-    raise command_line.UsageError(f"--tasks must be of {', '.join(TASKS)}, got {min(unknown)}.")
+    raise experiment_flags.UsageError(f"--tasks must be of {', '.join(TASKS)}, got {min(unknown)}.")
   if flags.seeds < 2 or flags.tuning_seeds < 1 or min(flags.horizons) < 1:
-    raise command_line.UsageError("--seeds must be at least 2, --tuning_seeds and --horizons 1.")
+    raise experiment_flags.UsageError(
+      "--seeds must be at least 2, --tuning_seeds and --horizons 1."
+    )
   began, results = time.monotonic(), {}
   for name in names:
     task, tuned = make_task(name, flags.data), name == "mnist"
@@ -229,12 +232,10 @@ def main(argv: Sequence[str]) -> int:
   versions = {**provenance.versions(), "keras": keras.__version__}
   head = {"seeds": flags.seeds, "tuning_seeds": flags.tuning_seeds, "batch_size": BATCH}
   seconds = time.monotonic() - began
-  checkpoint.write_json(
-    flags.out, {**head, "seconds": seconds, "versions": versions, "tasks": results}
-  )
+  files.write_json(flags.out, {**head, "seconds": seconds, "versions": versions, "tasks": results})
   print(f"\nWritten to {flags.out}")
   return 0
 
 
 if __name__ == "__main__":
-  command_line.run(main, (problems.DataError, checkpoint.CheckpointError, OSError))
+  experiment_flags.run(main, (problems.DataError, files.CheckpointError, OSError))

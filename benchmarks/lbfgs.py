@@ -19,14 +19,15 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.evaluation import comparison
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import intervals
+from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 from l2l_tf.problems import base
 from l2l_tf.problems import DataError
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
 LIMITS = {"num_runs": (2, 10**4), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
@@ -85,16 +86,16 @@ def read_results(path: str, setting: comparison.Setting, data: str) -> dict[str,
   return found
 
 
-def ratios(final: np.ndarray, against: dict[str, Any]) -> dict[str, evaluation.Ratio]:
+def ratios(final: np.ndarray, against: dict[str, Any]) -> dict[str, intervals.Ratio]:
   """The ratio of final losses `[R]`, R > 1, to each optimizer's on the first R instances."""
   entries = against["optimizers"].items()
   others = {name: np.array(entry["final_losses"][: len(final)], float) for name, entry in entries}
-  return {name: evaluation.ratio_interval(final, other) for name, other in others.items()}
+  return {name: intervals.ratio_interval(final, other) for name, other in others.items()}
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(int, "num_runs", 100, "instances, as in bin/evaluate.py")
   flags.add(int, "num_steps", 128, "evaluations of the gradient after the first")
   flags.add(int, "seed", 0, "of all instances, as in bin/evaluate.py")
@@ -104,7 +105,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add_options(NeuralArt, lambda f: NeuralArt())
   flags.parse(argv)
   flags.check(LIMITS)
-  options = command_line.options_of(flags, NeuralArt())
+  options = experiment_flags.options_of(flags, NeuralArt())
   setting = comparison.Setting(
     "neural_art", options, flags.num_steps, flags.num_runs, tuning_runs=0, seed=flags.seed
   )
@@ -113,16 +114,16 @@ def main(argv: Sequence[str]) -> int:
   against = read_results(flags.against, setting, data) if flags.against else {"optimizers": {}}
   seeds = base.seeds_of(problem, flags.seed, base.Stream.TEST, count=flags.num_runs)
   losses = np.array([run(problem, seed, flags.num_steps) for seed in seeds])  # [R, T+1]
-  final = evaluation.final_losses(losses)
+  final = protocol.final_losses(losses)
   compared = ratios(final, against)
   print(f"L-BFGS, {flags.num_runs} instances, {flags.num_steps} evaluations after the first:")
-  print(f"  mean loss {evaluation.interval(losses[:, 1:].mean(axis=1))}")
-  print(f"  final loss {evaluation.interval(final)}")
+  print(f"  mean loss {intervals.interval(losses[:, 1:].mean(axis=1))}")
+  print(f"  final loss {intervals.interval(final)}")
   for name, ratio in compared.items():
     print(f"  final loss / {name}'s, paired: {ratio}")
   if flags.out:
     document = {
-      "command": command_line.command("-m benchmarks.lbfgs", flags, PATH_FLAGS, ()),
+      "command": experiment_flags.command("-m benchmarks.lbfgs", flags, PATH_FLAGS, ()),
       "versions": provenance.versions(),
       "data": data,
       "problem": setting.config(),
@@ -135,9 +136,9 @@ def main(argv: Sequence[str]) -> int:
         name: dict(zip(ratio._fields, results.numbers(ratio))) for name, ratio in compared.items()
       },
     }
-    checkpoint.write_json(flags.out, document)
+    files.write_json(flags.out, document)
   return 0
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError, results.ResultsError, OSError))
+  experiment_flags.run(main, (DataError, results.ResultsError, OSError))

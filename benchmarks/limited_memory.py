@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from l2l_tf import optimizers
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.cli import experiment_flags
+from l2l_tf.storage import files
 
 STEPS = 5  # in one timed loop
 
@@ -64,7 +64,7 @@ def measure(num_coordinates: int, history: int, repeats: int) -> dict[str, Any]:
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[int, ...], "coordinates", (1000, 5000, 10000, 25000, 50000), "values of n")
   flags.add(tuple[int, ...], "histories", (5, 10, 20), "steps whose writes are kept")
   flags.add(int, "repeats", 20, f"timed loops of {STEPS} steps")
@@ -72,9 +72,9 @@ def main(argv: Sequence[str]) -> int:
   flags.parse(argv)
   for name in ("coordinates", "histories"):
     if min(getattr(flags, name)) < 1:
-      raise command_line.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
+      raise experiment_flags.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
   if flags.repeats < 1:
-    raise command_line.UsageError(f"--repeats must be at least 1, got {flags.repeats}.")
+    raise experiment_flags.UsageError(f"--repeats must be at least 1, got {flags.repeats}.")
   rows = []
   print("       n  history   ms a step     10 %     90 %   state MB   full memory MB")
   for history in flags.histories:
@@ -85,9 +85,9 @@ def main(argv: Sequence[str]) -> int:
       megabytes = f"{row['peak_state_bytes'] / 1e6:11.2f}{4e-6 * n * n:17.0f}"
       print(f"{n:8}{history:9}{times}{megabytes}", flush=True)
   if flags.out:
-    checkpoint.write_json(flags.out, {"cores": os.cpu_count(), "rows": rows})
+    files.write_json(flags.out, {"cores": os.cpu_count(), "rows": rows})
   return 0
 
 
 if __name__ == "__main__":
-  command_line.run(main, (OSError,))
+  experiment_flags.run(main, (OSError,))

@@ -13,8 +13,8 @@ import dataclasses
 from typing import Any, Sequence
 
 from benchmarks import measuring
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config.experiment import PRESETS
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems import DataError
 from l2l_tf.problems.datasets import SOURCES
@@ -45,7 +45,7 @@ def measure(unroll_length: int, repeats: int, data: str, segment_length: int) ->
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[int, ...], "unroll_lengths", (20, 80), "steps of a window")
   flags.add(tuple[int, ...], "segment_lengths", (5, 10), "steps whose activations are kept")
   flags.add(int, "repeats", 20, "timed meta-steps")
@@ -54,10 +54,10 @@ def main(argv: Sequence[str]) -> int:
   flags.parse(argv)
   lengths, segments = flags.unroll_lengths, flags.segment_lengths
   if min(*lengths, *segments, flags.repeats) < 1:
-    raise command_line.UsageError("All numbers must be at least 1.")
+    raise experiment_flags.UsageError("All numbers must be at least 1.")
   pairs = [(length, segment) for segment in segments for length in lengths if segment < length]
   if any(length % segment for length, segment in pairs):
-    raise command_line.UsageError(
+    raise experiment_flags.UsageError(
       f"--unroll_lengths={lengths} must be multiples of --segment_lengths={segments}."
     )
   pairs = [(length, 0) for length in lengths] + pairs
@@ -73,4 +73,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError, OSError))
+  experiment_flags.run(main, (DataError, OSError))

@@ -12,8 +12,8 @@ import dataclasses
 from typing import Sequence
 
 from benchmarks import measuring
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config.experiment import PRESETS
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems import DataError
 from l2l_tf.problems.datasets import SOURCES
@@ -22,12 +22,12 @@ from l2l_tf.training.meta_trainer import MetaTrainer
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(int, "repeats", 30, "timed meta-steps, after 2 that are not")
   flags.parse(argv)
   if flags.repeats < 1:
-    raise command_line.UsageError(f"--repeats must be at least 1, got {flags.repeats}.")
+    raise experiment_flags.UsageError(f"--repeats must be at least 1, got {flags.repeats}.")
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
   problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()
@@ -44,4 +44,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError,))
+  experiment_flags.run(main, (DataError,))

@@ -16,20 +16,21 @@ import tensorflow as tf
 import l2l_tf
 from l2l_tf import pretrained
 from l2l_tf import problems
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.cli import experiment_flags
+from l2l_tf.evaluation import intervals
+from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import stored_state
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
-from l2l_tf.storage import optimizer_files as checkpoint
-from l2l_tf.storage.optimizer_files import CheckpointError
+from l2l_tf.storage import files
+from l2l_tf.storage.files import CheckpointError
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "optimizer", "mnist_lstm", "directory, or a name of l2l_tf.pretrained.list()")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
@@ -37,13 +38,13 @@ def main(argv: Sequence[str]) -> int:
   flags.add(str, "out", None, "JSON file to write")
   flags.parse(argv)
   if flags.num_runs < 2 or flags.num_steps < 1:
-    raise command_line.UsageError("--num_runs must be at least 2 and --num_steps at least 1.")
+    raise experiment_flags.UsageError("--num_runs must be at least 2 and --num_steps at least 1.")
   data = problems.load("mnist", source=flags.data)
   problem = problems.mlp(data)
   try:
     directory = pretrained.find(flags.optimizer)
   except ValueError as error:
-    raise command_line.UsageError(str(error)) from error
+    raise experiment_flags.UsageError(str(error)) from error
   optimizer, _ = l2l_tf.load_optimizer(directory)
   seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
   rows, finals = [], []
@@ -51,17 +52,17 @@ def main(argv: Sequence[str]) -> int:
   print("state      bytes a coordinate   mean loss          final loss")
   for dtype in (tf.float32, tf.bfloat16):
     runner = stored_state.StoredState(optimizer, dtype)
-    losses = evaluation.curves(problem, runner, seeds, flags.num_steps)
-    finals.append(evaluation.final_losses(losses))
-    mean, final = (evaluation.interval(x) for x in (losses[:, 1:].mean(axis=1), finals[-1]))
+    losses = protocol.curves(problem, runner, seeds, flags.num_steps)
+    finals.append(protocol.final_losses(losses))
+    mean, final = (intervals.interval(x) for x in (losses[:, 1:].mean(axis=1), finals[-1]))
     row = {"dtype": dtype.name, "bytes": _bytes(runner), "mean_loss": mean, "final_loss": final}
     rows.append({key: x._asdict() if hasattr(x, "_asdict") else x for key, x in row.items()})
     print(f"{dtype.name:10} {row['bytes']:18}   {mean!s:16}   {final}", flush=True)
-  ratio = evaluation.ratio_interval(finals[1], finals[0])
+  ratio = intervals.ratio_interval(finals[1], finals[0])
   print(f"final loss, bfloat16 / float32: {ratio}")
   if flags.out:
     about = {"data": data.source, "num_runs": flags.num_runs, "num_steps": flags.num_steps}
-    checkpoint.write_json(flags.out, {**about, "rows": rows, "ratio": ratio._asdict()})
+    files.write_json(flags.out, {**about, "rows": rows, "ratio": ratio._asdict()})
   return 0
 
 
@@ -72,4 +73,4 @@ def _bytes(runner: stored_state.StoredState) -> int:
 
 
 if __name__ == "__main__":
-  command_line.run(main, (CheckpointError, DataError, OSError))
+  experiment_flags.run(main, (CheckpointError, DataError, OSError))

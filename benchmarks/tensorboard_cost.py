@@ -19,20 +19,23 @@ from unittest import mock
 import numpy as np
 
 from benchmarks import measuring
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config import experiment as experiments
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config import presets
+from l2l_tf.config import problems as problem_options
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems import DataError
 from l2l_tf.runs import run as training_run
-from l2l_tf.runs import tensorboard as summaries
+from l2l_tf.runs import tensorboard
 
 HOUR = 3600
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
-  flags = command_line.Flags(__doc__)
-  flags.add(str, "problem", "mnist", "whose quick preset is trained", list(experiments.PROBLEMS))
+  flags = experiment_flags.Flags(__doc__)
+  flags.add(
+    str, "problem", "mnist", "whose quick preset is trained", list(problem_options.PROBLEMS)
+  )
   flags.add(int, "epochs", None, "of each training; default that of the preset")
   flags.add(int, "repeats", 2, "trainings with TensorBoard, and as many without")
   flags.add(str, "out", None, "JSON file to write")
@@ -40,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
   for name in ("epochs", "repeats"):
     value = getattr(flags, name)
     if value is not None and value < 1:
-      raise command_line.UsageError(f"--{name} must be at least 1, got {value}.")
+      raise experiment_flags.UsageError(f"--{name} must be at least 1, got {value}.")
   # Both orders, as a machine may grow slower while it works.
   turns = [(True, False) if repeat % 2 else (False, True) for repeat in range(flags.repeats)]
   rows = []
@@ -56,13 +59,13 @@ def main(argv: Sequence[str]) -> int:
 def train(problem: str, epochs: Optional[int], watched: bool) -> dict[str, Any]:
   """Trains once; returns how long it took and what it wrote for TensorBoard."""
   blocks.use_a_thread_a_block()
-  experiment = experiments.PRESETS["quick"][problem]
+  experiment = presets.PRESETS["quick"][problem]
   if epochs:
     training = dataclasses.replace(experiment.training, num_epochs=epochs)
     experiment = dataclasses.replace(experiment, training=training)
   with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
     if not watched:
-      stack.enter_context(mock.patch.object(summaries, "Summaries", Nothing))
+      stack.enter_context(mock.patch.object(tensorboard, "Summaries", Nothing))
     run = training_run.TrainingRun(os.path.join(directory, "run"), experiment)
     tuned = run.tune_rivals(num_runs=1)
     began, cpu_began = time.perf_counter(), time.process_time()
@@ -75,7 +78,7 @@ def train(problem: str, epochs: Optional[int], watched: bool) -> dict[str, Any]:
 
 
 class Nothing(contextlib.nullcontext):
-  """Stands in for `summaries.Summaries` and writes nothing."""
+  """Stands in for `tensorboard.Summaries` and writes nothing."""
 
   def __init__(self, directory: str, config: Any):
     del directory, config
@@ -86,4 +89,4 @@ class Nothing(contextlib.nullcontext):
 
 
 if __name__ == "__main__":
-  command_line.run(main, (DataError,))
+  experiment_flags.run(main, (DataError,))

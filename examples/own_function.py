@@ -15,7 +15,7 @@ import tensorflow as tf
 import l2l_tf
 from l2l_tf import optimizers
 from l2l_tf import problems
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 
@@ -57,15 +57,15 @@ def main(num_epochs: int = 8) -> dict[str, float]:
     print(f"epoch {row['epoch']}: validation loss {row['validation_final_loss']:.4f}", flush=True)
   trainer.use_best()
   tuning, test = (make_seeds(0, stream, count=100) for stream in (Stream.TUNING, Stream.TEST))
-  grid = evaluation.grid_curves(problem, optimizers.Adam, tuning[:10], training.num_steps)
-  rate = evaluation.best_rate(grid)
+  grid = protocol.grid_curves(problem, optimizers.Adam, tuning[:10], training.num_steps)
+  rate = protocol.best_rate(grid)
   losses = {}
   for name, optimizer in {
     "learned": learned,
     f"tuned Adam, {rate:.2g}": optimizers.Adam(rate),
   }.items():
-    curves = evaluation.curves(problem, optimizer, test, training.num_steps)
-    losses[name] = float(np.mean(evaluation.final_losses(curves)))
+    curves = protocol.curves(problem, optimizer, test, training.num_steps)
+    losses[name] = float(np.mean(protocol.final_losses(curves)))
     print(f"{name:17} final loss {losses[name]:.4f}")
   return losses
 

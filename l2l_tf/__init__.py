@@ -11,7 +11,7 @@ from l2l_tf.inspection.advice import advise
 from l2l_tf.inspection.diagnosis import diagnose
 from l2l_tf.keras.optimizer import LearnedOptimizer
 from l2l_tf.optimizers import preprocessing
-from l2l_tf.storage.optimizer_files import CheckpointError
+from l2l_tf.storage.files import CheckpointError
 from l2l_tf.storage.optimizer_files import load_optimizer
 from l2l_tf.storage.optimizer_files import save_optimizer
 from l2l_tf.training.meta_trainer import Diverged

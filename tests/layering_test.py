@@ -49,6 +49,14 @@ def test_imports_go_one_way(name):
     assert allowed and room(imported), f"{name} must not import {imported}."
 
 
+def test_architecture_md_has_the_line_of_every_room():
+  text = (sources.ROOT / "docs" / "architecture.md").read_text()
+  for name in {".".join(name.split(".")[:2]) for name in LIBRARY} - {"l2l_tf"}:
+    line = (sources.ROOT / SOURCES[name].path).read_text().split("\n")[0].strip('"')
+    shown = name.removeprefix("l2l_tf.") if name == "l2l_tf.problems" else name
+    assert f"| `{shown}` | {line} |" in text
+
+
 def test_no_circle():
   graph = {name: SOURCES[name].ours for name in LIBRARY}
   assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(LIBRARY)

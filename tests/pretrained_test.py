@@ -6,8 +6,8 @@ import pytest
 
 import l2l_tf
 from l2l_tf import pretrained
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config import experiment as experiments
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config import experiment as experiment_lib
 from l2l_tf.training import imitation
 from tests import programs
 
@@ -67,9 +67,9 @@ def test_the_commands_of_the_card_are_those_it_was_trained_by(name):
   for program, command in reversed(commands):
     flags = PROGRAMS[program].make_flags().parse([program, *command.split()])
     if program == "train":
-      given, recorded = command_line.experiment(flags).to_dict(), about["experiment"]
+      given, recorded = experiment_flags.experiment(flags).to_dict(), about["experiment"]
     else:
-      given = experiments.describe(**command_line.parts(flags, imitation.Imitation))
+      given = experiment_lib.describe(**experiment_flags.parts(flags, imitation.Imitation))
       recorded = about["imitation"]
     for group in given:  # what is newer than the training has its default
       expected = {key: value for key, value in given[group].items() if key in recorded[group]}

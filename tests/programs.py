@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -22,7 +22,7 @@ def run(main, errors, *arguments: str) -> int:
   sys.argv = ["program", *map(str, arguments)]
   try:
     with pytest.raises(SystemExit) as stop:
-      command_line.run(main, errors)
+      experiment_flags.run(main, errors)
   finally:
     sys.argv = before
   return stop.value.code

@@ -7,7 +7,7 @@ import pytest
 
 from l2l_tf import optimizers
 from l2l_tf import unroll
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 
 MNIST = {"name": "mnist", "hidden": [20], "activation": "sigmoid"}
@@ -33,7 +33,7 @@ def make(
     if name in learned:
       about = {"kind": "learned", "source": f"runs/{name}/best", "sha256": "0" * 64}
     else:
-      grid = [1.0] * len(evaluation.LEARNING_RATES)
+      grid = [1.0] * len(protocol.LEARNING_RATES)
       about = {"kind": "rival", "learning_rate": 0.1, "tuning_final_losses": grid}
     entries[name] = about | results.summary(values)
   return {
@@ -48,7 +48,7 @@ def make(
     "seed": 0,
     "streams": {"tuning": 2, "test": 3},
     "final_steps": unroll.FINAL_STEPS,
-    "learning_rates": list(evaluation.LEARNING_RATES),
+    "learning_rates": list(protocol.LEARNING_RATES),
     "optimizers": entries,
     **results.ratios(learned, tuple(optimizers.HAND_DESIGNED), everybody),
   }

@@ -8,7 +8,9 @@ import numpy as np
 class Case(NamedTuple):
   """One window of T steps of a one-instance MLP with sigmoid units by a coordinatewise LSTM."""
 
-  phi: dict[str, np.ndarray]  # "lstm_1/w_gates", ..., "linear/b", as `l2l_tf.checkpoint` names them
+  phi: dict[
+    str, np.ndarray
+  ]  # "lstm_1/w_gates", ..., "linear/b", as storage.optimizer_files names them
   theta: dict[str, np.ndarray]  # theta_0: "hidden_1/w", "hidden_1/b", ..., "output/b"
   images: np.ndarray  # float [T + 1, batch, pixels], the minibatch of each step
   labels: np.ndarray  # int32 [T + 1, batch]

@@ -1,4 +1,4 @@
-"""Runs an exported meta-step: python -m benchmarks.implementations.run_stablehlo meta_step [REPEATS]
+"""Runs a meta-step: python -m benchmarks.implementations.run_stablehlo meta_step [REPEATS]
 
 With JAX's XLA runtime, on its first device. Prints the largest difference of the losses from
 TensorFlow's, and times; the exit status is 1 if the losses differ by more than 1e-4.

@@ -10,7 +10,7 @@ import textwrap
 from typing import Sequence
 
 from l2l_tf import pretrained
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config import user_problem
 from l2l_tf.inspection import advice
 from l2l_tf.inspection import diagnosis
@@ -19,10 +19,11 @@ from l2l_tf.optimizers import partition
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 
 ERRORS = (
-  checkpoint.CheckpointError,
+  files.CheckpointError,
   user_problem.UserProblemError,
   partition.LabelError,
   DataError,
@@ -31,15 +32,15 @@ ERRORS = (
 LIMITS = {"num_steps": (1, 10**5), "num_runs": (1, 1000), "seed": (0, 2**31 - 1)}
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
   flags.add(int, "num_steps", 100, "steps of each run")
   flags.add(int, "num_runs", 4, "instances")
   flags.add(int, "seed", 0, "of all instances")
   flags.group("Problem")
-  command_line.add_problem(flags, "what is optimized")
+  experiment_flags.add_problem(flags, "what is optimized")
   return flags
 
 
@@ -47,14 +48,14 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
   if not flags.optimizer:
-    raise command_line.UsageError("Name the optimizer: --optimizer=mnist_lstm or a directory.")
+    raise experiment_flags.UsageError("Name the optimizer: --optimizer=mnist_lstm or a directory.")
   flags.check(LIMITS)
   try:
     directory = pretrained.find(flags.optimizer)
   except ValueError as error:
-    raise command_line.UsageError(str(error)) from error
-  optimizer, about = checkpoint.load_optimizer(directory)
-  problem, data = command_line.problem(flags).build()
+    raise experiment_flags.UsageError(str(error)) from error
+  optimizer, about = optimizer_files.load_optimizer(directory)
+  problem, data = experiment_flags.problem(flags).build()
   print(f"Data: {data}", flush=True)
   seeds = seeds_of(problem, flags.seed, Stream.VALIDATION, count=flags.num_runs)
   horizon = keras_arguments.horizon(None, about)
@@ -68,4 +69,4 @@ def main(argv: Sequence[str]) -> int:
 
 def run():
   """Runs the program on the command line it was started with."""
-  command_line.run(main, ERRORS)
+  experiment_flags.run(main, ERRORS)

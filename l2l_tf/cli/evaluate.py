@@ -13,24 +13,24 @@ from typing import Any, Sequence
 
 import tqdm
 
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config import user_problem
-from l2l_tf.evaluation import candidates as contenders
+from l2l_tf.evaluation import candidates
 from l2l_tf.evaluation import results as results_lib
 from l2l_tf.evaluation.comparison import Comparison
 from l2l_tf.evaluation.comparison import Setting
-from l2l_tf.evaluation.protocol import Interval
+from l2l_tf.evaluation.intervals import Interval
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import DataError
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.storage import peers
 from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
 
 ERRORS = (
   results_lib.ResultsError,
-  contenders.ContenderError,
-  checkpoint.CheckpointError,
+  candidates.ContenderError,
+  files.CheckpointError,
   peers.PeerError,
   user_problem.UserProblemError,
   partition.LabelError,
@@ -55,12 +55,14 @@ LIMITS = {
 }
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   names = tuple[str, ...]
   flags.add(names, "optimizer", None, "directories of trained optimizers, or pretrained names")
-  flags.add(names, "peer", None, "files of another implementation's weights (l2l_tf/storage/peers.py)")
+  flags.add(
+    names, "peer", None, "files of another implementation's weights (l2l_tf/storage/peers.py)"
+  )
   flags.add(bool, "transfer", False, "accept optimizers trained on another problem")
   flags.add(int, "num_steps", 100, "steps of each run; the rivals are tuned for them")
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
@@ -78,7 +80,7 @@ def make_flags() -> command_line.Flags:
     str, "work_dir", None, "finished parts; default OUT.work, removed at the end; a named one stays"
   )
   flags.group("Problem")
-  command_line.add_problem(flags, "what is optimized")
+  experiment_flags.add_problem(flags, "what is optimized")
   return flags
 
 
@@ -87,15 +89,15 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   flags.check(LIMITS)
   if 0 < flags.finalist_runs <= flags.tuning_runs:
-    raise command_line.UsageError(
+    raise experiment_flags.UsageError(
       f"--finalist_runs must be more than --tuning_runs={flags.tuning_runs}, or 0, got"
       f" {flags.finalist_runs}."
     )
   sizes = {name: getattr(flags, name) for name in LIMITS}
-  setting = Setting(flags.problem, command_line.problem(flags), **sizes)
+  setting = Setting(flags.problem, experiment_flags.problem(flags), **sizes)
   path = _output(flags)
   recorded = _check_output(path, setting)
-  everybody = contenders.load(
+  everybody = candidates.load(
     _flat(flags.optimizer), _flat(flags.peer), flags.problem, flags.transfer
   )
   os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -116,7 +118,7 @@ def main(argv: Sequence[str]) -> int:
       bar.close()
       print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
       return 130
-  command = command_line.command("bin/evaluate.py", flags, PATH_FLAGS, MACHINE_FLAGS)
+  command = experiment_flags.command("bin/evaluate.py", flags, PATH_FLAGS, MACHINE_FLAGS)
   head = {"schema": results_lib.SCHEMA, "command": command}
   results = head | {"versions": provenance.versions()} | numbers
   results_lib.write(path, results)
@@ -138,12 +140,16 @@ def _flat(values: Sequence[Sequence[str]] | None) -> list[str]:
   return [value for group in values or () for value in group]
 
 
-def _output(flags: command_line.Flags) -> str:
+def _output(flags: experiment_flags.Flags) -> str:
   if flags.out and flags.name:
-    raise command_line.UsageError("--out and --name both name the results file; give one of them.")
-  name = flags.name or f"{command_line.problem_label(flags)}_{flags.num_steps}"
+    raise experiment_flags.UsageError(
+      "--out and --name both name the results file; give one of them."
+    )
+  name = flags.name or f"{experiment_flags.problem_label(flags)}_{flags.num_steps}"
   if not re.fullmatch(r"\w[\w.-]*", name):
-    raise command_line.UsageError(f"--name must consist of letters, digits and _.-, got {name!r}.")
+    raise experiment_flags.UsageError(
+      f"--name must consist of letters, digits and _.-, got {name!r}."
+    )
   return flags.out or os.path.join("results", f"{name}.json")
 
 
@@ -227,4 +233,4 @@ def _number(value: float | None) -> str:
 
 def run():
   """Runs the program on the command line it was started with."""
-  command_line.run(main, ERRORS)
+  experiment_flags.run(main, ERRORS)

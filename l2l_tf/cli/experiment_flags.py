@@ -8,10 +8,14 @@ from typing import Callable, Iterable, Optional, Sequence
 
 from l2l_tf.cli.flags import Flags
 from l2l_tf.cli.flags import UsageError
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import experiment as experiment_lib
+from l2l_tf.config import optimizers as optimizer_options
+from l2l_tf.config import presets
+from l2l_tf.config import problems as problem_options
+from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.options import Options
 from l2l_tf.config.training import Training
-from l2l_tf.evaluation import candidates as contenders
+from l2l_tf.evaluation import candidates
 
 
 def add_experiment(flags_: Flags, training: type[Options] = Training):
@@ -22,16 +26,16 @@ def add_experiment(flags_: Flags, training: type[Options] = Training):
     "optimizer",
     None,
     "what is trained; default that of the preset: partition for cifar10, lstm elsewhere",
-    experiments.OPTIMIZERS,
+    optimizer_options.OPTIMIZERS,
   )
+  flags_.add(str, "preset", "quick", "quick: minutes on two cores; paper: hours", presets.PRESETS)
   flags_.add(
-    str, "preset", "quick", "quick: minutes on two cores; paper: hours", experiments.PRESETS
+    str, "problem", "mnist", "what the optimizer learns to optimize", problem_options.PROBLEMS
   )
-  flags_.add(str, "problem", "mnist", "what the optimizer learns to optimize", experiments.PROBLEMS)
-  for name, kind in experiments.PROBLEMS.items():
+  for name, kind in problem_options.PROBLEMS.items():
     flags_.group(f"With --problem={name}")
     flags_.add_options(kind, lambda f, name=name: _preset(f, name, f.optimizer).problem)
-  for name, kind in experiments.OPTIMIZERS.items():
+  for name, kind in optimizer_options.OPTIMIZERS.items():
     flags_.group(f"With --optimizer={name}")
     flags_.add_options(kind, lambda f, name=name: _preset(f, f.problem, name).optimizer)
   flags_.group("Meta-training" if training is Training else training.__name__)
@@ -40,20 +44,20 @@ def add_experiment(flags_: Flags, training: type[Options] = Training):
 
 def add_problem(flags_: Flags, text: str):
   """Adds the flag --problem and those that make each problem."""
-  flags_.add(str, "problem", "mnist", text, experiments.PROBLEMS)
-  for name, kind in experiments.PROBLEMS.items():
+  flags_.add(str, "problem", "mnist", text, problem_options.PROBLEMS)
+  for name, kind in problem_options.PROBLEMS.items():
     flags_.group(f"With --problem={name}")
     flags_.add_options(kind, lambda f, kind=kind: kind())
 
 
-def experiment(flags_: Flags) -> experiments.Experiment:
+def experiment(flags_: Flags) -> Experiment:
   """Returns the preset with the given flags put in.
 
   Raises:
     UsageError: for a value out of bounds, or a flag that does not apply.
   """
   try:
-    return experiments.Experiment(**parts(flags_))
+    return Experiment(**parts(flags_))
   except ValueError as error:
     raise UsageError(f"--{error}") from error
 
@@ -67,26 +71,24 @@ def parts(flags_: Flags, training: type[Options] = Training) -> dict[str, Option
   preset = _preset(flags_, flags_.problem, flags_.optimizer)
   groups = {"problem": preset.problem, "optimizer": preset.optimizer}
   groups["training"] = _training(training, preset)
-  kinds = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), training]
+  kinds = [*problem_options.PROBLEMS.values(), *optimizer_options.OPTIMIZERS.values(), training]
   choice = f"--problem={flags_.problem}"
   choice += f" --optimizer={flags_.optimizer}" if flags_.optimizer else ""
   return _put_in(flags_, groups, kinds, choice)
 
 
-def _training(kind: type[Options], preset: experiments.Experiment) -> Options:
+def _training(kind: type[Options], preset: Experiment) -> Options:
   """The options of a training of this kind that the flags are put into."""
   return preset.training if kind is Training else kind()
 
 
-def _preset(
-  flags_: Flags, problem_name: str, optimizer_name: Optional[str]
-) -> experiments.Experiment:
+def _preset(flags_: Flags, problem_name: str, optimizer_name: Optional[str]) -> Experiment:
   """Returns the experiment that the other flags are put into."""
-  preset = experiments.preset(flags_.preset, problem_name)
+  preset = presets.preset(flags_.preset, problem_name)
   if flags_.given().get("second_derivatives"):  # which sampled coordinates cannot have
     training = dataclasses.replace(preset.training, backprop_coordinates=0)
     preset = dataclasses.replace(preset, training=training)
-  return experiments.with_optimizer(preset, optimizer_name) if optimizer_name else preset
+  return presets.with_optimizer(preset, optimizer_name) if optimizer_name else preset
 
 
 def problem(flags_: Flags) -> Options:
@@ -95,8 +97,8 @@ def problem(flags_: Flags) -> Options:
   Raises:
     UsageError: for a value out of bounds, or a flag that does not apply.
   """
-  options = experiments.problem(flags_.problem)
-  kinds = experiments.PROBLEMS.values()
+  options = experiment_lib.problem(flags_.problem)
+  kinds = problem_options.PROBLEMS.values()
   return _put_in(flags_, {"": options}, kinds, f"--problem={flags_.problem}")[""]
 
 
@@ -156,7 +158,7 @@ def command(program: str, flags_: Flags, paths: Sequence[str], left_out: Sequenc
 
 def _relative(text: str) -> str:
   label, separator, path = text.rpartition("=")
-  return f"{label}{separator}{contenders.relative(path)}"
+  return f"{label}{separator}{candidates.relative(path)}"
 
 
 def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.evaluation import results as results_lib
-from l2l_tf.inspection import proposal_files as visualizations
+from l2l_tf.inspection import proposal_files
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import proposal_plots
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 
 PANEL_INCHES = (3.4, 3.0)
 INTERVAL = 1.96  # half of a 95 % interval, in standard errors
@@ -89,9 +89,9 @@ NAMES |= {"conv_fc": "LSTM for conv, LSTM for fc"}
 """How learned optimizers are called in the paper, by the end of their names."""
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "results", "results", "directory of results files")
   flags.add(str, "out", os.path.join("docs", "figures"), "directory of the pictures")
   return flags
@@ -125,8 +125,8 @@ def main(argv: Sequence[str]) -> int:
       print(f"{what}: no results yet ({file})", file=sys.stderr)
       continue
     try:
-      document = visualizations.read(path)
-    except visualizations.VisualizationError as error:
+      document = proposal_files.read(path)
+    except proposal_files.VisualizationError as error:
       print(f"{argv[0]}: figures 9 and 10 lack {problem}: {error}", file=sys.stderr)
       status = 1
       continue
@@ -137,7 +137,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _write(directory: str, name: str, content: bytes):
   path = os.path.join(directory, name)
-  checkpoint.write_aside(path, content)
+  files.write_aside(path, content)
   print(path)
 
 
@@ -215,4 +215,4 @@ def _read(path: str, panel: Panel) -> dict[str, Any]:
 
 def run():
   """Runs the program on the command line it was started with."""
-  command_line.run(main, (OSError,))
+  experiment_flags.run(main, (OSError,))

@@ -6,7 +6,7 @@ from typing import Any, Callable, Optional, Sequence
 
 from absl import flags
 
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import problems as problem_options
 from l2l_tf.config.options import Options
 from l2l_tf.config.user_problem import is_name
 
@@ -42,7 +42,7 @@ class _ProblemParser(flags.EnumParser):
   """Parses the name of a problem of ours, or "module:factory" of the user's."""
 
   def __init__(self):
-    super().__init__([*experiments.PROBLEMS, "MODULE:FACTORY"])
+    super().__init__([*problem_options.PROBLEMS, "MODULE:FACTORY"])
 
   def parse(self, argument):
     return argument if is_name(argument) else super().parse(argument)
@@ -76,7 +76,7 @@ class Flags:
     elif kind == tuple[str, ...]:
       serializer = flags.ArgumentSerializer()
       flags.DEFINE_multi(_ListParser(), serializer, name, default, text, flag_values=values)
-    elif choices is experiments.PROBLEMS:
+    elif choices is problem_options.PROBLEMS:
       flags.DEFINE(_ProblemParser(), name, default, text, values, flags.ArgumentSerializer())
     elif choices:
       flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)

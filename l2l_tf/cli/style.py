@@ -17,23 +17,24 @@ import tqdm
 from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf import problems
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.inspection import painting
 from l2l_tf.problems import DataError
 from l2l_tf.problems import photographs
 from l2l_tf.problems import vgg
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 
-ERRORS = (checkpoint.CheckpointError, DataError, OSError)
+ERRORS = (files.CheckpointError, DataError, OSError)
 LIMITS = {"size": (photographs.MIN_SIZE, 2048), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
 RIVAL = optimizers.Adam  # the best rival of results/neural_art_64.json and _128.json
 RIVAL_LEARNING_RATE = 1e-6 * 2**20  # its tuned rate in both
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "content", None, "photograph, of any format that Pillow reads")
   flags.add(str, "style", None, "picture whose style is wanted")
   flags.add(str, "out", None, "picture to write; its ending says the format")
@@ -52,9 +53,9 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   image_format = _check(flags)
   try:
-    optimizer, _ = checkpoint.load_optimizer(pretrained.find(flags.optimizer))
+    optimizer, _ = optimizer_files.load_optimizer(pretrained.find(flags.optimizer))
   except ValueError as error:
-    raise command_line.UsageError(str(error)) from error
+    raise experiment_flags.UsageError(str(error)) from error
   content, style = photographs.read(flags.content), photographs.read(flags.style)
   content = _within(content, flags.size)
   style = np.asarray(photographs.resized(style, min(content.size)))
@@ -64,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
   problem = problems.style_transfer(images, style, network, style_weight=flags.style_weight)
   seed = np.array([0, flags.seed], np.int32)
   painted = _paint(problem, optimizer, seed, flags.num_steps, "painting")
-  checkpoint.write_aside(flags.out, painting.encoded(painted.pixels, image_format))
+  files.write_aside(flags.out, painting.encoded(painted.pixels, image_format))
   print(f"Loss {painted.losses[0]:.4g} before, {painted.losses[-1]:.4g} after.")
   if flags.rival:
     rival = _paint(problem, RIVAL(RIVAL_LEARNING_RATE), seed, flags.num_steps, "the rival")
@@ -86,27 +87,27 @@ def _paint(problem, optimizer, seed, num_steps, label) -> painting.Painting:
     return painting.paint(problem, optimizer, seed, num_steps, advance)
 
 
-def _check(flags: command_line.Flags) -> str:
+def _check(flags: experiment_flags.Flags) -> str:
   """Checks the flags before anything takes time; returns the format to write."""
   for name in ("content", "style", "out"):
     if not getattr(flags, name):
-      raise command_line.UsageError(
+      raise experiment_flags.UsageError(
         f"--{name} is missing: --content=photo.jpg --style=painting.jpg --out=styled.png."
       )
   if os.path.isdir(flags.style):
-    raise command_line.UsageError(f"--style must be one picture, got the folder {flags.style}.")
+    raise experiment_flags.UsageError(f"--style must be one picture, got the folder {flags.style}.")
   flags.check(LIMITS)
   if not 0 <= flags.style_weight <= 1e9:
-    raise command_line.UsageError(f"--style_weight must be 0..1e9, got {flags.style_weight}.")
+    raise experiment_flags.UsageError(f"--style_weight must be 0..1e9, got {flags.style_weight}.")
   ending = os.path.splitext(flags.out)[1].lower()
   image_format = Image.registered_extensions().get(ending)
   if image_format not in Image.SAVE:
-    raise command_line.UsageError(
+    raise experiment_flags.UsageError(
       f"--out must end in that of a picture format, such as .png or .jpg, got {flags.out!r}."
     )
   folder = os.path.dirname(flags.out) or "."
   if not os.path.isdir(folder):
-    raise command_line.UsageError(f"--out: there is no directory {folder}.")
+    raise experiment_flags.UsageError(f"--out: there is no directory {folder}.")
   return image_format
 
 
@@ -128,4 +129,4 @@ def _within(image: Image.Image, size: int) -> Image.Image:
 
 def run():
   """Runs the program on the command line it was started with."""
-  command_line.run(main, ERRORS)
+  experiment_flags.run(main, ERRORS)

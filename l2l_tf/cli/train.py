@@ -17,28 +17,29 @@ from typing import Optional, Sequence
 
 from l2l_tf import optimizers
 from l2l_tf import unroll
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config import user_problem
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import intervals
+from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import partition
 from l2l_tf.plotting import curves as plots
-from l2l_tf.plotting import terminal as text_plots
+from l2l_tf.plotting import terminal
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import search
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.training import distribution
-from l2l_tf.training import meta_trainer as meta_training
+from l2l_tf.training import meta_trainer
 
 LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
 MAX_TRIALS = 10**4
 ERRORS = (
   training_run.RunError,
-  checkpoint.CheckpointError,
+  files.CheckpointError,
   user_problem.UserProblemError,
   distribution.DistributionError,
   partition.LabelError,
@@ -47,9 +48,9 @@ ERRORS = (
 )
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
   flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
   flags.add(str, "init_from", None, "start phi from a trained optimizer: directory or name")
@@ -76,7 +77,7 @@ def make_flags() -> command_line.Flags:
     " machines in TF_CONFIG",
     distribution.STRATEGIES,
   )
-  command_line.add_experiment(flags)
+  experiment_flags.add_experiment(flags)
   return flags
 
 
@@ -94,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
   return status
 
 
-def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> int:
+def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -> int:
   """Trains and reports."""
   run = _open_run(flags, replicas)
   print(f"Data: {run.data}")
@@ -103,7 +104,7 @@ def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> in
   rates = {name: rival.learning_rate for name, rival in tuned.items()}
   if tuned:
     print(
-      f"Adam's best of {len(evaluation.LEARNING_RATES)} learning rates: {rates['adam']:.3g}, SGD's:"
+      f"Adam's best of {len(protocol.LEARNING_RATES)} learning rates: {rates['adam']:.3g}, SGD's:"
       f" {rates['sgd']:.3g}",
       flush=True,
     )
@@ -112,7 +113,7 @@ def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> in
   except training_run.Interrupted as stop:
     print(f"Stopped by {stop}. Everything is saved; go on with\n  {_resume_command(run, flags)}")
     return 128 + stop.signum
-  except meta_training.Diverged as error:
+  except meta_trainer.Diverged as error:
     kept = f" The best so far is in {run.best_directory}." if _has_best(run) else ""
     raise training_run.RunError(f"{error}{kept}") from error
   if not _has_best(run):
@@ -128,7 +129,7 @@ def _train(flags: command_line.Flags, replicas: distribution.Distribution) -> in
   return 0
 
 
-def _assist(flags: command_line.Flags, replicas: distribution.Distribution) -> int:
+def _assist(flags: experiment_flags.Flags, replicas: distribution.Distribution) -> int:
   """Takes this worker's share of a training; the files it leaves to the chief."""
   with tempfile.TemporaryDirectory() as directory:
     own = os.path.join(directory, "run")
@@ -137,19 +138,19 @@ def _assist(flags: command_line.Flags, replicas: distribution.Distribution) -> i
       shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events", "lock"))
       run = training_run.TrainingRun.resume(own, replicas, _user_problem(flags))
     else:
-      experiment = command_line.experiment(flags)
+      experiment = experiment_flags.experiment(flags)
       run = training_run.TrainingRun(own, experiment, False, flags.init_from, replicas)
     try:
       run.train()
     except training_run.Interrupted as stop:
       return 128 + stop.signum
-    except meta_training.Diverged as error:  # on all workers at the same step
+    except meta_trainer.Diverged as error:  # on all workers at the same step
       raise training_run.RunError(str(error)) from error
   return 0
 
 
 def _open_run(
-  flags: command_line.Flags, replicas: distribution.Distribution
+  flags: experiment_flags.Flags, replicas: distribution.Distribution
 ) -> training_run.TrainingRun:
   if not flags.resume:
     return _new_run(flags, replicas)
@@ -157,31 +158,31 @@ def _open_run(
   return training_run.TrainingRun.resume(flags.run_dir, replicas, _user_problem(flags))
 
 
-def _user_problem(flags: command_line.Flags) -> Optional[str]:
+def _user_problem(flags: experiment_flags.Flags) -> Optional[str]:
   """The code of the user's that the command line, not a file, names."""
   return flags.problem if user_problem.is_name(flags.problem) else None
 
 
-def _check_resume(flags: command_line.Flags):
+def _check_resume(flags: experiment_flags.Flags):
   if not flags.run_dir:
-    raise command_line.UsageError("--resume needs the --run_dir to continue.")
+    raise experiment_flags.UsageError("--resume needs the --run_dir to continue.")
   others = set(flags.given()) - {"resume", "run_dir", "test_runs", "tuning_runs", "strategy"}
   if _user_problem(flags):
     others -= {"problem"}
   if others:
-    raise command_line.UsageError(
+    raise experiment_flags.UsageError(
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."
     )
 
 
 def _new_run(
-  flags: command_line.Flags, replicas: distribution.Distribution
+  flags: experiment_flags.Flags, replicas: distribution.Distribution
 ) -> training_run.TrainingRun:
-  arguments = (command_line.experiment(flags), False, flags.init_from, replicas)
+  arguments = (experiment_flags.experiment(flags), False, flags.init_from, replicas)
   if flags.run_dir:
     return training_run.TrainingRun(flags.run_dir, *arguments)
   first = os.path.join(
-    "runs", f"{command_line.problem_label(flags)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    "runs", f"{experiment_flags.problem_label(flags)}-{time.strftime('%Y%m%d-%H%M%S')}"
   )
   for directory in run_directory.names(first):  # another run may have begun in this second
     try:
@@ -190,17 +191,19 @@ def _new_run(
       continue
 
 
-def _search(flags: command_line.Flags) -> int:
+def _search(flags: experiment_flags.Flags) -> int:
   """Searches the meta learning rate, and prints what it found."""
   if not 1 <= flags.search <= MAX_TRIALS:
-    raise command_line.UsageError(f"--search must be 1..{MAX_TRIALS} trials, got {flags.search}.")
+    raise experiment_flags.UsageError(
+      f"--search must be 1..{MAX_TRIALS} trials, got {flags.search}."
+    )
   for name in ("resume", "learning_rate", "init_from", "strategy"):
     if name in flags.given():
-      raise command_line.UsageError(f"--{name} cannot be given with --search.")
-  label = command_line.problem_label(flags)
+      raise experiment_flags.UsageError(f"--{name} cannot be given with --search.")
+  label = experiment_flags.problem_label(flags)
   directory = flags.run_dir or os.path.join("runs", f"{label}-search")
   try:
-    study = search.search(directory, command_line.experiment(flags), flags.search)
+    study = search.search(directory, experiment_flags.experiment(flags), flags.search)
   except training_run.Interrupted as stop:
     print(f"Stopped by {stop}. Everything is saved; the same command goes on in {directory}.")
     return 128 + stop.signum
@@ -209,7 +212,7 @@ def _search(flags: command_line.Flags) -> int:
   return 0
 
 
-def _resume_command(run: training_run.TrainingRun, flags: command_line.Flags) -> str:
+def _resume_command(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> str:
   names = ["strategy", "tuning_runs", *(["problem"] if _user_problem(flags) else [])]
   given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
   return _python(os.path.relpath(sys.argv[0]), "--resume", f"--run_dir={run.directory}", *given)
@@ -235,23 +238,23 @@ def _report(run: training_run.TrainingRun, rate: Optional[float], test_runs: int
   rows = {"learned": run.trainer.optimizer}
   if rate:
     rows[f"Adam, learning rate {rate:.3g}"] = optimizers.Adam(rate)
-  curves = {n: evaluation.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
+  curves = {n: protocol.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
   print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
   print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")
   for name, losses in curves.items():
-    mean = evaluation.interval(losses[:, 1:].mean(axis=1))
-    final = evaluation.interval(evaluation.final_losses(losses))
+    mean = intervals.interval(losses[:, 1:].mean(axis=1))
+    final = intervals.interval(protocol.final_losses(losses))
     print(f"  {name:32}{mean!s:>20}{final!s:>20}")
   print(f"mean loss: of steps 1-{steps}; final loss: of the last {unroll.FINAL_STEPS}\n")
   means = {name: losses.mean(axis=0) for name, losses in curves.items()}
-  print(f"{text_plots.curves(means)}\n")
+  print(f"{terminal.curves(means)}\n")
   figure = plots.learning_curves(means)
   path = os.path.join(run.directory, "learning_curves.png")
   with run_directory.writing(run.directory):
-    checkpoint.write_aside(path, plots.png(figure))
+    files.write_aside(path, plots.png(figure))
   print(f"  curves        {path}")
 
 
 def run():
   """Runs the program on the command line it was started with."""
-  command_line.run(main, ERRORS)
+  experiment_flags.run(main, ERRORS)

@@ -9,25 +9,25 @@ from typing import Sequence
 import numpy as np
 from PIL import Image
 
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config.problems import NeuralArt
-from l2l_tf.evaluation import candidates as contenders
+from l2l_tf.evaluation import candidates
 from l2l_tf.inspection import painting
 from l2l_tf.problems import DataError
 from l2l_tf.problems import photographs
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 
-ERRORS = (checkpoint.CheckpointError, contenders.ContenderError, DataError, OSError)
+ERRORS = (files.CheckpointError, candidates.ContenderError, DataError, OSError)
 LIMITS = {"num_rows": (1, 100), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
 GAP = 8  # white pixels around each picture
 HEIGHT = 256  # of a picture as drawn
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "optimizer", "neural_art_lstm", "directory of a trained one, or a pretrained name")
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
   flags.add(str, "out", None, "PNG file to write")
@@ -43,10 +43,10 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
   if not flags.out or not flags.out.endswith(".png"):
-    raise command_line.UsageError(f"--out must name a .png file, got {flags.out!r}.")
+    raise experiment_flags.UsageError(f"--out must name a .png file, got {flags.out!r}.")
   flags.check(LIMITS)
-  options = command_line.options_of(flags, NeuralArt())
-  (learned,) = contenders.load([flags.optimizer], [], "neural_art", flags.transfer)
+  options = experiment_flags.options_of(flags, NeuralArt())
+  (learned,) = candidates.load([flags.optimizer], [], "neural_art", flags.transfer)
   style, _ = photographs.load_style(options.style, options.size)
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     painted = painting.paint(problem, learned.optimizer, seed, flags.num_steps)
     print(f"Loss {painted.losses[0]:.4g} before, {painted.losses[-1]:.4g} after.", flush=True)
     rows.append(np.hstack([_framed(p) for p in (contents[seed[0]], painted.pixels, style)]))
-  checkpoint.write_aside(flags.out, painting.encoded(np.vstack(rows), "PNG"))
+  files.write_aside(flags.out, painting.encoded(np.vstack(rows), "PNG"))
   print(f"Written to {flags.out}")
   return 0
 
@@ -70,4 +70,4 @@ def _framed(pixels: np.ndarray) -> np.ndarray:
 
 def run():
   """Runs the program on the command line it was started with."""
-  command_line.run(main, ERRORS)
+  experiment_flags.run(main, ERRORS)

@@ -13,28 +13,28 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config import user_problem
-from l2l_tf.evaluation import baselines as rivals
-from l2l_tf.evaluation import candidates as contenders
+from l2l_tf.evaluation import baselines
+from l2l_tf.evaluation import candidates
 from l2l_tf.evaluation import comparison
 from l2l_tf.evaluation import results
 from l2l_tf.inspection import coordinates as coordinates_lib
-from l2l_tf.inspection import proposal_files as visualizations
-from l2l_tf.plotting import terminal as text_plots
+from l2l_tf.inspection import proposal_files
+from l2l_tf.plotting import terminal
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
-from l2l_tf.runs import tensorboard as summaries
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.runs import tensorboard
+from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
 ERRORS = (
-  visualizations.VisualizationError,
-  contenders.ContenderError,
-  checkpoint.CheckpointError,
-  rivals.NoRival,
+  proposal_files.VisualizationError,
+  candidates.ContenderError,
+  files.CheckpointError,
+  baselines.NoRival,
   results.ResultsError,
   user_problem.UserProblemError,
   DataError,
@@ -52,9 +52,9 @@ LIMITS = {
 }
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(str, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
   flags.add(
@@ -77,7 +77,7 @@ def make_flags() -> command_line.Flags:
   flags.add(str, "out", None, "the file; default results/visualizations/OPTIMIZER.json")
   flags.add(str, "logdir", None, "directory of event files for TensorBoard; default none")
   flags.group("Problem")
-  command_line.add_problem(flags, "what is optimized")
+  experiment_flags.add_problem(flags, "what is optimized")
   return flags
 
 
@@ -85,8 +85,8 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
   _check(flags)
-  options = command_line.problem(flags)
-  (learned,) = contenders.load([flags.optimizer], [], flags.problem, flags.transfer)
+  options = experiment_flags.problem(flags)
+  (learned,) = candidates.load([flags.optimizer], [], flags.problem, flags.transfer)
   path = flags.out or os.path.join("results", "visualizations", f"{learned.name}.json")
   setting = comparison.Setting(flags.problem, options, flags.num_steps, 1, flags.tuning_runs)
   about = {
@@ -99,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
   try:
     chosen = flags.coordinates and coordinates_lib.parse(flags.coordinates, shapes(problem))
   except ValueError as error:
-    raise command_line.UsageError(f"--coordinates: {error}") from error
+    raise experiment_flags.UsageError(f"--coordinates: {error}") from error
   for directory in (os.path.dirname(path), flags.logdir):
     os.makedirs(directory or ".", exist_ok=True)
   steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
@@ -107,15 +107,15 @@ def main(argv: Sequence[str]) -> int:
     rates, tuning_runs = _rates(flags.rates_from, setting, data)
   else:
     tuning_runs = flags.tuning_runs
-    rates = rivals.tune(problem, visualizations.RIVALS, flags.seed, flags.num_steps, tuning_runs)
+    rates = baselines.tune(problem, proposal_files.RIVALS, flags.seed, flags.num_steps, tuning_runs)
   (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
-  numbers = visualizations.compute(
+  numbers = proposal_files.compute(
     problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, chosen,
     flags.max_gradient,
   )  # fmt: skip
   document = {
-    "schema": visualizations.SCHEMA,
-    "command": command_line.command("bin/visualize.py", flags, PATH_FLAGS, UNRECORDED),
+    "schema": proposal_files.SCHEMA,
+    "command": experiment_flags.command("bin/visualize.py", flags, PATH_FLAGS, UNRECORDED),
     "versions": provenance.versions(),
     "data": data,
     **about,
@@ -124,11 +124,11 @@ def main(argv: Sequence[str]) -> int:
     "tuning_runs": tuning_runs,
     **numbers,
   }
-  visualizations.write(path, document)
+  proposal_files.write(path, document)
   _print(document)
   print(f"Written to {path}")
   if flags.logdir:
-    summaries.write_visualization(flags.logdir, document)
+    tensorboard.write_visualization(flags.logdir, document)
     print(f"TensorBoard: tensorboard --logdir={flags.logdir}")
   return 0
 
@@ -141,25 +141,27 @@ def _rates(path: str, setting: comparison.Setting, data: str) -> tuple[dict[str,
   """
   expected = {"data": data, "problem": setting.config(), "num_steps": setting.num_steps}
   found = results.read_of(path, expected)
-  missing = set(visualizations.RIVALS) - set(found["optimizers"])
+  missing = set(proposal_files.RIVALS) - set(found["optimizers"])
   if missing:
     raise results.ResultsError(f"{path} lacks {', '.join(sorted(missing))}.")
-  rates = {name: found["optimizers"][name]["learning_rate"] for name in visualizations.RIVALS}
+  rates = {name: found["optimizers"][name]["learning_rate"] for name in proposal_files.RIVALS}
   return rates, found["tuning_runs"]
 
 
-def _check(flags: command_line.Flags):
+def _check(flags: experiment_flags.Flags):
   if not flags.optimizer:
-    raise command_line.UsageError("Name the optimizer: --optimizer=mnist_lstm or a directory.")
+    raise experiment_flags.UsageError("Name the optimizer: --optimizer=mnist_lstm or a directory.")
   for name, (minimum, maximum) in LIMITS.items():
     if not minimum <= getattr(flags, name) <= maximum:
-      raise command_line.UsageError(
+      raise experiment_flags.UsageError(
         f"--{name} must be a number of {minimum}..{maximum:g}, got {getattr(flags, name)}."
       )
   if flags.rates_from and "tuning_runs" in flags.given():
-    raise command_line.UsageError("--rates_from and --tuning_runs exclude each other; give one.")
+    raise experiment_flags.UsageError(
+      "--rates_from and --tuning_runs exclude each other; give one."
+    )
   if flags.num_values % 2 == 0:
-    raise command_line.UsageError(f"--num_values must be odd, got {flags.num_values}.")
+    raise experiment_flags.UsageError(f"--num_values must be odd, got {flags.num_values}.")
 
 
 def _check_output(path: str, about: dict[str, Any]):
@@ -167,15 +169,15 @@ def _check_output(path: str, about: dict[str, Any]):
   if not os.path.exists(path):
     return
   try:
-    old = visualizations.read(path)
-  except visualizations.VisualizationError as error:
-    raise visualizations.VisualizationError(
+    old = proposal_files.read(path)
+  except proposal_files.VisualizationError as error:
+    raise proposal_files.VisualizationError(
       f"{error} It is not overwritten; move it away."
     ) from error
   received = (old["problem"], old["optimizer"]["name"])
   expected = (about["problem"], about["optimizer"]["name"])
   if received != expected:
-    raise visualizations.VisualizationError(
+    raise proposal_files.VisualizationError(
       f"{path} is of {received[1]} on {received[0]}, not of {expected[1]} on {expected[0]}. It is"
       " not overwritten; give another --out, or move it away."
     )
@@ -186,8 +188,8 @@ def _print(document: dict[str, Any]):
   name, steps = document["optimizer"]["name"], document["num_steps"]
   rates = (f"{n} {r['learning_rate']:.3g}" for n, r in document["rivals"].items())
   print(f"\n{name} on one instance of {steps} steps; tuned rivals: {', '.join(rates)}")
-  print(text_plots.curves({name: np.array(document["losses"])}))
-  print(f"\n{visualizations.table(document)}")
+  print(terminal.curves({name: np.array(document["losses"])}))
+  print(f"\n{proposal_files.table(document)}")
   print(
     "at 0: what a gradient of 0 would get, in units of the largest update of the sweep, positive\n"
     "if it goes on against the mean gradient so far; half: the update's change over the middle\n"
@@ -198,4 +200,4 @@ def _print(document: dict[str, Any]):
 
 def run():
   """Runs the program on the command line it was started with."""
-  command_line.run(main, ERRORS)
+  experiment_flags.run(main, ERRORS)

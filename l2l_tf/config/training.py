@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import tensorflow as tf
-
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
 
@@ -75,15 +73,6 @@ class Training(Options):
         f"final_learning_rate must be at most learning_rate, got {self.final_learning_rate:g} and"
         f" {self.learning_rate:g}; give both, as a preset has its own."
       )
-
-  def loss_weights(self, start: tf.Tensor) -> tf.Tensor:
-    """The weights w_t of Eq. 3 of the window that starts at step `start`: `[unroll_length]`.
-
-    1 for a power of 0, as in the paper; their mean over an episode is close to 1 for all powers.
-    """
-    p = self.loss_weight_power
-    t = tf.cast(start + 1 + tf.range(self.unroll_length), tf.float32)
-    return (p + 1) * (t / self.num_steps) ** p
 
   @property
   def windows(self) -> int:

@@ -65,7 +65,7 @@ class UserProblem(Options):
     return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(path)}"
 
   def _check_functions(self, problem: problems.Problem):
-    """Traces them; theta must be of the float type of what `OptimizerOptions` builds."""
+    """Traces them; theta must be of the float type of what `config.optimizers` builds."""
     try:
       params, task = problems.base.specs(problem)
       problems.adapters.check_params(params)
@@ -137,7 +137,7 @@ def _is_users(path: str) -> bool:
 
 
 def is_name(text: object) -> bool:
-  """Whether `text` names a user's problem, not one of `experiments.PROBLEMS`."""
+  """Whether `text` names a user's problem, not one of `config.problems.PROBLEMS`."""
   return isinstance(text, str) and ":" in text
 
 

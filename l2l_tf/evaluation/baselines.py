@@ -5,7 +5,7 @@ from typing import Mapping, NamedTuple, Sequence
 import numpy as np
 
 from l2l_tf import optimizers
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
@@ -40,9 +40,9 @@ def tune(
   seeds = seeds_of(problem, seed, Stream.TUNING, count=num_runs)
   rates = {}
   for name in names:
-    grid = evaluation.grid_curves(problem, optimizers.HAND_DESIGNED[name], seeds, num_steps)
+    grid = protocol.grid_curves(problem, optimizers.HAND_DESIGNED[name], seeds, num_steps)
     try:
-      rates[name] = evaluation.best_rate(grid)
+      rates[name] = protocol.best_rate(grid)
     except ValueError as error:
       raise NoRival(f"There is no rival to compare with: {name} diverged. {error}") from error
   return rates
@@ -55,6 +55,6 @@ def validate(
   seeds = seeds_of(problem, seed, Stream.VALIDATION, count=num_runs)
   found = {}
   for name, rate in rates.items():
-    curves = evaluation.curves(problem, optimizers.HAND_DESIGNED[name](rate), seeds, num_steps)
+    curves = protocol.curves(problem, optimizers.HAND_DESIGNED[name](rate), seeds, num_steps)
     found[name] = Rival(rate, curves.mean(axis=0))
   return found

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Sequence
 from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf.optimizers import Optimizer
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
 
 
@@ -65,14 +65,14 @@ def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
       directory, source = pretrained.find(where), f"pretrained/{where}"
     except ValueError as error:
       raise ContenderError(str(error)) from error
-  optimizer, about = checkpoint.load_optimizer(directory)
+  optimizer, about = optimizer_files.load_optimizer(directory)
   trained_on = _problem_of(about)
   if trained_on not in (None, problem) and not transfer:
     raise ContenderError(
       f"{source} was trained on --problem={trained_on}, not on {problem}; add --transfer if that is"
       " meant."
     )
-  digest = _file_digest(os.path.join(directory, checkpoint.WEIGHTS_FILE))
+  digest = _file_digest(os.path.join(directory, optimizer_files.WEIGHTS_FILE))
   return Contender(label or name, "learned", optimizer, source, digest)
 
 

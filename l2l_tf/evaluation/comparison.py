@@ -17,7 +17,7 @@ from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.config.options import Options
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 from l2l_tf.evaluation.candidates import Contender
 from l2l_tf.optimizers import Optimizer
@@ -37,7 +37,7 @@ RATES_AT_ONCE = 5  # of a problem whose instances run one after another: what a 
 class Setting:
   """What is compared on."""
 
-  name: str  # of the problem, in `experiments.PROBLEMS`
+  name: str  # of the problem, in `config.problems.PROBLEMS`
   options: Options  # the problem's
   num_steps: int  # T
   num_runs: int  # R, fresh instances that are reported
@@ -84,12 +84,12 @@ class Comparison:
     self._problem, self.data = setting.options.build()
     for contender in contenders:
       partition.check(contender.optimizer, shapes(self._problem))
-    self._batch = evaluation.batch_size(self._problem)
+    self._batch = protocol.batch_size(self._problem)
 
   @property
   def total_runs(self) -> int:
     """How many runs `progress` hears of; a climb among finalists may take more."""
-    setting, num_rates = self.setting, len(evaluation.LEARNING_RATES)
+    setting, num_rates = self.setting, len(protocol.LEARNING_RATES)
     everybody = len(self._rivals) + len(self.contenders)
     tuning = num_rates * setting.tuning_runs + 3 * setting.finalist_runs
     return len(self._rivals) * tuning + everybody * setting.num_runs
@@ -119,15 +119,15 @@ class Comparison:
       "seed": setting.seed,
       "streams": {"tuning": int(Stream.TUNING), "test": int(Stream.TEST)},
       "final_steps": unroll.FINAL_STEPS,
-      "learning_rates": list(evaluation.LEARNING_RATES),
+      "learning_rates": list(protocol.LEARNING_RATES),
       "optimizers": entries,
       **results.ratios(learned, self._rivals, losses),
     }
 
   def _tuned(self, name: str) -> tuple[float, dict[str, Any]]:
     """The learning rate of a rival, and what a results file says of how it was picked."""
-    setting, rates = self.setting, evaluation.LEARNING_RATES
-    final = evaluation.final_losses(self._grid(name, rates, setting.tuning_runs)).mean(axis=1)
+    setting, rates = self.setting, protocol.LEARNING_RATES
+    final = protocol.final_losses(self._grid(name, rates, setting.tuning_runs)).mean(axis=1)
     best = int(np.argmin(final))
     about = {"tuning_final_losses": results.numbers(final)}
     if setting.finalist_runs:
@@ -146,13 +146,13 @@ class Comparison:
     Returns:
       Its number, and the mean final losses over `finalist_runs` instances by number.
     """
-    rates, finalists = evaluation.LEARNING_RATES, {}
+    rates, finalists = protocol.LEARNING_RATES, {}
     while True:
       around = [k for k in (best - 1, best, best + 1) if 0 <= k < len(rates)]
       for k in around:
         if k not in finalists:
           curves = self._grid(name, [rates[k]], self.setting.finalist_runs)
-          finalists[k] = float(evaluation.final_losses(curves).mean())
+          finalists[k] = float(protocol.final_losses(curves).mean())
       winner = min(around, key=finalists.get)
       if winner == best:
         return best, finalists
@@ -162,7 +162,7 @@ class Comparison:
     """The curves of a rival at K rates from the first R tuning seeds, `[K, R, T+1]`."""
     setting = self.setting
     at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
-    run = evaluation.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
+    run = protocol.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
     seeds = seeds_of(self._problem, setting.seed, Stream.TUNING, count=num_runs)
     rows = []
     for some in (rates[i : i + at_once] for i in range(0, len(rates), at_once)):
@@ -175,7 +175,7 @@ class Comparison:
     """The curves of an optimizer, which `key` describes, from every test seed, `[R, T+1]`."""
     setting = self.setting
     seeds = seeds_of(self._problem, setting.seed, Stream.TEST, count=setting.num_runs)
-    run = evaluation.runner(self._problem, optimizer, setting.num_steps)
+    run = protocol.runner(self._problem, optimizer, setting.num_steps)
     return np.concatenate(self._parts_of(name, key, run, seeds))
 
   def _parts_of(self, name: str, key: dict, run: Callable, seeds: np.ndarray) -> list[np.ndarray]:

@@ -7,11 +7,12 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import intervals
+from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation.results_schema import QUANTILES
 from l2l_tf.evaluation.results_schema import SCHEMA
 from l2l_tf.evaluation.results_schema import validate
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 
 
 class ResultsError(RuntimeError):
@@ -34,11 +35,11 @@ def summary(losses: np.ndarray) -> dict[str, Any]:
   A run that diverged has an infinite final loss, and so has the mean over the runs.
   """
   losses = np.where(np.isfinite(losses), losses, np.inf)
-  final = evaluation.final_losses(losses)
+  final = protocol.final_losses(losses)
   with np.errstate(invalid="ignore"):  # inf - inf
     error = losses.std(axis=0, ddof=1) / math.sqrt(len(losses))
-    mean_loss = evaluation.interval(losses[:, 1:].mean(axis=1))
-    final_loss = evaluation.interval(final)
+    mean_loss = intervals.interval(losses[:, 1:].mean(axis=1))
+    final_loss = intervals.interval(final)
   quantiles = np.percentile(final, QUANTILES, method="inverted_cdf")
   return {
     "mean": numbers(losses.mean(axis=0)),
@@ -64,14 +65,14 @@ def ratios(
     rivals: names of rivals.
     losses: curves `[R, T+1]` by name, the same R instances for all.
   """
-  final = {name: evaluation.final_losses(curves) for name, curves in losses.items()}
+  final = {name: protocol.final_losses(curves) for name, curves in losses.items()}
   pairs = []
   for numerator in learned:
     for denominator in [*learned, *rivals]:
       if numerator == denominator:
         continue
       x, y = final[numerator], final[denominator]
-      ratio = evaluation.ratio_interval(x, y)
+      ratio = intervals.ratio_interval(x, y)
       wins = float(np.mean(x < y))
       pairs.append(
         {"numerator": numerator, "denominator": denominator}
@@ -82,12 +83,12 @@ def ratios(
   return {"best_rival": best, "ratios": pairs}
 
 
-def ratio_of(results: dict[str, Any], numerator: str, denominator: str) -> evaluation.Ratio | None:
+def ratio_of(results: dict[str, Any], numerator: str, denominator: str) -> intervals.Ratio | None:
   """The ratio of two optimizers' final losses in valid results; None if it is not there."""
   for pair in results["ratios"]:
     if (pair["numerator"], pair["denominator"]) == (numerator, denominator):
       values = (math.nan if pair[key] is None else pair[key] for key in ("ratio", "low", "high"))
-      return evaluation.Ratio(*values)
+      return intervals.Ratio(*values)
   return None
 
 
@@ -144,8 +145,8 @@ def read(path: str) -> dict[str, Any]:
     ResultsError: if it cannot be read, or breaks the rules of docs/results.md.
   """
   try:
-    results = checkpoint.read_json(path)
-  except checkpoint.CheckpointError as error:
+    results = files.read_json(path)
+  except files.CheckpointError as error:
     raise ResultsError(str(error)) from error
   try:
     validate(results)
@@ -170,7 +171,7 @@ def read_of(path: str, expected: dict[str, Any]) -> dict[str, Any]:
 def write(path: str, results: dict[str, Any]):
   """Checks and writes a results file, aside first; raises ValueError for results that are not."""
   validate(results)
-  checkpoint.write_aside(path, to_text(results).encode())
+  files.write_aside(path, to_text(results).encode())
 
 
 def to_text(value: Any) -> str:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.inspection.diagnosis import Diagnosis
 from l2l_tf.inspection.diagnosis import input_limits
 from l2l_tf.inspection.diagnosis import RATES
@@ -175,7 +175,7 @@ def table(diagnosis: Diagnosis) -> str:
 
 def _final(record: Record) -> float:
   """The mean final loss; inf if a run diverged."""
-  return float(evaluation.final_losses(record.losses.T).mean())
+  return float(protocol.final_losses(record.losses.T).mean())
 
 
 def _size(record: Record) -> float:

@@ -1,7 +1,7 @@
 """Why does an optimizer not learn on a problem? Measures a few runs, and says what follows.
 
 `diagnose` runs a learned optimizer, and SGD and Adam at a few learning rates, on the same
-instances; `l2l_tf.advice` turns the numbers into words.
+instances; `l2l_tf.advise` turns the numbers into words.
 """
 
 import math
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf import unroll
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import partition
 from l2l_tf.optimizers import preprocessing as preprocessing_lib
@@ -81,8 +81,8 @@ def diagnose(
   first, *_ = partition.parts(optimizer, {n: tf.zeros([1, *s]) for n, s in shapes.items()})
   grid = {}
   for name, kind in (("sgd", optimizers.SGD), ("adam", optimizers.Adam)):
-    curves = evaluation.grid_curves(problem, kind, seeds, num_steps, RATES)  # [K, B, T+1]
-    grid[name] = evaluation.final_losses(curves).mean(axis=1).tolist()
+    curves = protocol.grid_curves(problem, kind, seeds, num_steps, RATES)  # [K, B, T+1]
+    grid[name] = protocol.final_losses(curves).mean(axis=1).tolist()
   rival_name, best = min(
     ((name, k) for name in grid for k in range(len(RATES))), key=lambda key: grid[key[0]][key[1]]
   )

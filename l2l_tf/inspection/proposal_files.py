@@ -18,7 +18,7 @@ from l2l_tf.inspection.coordinates import Coordinate
 from l2l_tf.inspection.coordinates import spread
 from l2l_tf.inspection.proposals import LEARNED
 from l2l_tf.problems.base import Problem
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 
 SCHEMA = 1
 RIVALS = ("adam", "sgd")  # of Figures 9 and 10
@@ -170,9 +170,9 @@ def read(path: str) -> dict[str, Any]:
     VisualizationError: if it cannot be read, or breaks the rules of docs/visualizations.md.
   """
   try:
-    document = checkpoint.read_json(path)
+    document = files.read_json(path)
     validate(document)
-  except checkpoint.CheckpointError as error:
+  except files.CheckpointError as error:
     raise VisualizationError(str(error)) from error
   except ValueError as error:
     raise VisualizationError(f"{path} is no visualization of schema {SCHEMA}: {error}") from error
@@ -182,7 +182,7 @@ def read(path: str) -> dict[str, Any]:
 def write(path: str, document: dict[str, Any]):
   """Checks and writes a file, aside first; raises ValueError for a document that is none."""
   validate(document)
-  checkpoint.write_aside(path, results.to_text(document).encode())
+  files.write_aside(path, results.to_text(document).encode())
 
 
 def table(document: dict[str, Any]) -> str:

@@ -14,8 +14,9 @@ from l2l_tf.keras import arguments as keras_arguments
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import stored_state
 from l2l_tf.optimizers import subset
-from l2l_tf.storage import optimizer_files as checkpoint
-from l2l_tf.storage.optimizer_files import CheckpointError
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
+from l2l_tf.storage.files import CheckpointError
 
 FAR = 5  # horizons: worth a warning even where nothing went wrong, see also advice.BEYOND
 
@@ -73,7 +74,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     super().__init__(keras_arguments.update_scale(update_scale), **kwargs)
     about = {}
     if isinstance(optimizer, (str, os.PathLike)):
-      optimizer, about = checkpoint.load_optimizer(pretrained.find(optimizer))
+      optimizer, about = optimizer_files.load_optimizer(pretrained.find(optimizer))
     if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
       raise TypeError(
         "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
@@ -170,7 +171,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """Returns Keras's config with the trained optimizer in it: its options and phi."""
     config = super().get_config()
     config["update_scale"] = config.pop("learning_rate")
-    weights = base64.b64encode(checkpoint.weights_to_bytes(self.learned)).decode()
+    weights = base64.b64encode(optimizer_files.weights_to_bytes(self.learned)).decode()
     config["horizon"], config["state_dtype"] = self.horizon, self.state_dtype
     return {**config, "optimizer": self.learned.config(), "phi": weights}
 
@@ -188,7 +189,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       )
     weights = _decode(config.pop("phi", None))
     source = "The config of a LearnedOptimizer"
-    config["optimizer"] = checkpoint.from_bytes(config.get("optimizer"), weights, source)
+    config["optimizer"] = optimizer_files.from_bytes(config.get("optimizer"), weights, source)
     return cls(**config)
 
   def load_own_variables(self, store):
@@ -275,7 +276,7 @@ def _path(variable) -> str:
 
 def _decode(text) -> bytes:
   """The inverse of base64, for text that may be hostile."""
-  if not isinstance(text, str) or len(text) > 2 * checkpoint.MAX_FILE_BYTES:
+  if not isinstance(text, str) or len(text) > 2 * files.MAX_FILE_BYTES:
     raise CheckpointError("The config of a LearnedOptimizer holds no phi, or far too large a one.")
   try:
     return base64.b64decode(text, validate=True)

@@ -11,7 +11,7 @@ from l2l_tf.optimizers import lstm
 from l2l_tf.optimizers import preprocessing as preprocessing_lib
 
 
-MAX_PHI = 2**24  # numbers in phi: as many as a file of weights may hold (checkpoint.MAX_FILE_BYTES)
+MAX_PHI = 2**24  # numbers in phi: as many as a file of weights may hold (storage.files)
 
 
 class CoordinatewiseLSTM(base.Optimizer):

@@ -17,7 +17,7 @@ def list() -> list[str]:
 
 
 def directory(name: str) -> str:
-  """Returns the directory of one of `list()`, for `checkpoint.load_optimizer`."""
+  """Returns the directory of one of `list()`, for `load_optimizer`."""
   return os.path.join(_HERE, name)
 
 

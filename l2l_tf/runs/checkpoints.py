@@ -9,8 +9,8 @@ from typing import Any
 from absl import logging
 import tensorflow as tf
 
-from l2l_tf.storage.optimizer_files import CheckpointError
-from l2l_tf.storage.optimizer_files import sync
+from l2l_tf.storage.files import CheckpointError
+from l2l_tf.storage.files import sync
 
 FILE = re.compile(r"ckpt-(\d{1,18})(\.index|\.data-\d{5}-of-\d{5}|_temp)")
 

@@ -11,22 +11,23 @@ import tensorflow as tf
 import tqdm
 
 from l2l_tf.config.experiment import Experiment
-from l2l_tf.evaluation import baselines as rivals
+from l2l_tf.evaluation import baselines
 from l2l_tf.inspection import observation
 from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
-from l2l_tf.runs import checkpoints as training_checkpoint
+from l2l_tf.runs import checkpoints
 from l2l_tf.runs import config as run_config
 from l2l_tf.runs import directory as run_directory
-from l2l_tf.runs import tensorboard as summaries
-from l2l_tf.runs import warm_start as initial_phi
+from l2l_tf.runs import tensorboard
+from l2l_tf.runs import warm_start
 from l2l_tf.runs.directory import CONFIG_FILE
 from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.signals import Interrupted
 from l2l_tf.runs.signals import Signals
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 from l2l_tf.training.distribution import Distribution
 from l2l_tf.training.meta_trainer import Diverged
 from l2l_tf.training.meta_trainer import MetaTrainer
@@ -83,7 +84,7 @@ class TrainingRun:
       optimizer = self.experiment.optimizer.build(training.seed)
     partition.check(optimizer, shapes(self.problem), every_group=True)
     self.trainer = MetaTrainer(self.problem, optimizer, training, self.distribution)
-    self._checkpoint = training_checkpoint.TrainingCheckpoint(
+    self._checkpoint = checkpoints.TrainingCheckpoint(
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
     replicas = self.distribution.num_replicas
@@ -92,14 +93,14 @@ class TrainingRun:
   def _begin(self, init_from: Optional[str]):
     """Sets the first phi, saves it, and then the config."""
     if init_from:
-      self.config["init_from"] = initial_phi.copy(self.trainer.optimizer, init_from)
+      self.config["init_from"] = warm_start.copy(self.trainer.optimizer, init_from)
     self._save()
     with run_directory.writing(self.directory):
-      checkpoint.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
+      files.write_json(os.path.join(self.directory, CONFIG_FILE), self.config)
 
   def _go_on(self):
     """Restores the newest checkpoint of the same experiment on the same data."""
-    began = checkpoint.read_json(os.path.join(self.directory, CONFIG_FILE))
+    began = files.read_json(os.path.join(self.directory, CONFIG_FILE))
     run_config.check(self.directory, began, self.config)
     if "init_from" in began:
       self.config["init_from"] = began["init_from"]
@@ -108,7 +109,7 @@ class TrainingRun:
     try:
       self.trainer.progress = Progress.from_json(text)
     except ValueError as error:
-      raise checkpoint.CheckpointError(
+      raise files.CheckpointError(
         f"The checkpoint in {self.directory} does not fit this training: {error}"
       ) from error
     self._mend_best()
@@ -139,7 +140,7 @@ class TrainingRun:
       raise RunError(
         f"There is no run to resume in {directory}: no {CONFIG_FILE} there ({error.strerror})."
       ) from error
-    config = checkpoint.read_json(path)
+    config = files.read_json(path)
     try:
       experiment = Experiment.from_dict(config.get("experiment"))
     except (AttributeError, ValueError) as error:
@@ -157,7 +158,7 @@ class TrainingRun:
   def best_directory(self) -> str:
     return os.path.join(self.directory, "best")
 
-  def tune_rivals(self, num_runs: int) -> dict[str, rivals.Rival]:
+  def tune_rivals(self, num_runs: int) -> dict[str, baselines.Rival]:
     """Returns Adam and SGD, each at its best of the 30 learning rates, by name.
 
     Args:
@@ -169,14 +170,14 @@ class TrainingRun:
     training = self.experiment.training
     setting = (training.seed, training.num_steps)
     try:
-      rates = rivals.tune(self.problem, RIVALS, *setting, num_runs)
-    except rivals.NoRival as error:
+      rates = baselines.tune(self.problem, RIVALS, *setting, num_runs)
+    except baselines.NoRival as error:
       raise RunError(str(error)) from error
-    return rivals.validate(self.problem, rates, *setting, training.validation_runs)
+    return baselines.validate(self.problem, rates, *setting, training.validation_runs)
 
   def train(
     self,
-    tuned: Optional[Mapping[str, rivals.Rival]] = None,
+    tuned: Optional[Mapping[str, baselines.Rival]] = None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
   ):
     """Trains to the end, saving all state after every epoch; then sets phi to the best.
@@ -191,7 +192,7 @@ class TrainingRun:
     """
     trainer, training, tuned = self.trainer, self.experiment.training, tuned or {}
     total, done = training.num_epochs * training.steps_per_epoch, trainer.meta_steps
-    events = summaries.Summaries(os.path.join(self.directory, "events"), self.config)
+    events = tensorboard.Summaries(os.path.join(self.directory, "events"), self.config)
     bar = tqdm.tqdm(initial=done, total=total, unit="step", dynamic_ncols=True)
     rival_curves = {name: rival.curve for name, rival in tuned.items()}
     observe = self._observer({name: rival.learning_rate for name, rival in tuned.items()})
@@ -268,7 +269,7 @@ class TrainingRun:
       "history": [_finite_or_none(row) for row in progress.history[: progress.best_epoch]],
     }
     with run_directory.writing(self.best_directory):
-      checkpoint.save_optimizer(self.best_directory, optimizer, about)
+      optimizer_files.save_optimizer(self.best_directory, optimizer, about)
 
   def _mend_best(self):
     """Writes best/ again unless it is what the checkpoint says: a kill may have come between."""
@@ -276,9 +277,9 @@ class TrainingRun:
     if not best_epoch:
       return
     try:
-      _, about = checkpoint.load_optimizer(self.best_directory)
+      _, about = optimizer_files.load_optimizer(self.best_directory)
       whole = about.get("epoch") == best_epoch
-    except checkpoint.CheckpointError as error:
+    except files.CheckpointError as error:
       logging.warning("%s It is written anew from the checkpoint.", error)
       whole = False
     if not whole:

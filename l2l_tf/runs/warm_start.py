@@ -5,7 +5,7 @@ from typing import Any
 from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf.runs.directory import RunError
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 
 
 def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
     CheckpointError: if its files are damaged.
   """
   try:
-    other, about = checkpoint.load_optimizer(pretrained.find(where))
+    other, about = optimizer_files.load_optimizer(pretrained.find(where))
   except ValueError as error:
     raise RunError(f"--init_from: {error}") from error
   into = [optimizer]

@@ -15,7 +15,7 @@ from typing import Any, Callable, Sequence
 from absl import logging
 import numpy as np
 
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 
 
 class Parts:
@@ -43,7 +43,7 @@ class Parts:
       values = compute()
       buffer = io.BytesIO()
       np.savez(buffer, values=values)  # a zip file: each reader checks its CRC-32
-      checkpoint.write_aside(path, buffer.getvalue())
+      files.write_aside(path, buffer.getvalue())
     return values
 
   def remove(self):

@@ -1,7 +1,101 @@
-"""Reading files that may come from strangers."""
+"""Files: written so that no reader sees half of one, read as if they came from strangers."""
 
+import contextlib
+import json
 import os
+import secrets
 import stat
+from typing import Any
+
+MAX_FILE_BYTES = 64 * 2**20  # no optimizer of ours comes near
+
+
+class CheckpointError(RuntimeError):
+  """A file is missing, damaged, or not ours; the message says which and what to do."""
+
+
+def write_aside(path: str, content: bytes):
+  """Writes a file so that `path` holds the old content or the new one, never a part."""
+  write_all_aside({path: content})
+
+
+def write_all_aside(contents: dict[str, bytes]):
+  """Writes files so that all are on the disk under other names before the first is renamed.
+
+  Those names are new ones: no other process writes there too, and no link leads elsewhere.
+  """
+  asides = {path: f"{path}.{secrets.token_hex(4)}.tmp" for path in contents}
+  try:
+    for path, content in contents.items():
+      with open(asides[path], "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    for path, aside in asides.items():
+      os.replace(aside, path)
+  except BaseException as error:
+    if isinstance(error, OSError) and error.filename is None:
+      error.filename = path  # so that the message says it
+    for aside in asides.values():
+      with contextlib.suppress(OSError):
+        os.remove(aside)
+    raise
+  for directory in {os.path.dirname(path) or "." for path in contents}:
+    sync(directory)
+
+
+def sync(path: str):
+  """Waits until a file, or the names in a directory, would survive a loss of power."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def write_json(path: str, value: Any):
+  """Writes `value` as indented JSON; numbers that JSON lacks (NaN, inf) are an error."""
+  write_aside(path, to_json(value))
+
+
+def to_json(value: Any) -> bytes:
+  """`value` as `write_json` writes it."""
+  return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: str) -> Any:
+  """Reads a JSON file.
+
+  Raises:
+    CheckpointError: if it is missing, enormous or no JSON.
+  """
+  return parse_json(read_own(path), path)
+
+
+def parse_json(content: bytes, source: str) -> Any:
+  """The value of a JSON text that may be hostile; `source` names it in messages.
+
+  Raises:
+    CheckpointError: if it is no JSON.
+  """
+  try:
+    return json.loads(content.decode())
+  except (ValueError, RecursionError) as error:
+    raise CheckpointError(f"{source} is not valid JSON: {error}.") from error
+
+
+def read_own(path: str) -> bytes:
+  """Returns the content of a file of ours, of at most `MAX_FILE_BYTES`.
+
+  Raises:
+    CheckpointError: if it cannot be read, or is none.
+  """
+  try:
+    return read(path, MAX_FILE_BYTES)
+  except ValueError as error:
+    raise CheckpointError(str(error)) from error
+  except OSError as error:
+    raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 def read(path: str, limit: int) -> bytes:

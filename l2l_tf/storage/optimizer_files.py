@@ -1,14 +1,10 @@
 """Trained optimizers as files to share.
 
 A trained optimizer is a directory with `config.json` and `optimizer.safetensors` (docs/format.md).
-Files are written aside and then renamed, so a reader never sees half of one.
 """
 
-import contextlib
 import hashlib
-import json
 import os
-import secrets
 from typing import Any
 
 import numpy as np
@@ -20,95 +16,13 @@ from l2l_tf import optimizers
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.optimizers import preprocessing
 from l2l_tf.storage import files
+from l2l_tf.storage.files import CheckpointError
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "optimizer.safetensors"
 FORMAT = 1
 MAX_GROUPS = 16  # of a partition
 MAX_LAYERS = 64  # of an LSTM: each takes time to build, however small
-MAX_FILE_BYTES = 64 * 2**20  # no optimizer of ours comes near
-
-
-class CheckpointError(RuntimeError):
-  """A file is missing, damaged, or not ours; the message says which and what to do."""
-
-
-def write_aside(path: str, content: bytes):
-  """Writes a file so that `path` holds the old content or the new one, never a part."""
-  write_all_aside({path: content})
-
-
-def write_all_aside(contents: dict[str, bytes]):
-  """Writes files so that all are on the disk under other names before the first is renamed.
-
-  Those names are new ones: no other process writes there too, and no link leads elsewhere.
-  """
-  asides = {path: f"{path}.{secrets.token_hex(4)}.tmp" for path in contents}
-  try:
-    for path, content in contents.items():
-      with open(asides[path], "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    for path, aside in asides.items():
-      os.replace(aside, path)
-  except BaseException as error:
-    if isinstance(error, OSError) and error.filename is None:
-      error.filename = path  # so that the message says it
-    for aside in asides.values():
-      with contextlib.suppress(OSError):
-        os.remove(aside)
-    raise
-  for directory in {os.path.dirname(path) or "." for path in contents}:
-    sync(directory)
-
-
-def sync(path: str):
-  """Waits until a file, or the names in a directory, would survive a loss of power."""
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
-
-
-def write_json(path: str, value: Any):
-  """Writes `value` as indented JSON; numbers that JSON lacks (NaN, inf) are an error."""
-  write_aside(path, _json(value))
-
-
-def _json(value: Any) -> bytes:
-  return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
-
-
-def read_json(path: str) -> Any:
-  """Reads a JSON file.
-
-  Raises:
-    CheckpointError: if it is missing, enormous or no JSON.
-  """
-  return parse_json(_read(path), path)
-
-
-def parse_json(content: bytes, source: str) -> Any:
-  """The value of a JSON text that may be hostile; `source` names it in messages.
-
-  Raises:
-    CheckpointError: if it is no JSON.
-  """
-  try:
-    return json.loads(content.decode())
-  except (ValueError, RecursionError) as error:
-    raise CheckpointError(f"{source} is not valid JSON: {error}.") from error
-
-
-def _read(path: str) -> bytes:
-  try:
-    return files.read(path, MAX_FILE_BYTES)
-  except ValueError as error:
-    raise CheckpointError(str(error)) from error
-  except OSError as error:
-    raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
@@ -128,7 +42,7 @@ def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
     "about": about,
   }
   weights_path, config_path = (os.path.join(directory, f) for f in (WEIGHTS_FILE, CONFIG_FILE))
-  write_all_aside({weights_path: weights, config_path: _json(config)})
+  files.write_all_aside({weights_path: weights, config_path: files.to_json(config)})
 
 
 def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
@@ -139,14 +53,14 @@ def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
   """
   if not os.path.isdir(directory):
     raise CheckpointError(f"There is no directory {directory}.")
-  config = read_json(os.path.join(directory, CONFIG_FILE))
+  config = files.read_json(os.path.join(directory, CONFIG_FILE))
   path = os.path.join(directory, WEIGHTS_FILE)
   if not isinstance(config, dict) or config.get("format") != FORMAT:
     raise CheckpointError(
       f"{os.path.join(directory, CONFIG_FILE)} does not describe an optimizer of format {FORMAT};"
       " name a directory such as runs/NAME/best."
     )
-  content = _read(path)
+  content = files.read_own(path)
   if hashlib.sha256(content).hexdigest() != config.get("sha256"):
     raise CheckpointError(
       f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"

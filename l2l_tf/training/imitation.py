@@ -30,7 +30,7 @@ from l2l_tf.optimizers import base
 from l2l_tf.optimizers import hand_designed
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import base as problem_lib
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from l2l_tf.storage.cache import code_digest
 from l2l_tf.storage.cache import Parts
 from l2l_tf.training import sampled_backprop
@@ -129,7 +129,7 @@ class Imitator:
       raise ValueError("Only optimizers whose coordinates are independent can imitate a teacher.")
     self._problem, self._optimizer, self._config = problem, optimizer, config
     self._teacher = Teacher(config.teacher_rate, config.warmup_steps, config.num_steps)
-    phi = hashlib.sha256(checkpoint.weights_to_bytes(optimizer)).hexdigest()
+    phi = hashlib.sha256(optimizer_files.weights_to_bytes(optimizer)).hexdigest()
     names = ("training/imitation.py", "training/sampled_backprop.py", "unroll.py")
     about = {"phi": phi, "optimizer": optimizer.config(), "tensorflow": tf.__version__}
     about["code"] = code_digest([*names, "optimizers/*.py"], problems)

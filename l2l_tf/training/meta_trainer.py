@@ -24,6 +24,7 @@ from l2l_tf.training import recomputation
 from l2l_tf.training import sampled_backprop
 from l2l_tf.training.counters import Progress
 from l2l_tf.training.distribution import Distribution
+from l2l_tf.training.loss_weights import loss_weights
 
 
 class Diverged(RuntimeError):
@@ -244,7 +245,7 @@ class MetaTrainer:
     """One window of one replica's instances: the carry, the mean loss, and the meta-gradient."""
     config = self.config
     args = (self.problem, self._runner, carry, config.unroll_length)
-    weights = config.loss_weights(carry.step)
+    weights = loss_weights(config, carry.step)
     if config.backprop_coordinates:
       carry, losses, gradients = sampled_backprop.losses_and_gradients(
         *args, config.backprop_coordinates, weights

@@ -14,7 +14,7 @@ from benchmarks.implementations import matrix_products
 from benchmarks.implementations import ours
 from benchmarks.implementations import per_parameter
 from benchmarks.implementations import worker
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 
 PYTHON = os.environ.get("RIVALS_PYTHON", sys.executable)  # has the extra `rivals`
 ABSENT = "RIVALS_PYTHON" not in os.environ and any(
@@ -126,7 +126,7 @@ def test_the_race(tmp_path, names):
   ],
 )
 def test_bad_flags(args, words):
-  with pytest.raises(command_line.UsageError, match=words):
+  with pytest.raises(experiment_flags.UsageError, match=words):
     against_rivals.main(["against_rivals", *args])
 
 

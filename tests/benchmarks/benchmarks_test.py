@@ -16,7 +16,7 @@ from benchmarks import measuring
 from benchmarks import meta_step
 from benchmarks import state_dtype
 from benchmarks import tensorboard_cost
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ BAD = [
 
 @pytest.mark.parametrize("module, flag, message", BAD, ids=lambda x: getattr(x, "__name__", x))
 def test_bad_flags(module, flag, message):
-  with pytest.raises(command_line.UsageError, match=message):
+  with pytest.raises(experiment_flags.UsageError, match=message):
     module.main([module.__name__, flag])
 
 
@@ -150,7 +150,7 @@ def test_a_difference_of_the_two_is_an_error(monkeypatch):
 
 def test_bad_numbers():
   for module, flag in [(coordinates, "repeats"), (instances, "num_steps"), (flat_memory, "every")]:
-    with pytest.raises(command_line.UsageError, match="at least 1|must be of 1"):
+    with pytest.raises(experiment_flags.UsageError, match="at least 1|must be of 1"):
       module.main([module.__name__, f"--{flag}=0"])
 
 

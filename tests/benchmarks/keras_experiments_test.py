@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks import keras_experiments
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.cli import experiment_flags
+from l2l_tf.evaluation import intervals
+from l2l_tf.evaluation import protocol
 
 
 def read(path):
@@ -16,7 +17,7 @@ def read(path):
 
 
 def test_experiments_on_mnist(tmp_path, monkeypatch, capsys):
-  monkeypatch.setattr(evaluation, "LEARNING_RATES", (1e-6, 3e-2))
+  monkeypatch.setattr(protocol, "LEARNING_RATES", (1e-6, 3e-2))
   out = str(tmp_path / "out.json")
   arguments = ["--tasks=mnist", "--seeds=2", "--tuning_seeds=1", "--horizons=12,30"]
   assert keras_experiments.main(["program", *arguments, "--data=bundled", f"--out={out}"]) == 0
@@ -27,7 +28,7 @@ def test_experiments_on_mnist(tmp_path, monkeypatch, capsys):
   assert rows["Adam tuned for 30"]["rate"] == 3e-2 and rows["Adam"]["rate"] == pytest.approx(1e-3)
   assert len(rows["Adam"]["12"]["values"]) == 2
   table = capsys.readouterr().out
-  assert f"| Adam, 0.001 | {evaluation.Interval(rows['Adam']['12']['mean'], 0)}"[:20] in table
+  assert f"| Adam, 0.001 | {intervals.Interval(rows['Adam']['12']['mean'], 0)}"[:20] in table
 
 
 @pytest.mark.parametrize("name", [n for n in keras_experiments.TASKS if n != "mnist"])
@@ -52,5 +53,5 @@ def test_the_loss_after_so_many_batches():
 
 
 def test_unknown_tasks():
-  with pytest.raises(command_line.UsageError, match="--tasks must be of mnist, .* got iris"):
+  with pytest.raises(experiment_flags.UsageError, match="--tasks must be of mnist, .* got iris"):
     keras_experiments.main(["program", "--tasks=iris"])

@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks import lbfgs
 from l2l_tf import problems
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.evaluation import comparison
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 from l2l_tf.problems import base
 from l2l_tf.problems import photographs
@@ -55,7 +55,7 @@ def test_the_program_writes_what_it_prints(tmp_path, capsys, monkeypatch):
   assert "scikit-image" in found["data"] and "--vgg=hed" in found["command"]
   assert found["command"].startswith("python -m benchmarks.lbfgs --")
   assert f"{np.mean(found['final_losses']):.4g}" in capsys.readouterr().out
-  with pytest.raises(command_line.UsageError, match="--num_runs must be an integer of 2"):
+  with pytest.raises(experiment_flags.UsageError, match="--num_runs must be an integer of 2"):
     lbfgs.main(["lbfgs", "--num_runs=1"])
 
 
@@ -66,7 +66,7 @@ def test_ratios_are_paired_over_the_first_instances(tmp_path, capsys, monkeypatc
   problem, data = options.build()
   setting = comparison.Setting("neural_art", options, 3, 2, 0)
   seeds = base.seeds_of(problem, 0, base.Stream.TEST, count=2)
-  own = evaluation.final_losses(np.array([lbfgs.run(problem, seed, 3) for seed in seeds]))
+  own = protocol.final_losses(np.array([lbfgs.run(problem, seed, 3) for seed in seeds]))
   losses = np.tile(2 * own, 3)[:, np.newaxis] * np.ones([6, 4])
   losses[2:] = 1e9  # instances that L-BFGS did not run on
   made = tiny_results.make(setting.config(), 3, ("art_lstm",), art_lstm=losses) | {"data": data}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from l2l_tf import optimizers
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import presets
 from l2l_tf.evaluation import results
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
 from tests import programs
 from tests import tiny_results
@@ -24,9 +24,9 @@ def _here(tmp_path, monkeypatch):
   rivals = functools.partial(evaluate.Comparison, rivals=("sgd",))
   monkeypatch.setattr(evaluate, "Comparison", rivals)
   monkeypatch.chdir(tmp_path)
-  experiment = experiments.PRESETS["quick"]["bowl"].to_dict()
+  experiment = presets.PRESETS["quick"]["bowl"].to_dict()
   lstm = optimizers.CoordinatewiseLSTM((4,))
-  checkpoint.save_optimizer("runs/bowl_lstm/best", lstm, {"experiment": experiment})
+  optimizer_files.save_optimizer("runs/bowl_lstm/best", lstm, {"experiment": experiment})
   weights = {name: np.zeros(shape, np.float32) for name, shape in peers.SHAPES.items()}
   np.savez("peer.npz", **weights)
   return tmp_path
@@ -165,7 +165,7 @@ def test_an_optimizer_of_another_problem_needs_transfer(here, capsys):
 
 def test_a_partition_that_does_not_fit_is_one_line(here, capsys):
   two = optimizers.Partition({"fc": optimizers.CoordinatewiseLSTM((4,))})
-  checkpoint.save_optimizer("runs/two/best", two, {})
+  optimizer_files.save_optimizer("runs/two/best", two, {})
   assert _run(*SMALL, "--optimizer=runs/two/best") == 1
   error = capsys.readouterr().err.splitlines()[-1]
   assert "No parameter has a label, so none of the groups fc can take theta" in error

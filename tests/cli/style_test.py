@@ -10,7 +10,7 @@ import skimage
 from l2l_tf import optimizers
 from l2l_tf.evaluation import results
 from l2l_tf.problems import photographs
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from tests import programs
 from tests import sources
 from tests import tiny_vgg
@@ -24,7 +24,7 @@ CAT, TISSUE = os.path.join(DATA, "chelsea.png"), os.path.join(DATA, "ihc.png")
 def arguments(tmp_path):
   """What paints, in a few steps, with an optimizer that has learned nothing."""
   optimizer = optimizers.CoordinatewiseLSTM((4,), seed=1, output_scale=0.1)
-  checkpoint.save_optimizer(str(tmp_path / "lstm"), optimizer, {})
+  optimizer_files.save_optimizer(str(tmp_path / "lstm"), optimizer, {})
   flags = {"content": CAT, "style": TISSUE, "out": str(tmp_path / "styled.png"), "vgg": "hed"}
   return flags | {"optimizer": str(tmp_path / "lstm"), "size": 64, "num_steps": 5}
 

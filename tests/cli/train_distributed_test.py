@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 from tests import programs
 from tests.tiny_training import run
 from tests.training import distribution_test
@@ -64,7 +65,7 @@ def test_two_workers_train_what_one_does_and_go_on_after_ctrl_c(tmp_path):
     " --strategy=multi_worker --tuning_runs=0\n"
   )
   assert ends[1][0] == "" and sorted(os.listdir(tmp_path)) == ["run"]
-  config = checkpoint.read_json(str(run_dir / "config.json"))
+  config = files.read_json(str(run_dir / "config.json"))
   assert config["replicas"] == 2
   before = len(os.listdir(run_dir / "events"))
   ends = two(run_dir, "--resume", "--test_runs=2", "--tuning_runs=0")
@@ -73,8 +74,8 @@ def test_two_workers_train_what_one_does_and_go_on_after_ctrl_c(tmp_path):
   assert len(os.listdir(run_dir / "events")) == before + 1
   status, _, _ = run(*args, f"--run_dir={tmp_path / 'alone'}")
   assert status == 0
-  two_workers, about = checkpoint.load_optimizer(str(run_dir / "best"))
-  alone, about_alone = checkpoint.load_optimizer(str(tmp_path / "alone" / "best"))
+  two_workers, about = optimizer_files.load_optimizer(str(run_dir / "best"))
+  alone, about_alone = optimizer_files.load_optimizer(str(tmp_path / "alone" / "best"))
   for a, b in zip(two_workers.trainable_variables, alone.trainable_variables, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
   assert about["epoch"] == about_alone["epoch"]
@@ -84,9 +85,9 @@ def test_a_run_keeps_its_number_of_replicas(tmp_path):
   directory = tmp_path / "run"
   assert run(*ARGS, "--num_epochs=1", f"--run_dir={directory}")[0] == 0
   path = str(directory / "config.json")
-  config = checkpoint.read_json(path)
+  config = files.read_json(path)
   assert config["replicas"] == 1
-  checkpoint.write_json(path, config | {"replicas": 2})
+  files.write_json(path, config | {"replicas": 2})
   status, _, err = run("--resume", f"--run_dir={directory}", "--strategy=mirrored")
   assert status == 1 and "was trained on 2 replicas, now there are 1" in err
 

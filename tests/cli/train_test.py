@@ -16,8 +16,8 @@ import tensorboard.version
 import tensorflow as tf
 
 from l2l_tf.evaluation import results
-from l2l_tf.runs import tensorboard as summaries
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.runs import tensorboard
+from l2l_tf.storage import optimizer_files
 from l2l_tf.training.meta_trainer import MetaTrainer
 from tests import coloured_digits
 from tests import programs
@@ -56,7 +56,7 @@ def test_the_run_directory(finished):
   directory, _ = finished
   names = ["best", "checkpoints", "config.json", "events", "learning_curves.png", "lock"]
   assert sorted(os.listdir(directory)) == names
-  optimizer, about = checkpoint.load_optimizer(os.path.join(directory, "best"))
+  optimizer, about = optimizer_files.load_optimizer(os.path.join(directory, "best"))
   assert optimizer.layer_sizes == (3,) and about["data"].startswith("bundled")
   assert [row["epoch"] for row in about["history"]][:1] == [1]
   with open(os.path.join(directory, "learning_curves.png"), "rb") as file:
@@ -79,7 +79,7 @@ def test_event_files(finished):
   for event in tf.compat.v1.train.summary_iterator(path):
     for value in event.summary.value:
       steps.setdefault(value.tag, []).append(event.step)
-  tables = (summaries.SCALARS, summaries.OBSERVED)
+  tables = (tensorboard.SCALARS, tensorboard.OBSERVED)
   tags = [tag for table in tables for tag, _ in table.values()]
   tags += ["validation/learning_curves", "proposals/update_against_gradient"]
   assert steps == {"config": [0], **{tag: [1, 2] for tag in tags}}
@@ -98,7 +98,7 @@ def test_cifar10_is_trained_with_two_lstms_and_evaluated_on_held_out_images(tmp_
   assert status == 0, err
   assert "Data: coloured digits train: 300 examples\n" in out
   assert "  learned  " in out and "Adam" not in out
-  optimizer, about = checkpoint.load_optimizer("runs/cifar10_conv_fc/best")
+  optimizer, about = optimizer_files.load_optimizer("runs/cifar10_conv_fc/best")
   assert list(optimizer.groups) == ["conv", "fc"] and about["experiment"]["problem"]["units"] == 5
   resume = ["--resume", "--run_dir=runs/cifar10_conv_fc", "--tuning_runs=0", "--test_runs=2"]
   assert run(*resume)[0] == 0
@@ -164,7 +164,7 @@ def test_the_printed_tensorboard_needs_no_activated_environment(tmp_path):
 
 def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
   def diverge(self):
-    raise train.meta_training.Diverged("20 meta-steps in a row.")
+    raise train.meta_trainer.Diverged("20 meta-steps in a row.")
 
   monkeypatch.setattr(MetaTrainer, "step", diverge)
   status, _, err = run(*BOWL, f"--run_dir={tmp_path / 'bowl'}")

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf import optimizers
-from l2l_tf.config import experiment as experiments
-from l2l_tf.evaluation import baselines as rivals
+from l2l_tf.config import presets
+from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import results
-from l2l_tf.inspection import proposal_files as visualizations
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.inspection import proposal_files
+from l2l_tf.storage import optimizer_files
 from tests import programs
 from tests import tiny_results
 
@@ -27,9 +27,9 @@ LEARNED = "--optimizer=runs/bowl_lstm/best"
 def _here(tmp_path, monkeypatch):
   """An empty directory with a trained optimizer of the bowl."""
   monkeypatch.chdir(tmp_path)
-  experiment = experiments.PRESETS["quick"]["bowl"].to_dict()
+  experiment = presets.PRESETS["quick"]["bowl"].to_dict()
   lstm = optimizers.GlobalAveragingLSTM((4,), num_gacs=2)
-  checkpoint.save_optimizer("runs/bowl_lstm/best", lstm, {"experiment": experiment})
+  optimizer_files.save_optimizer("runs/bowl_lstm/best", lstm, {"experiment": experiment})
   return tmp_path
 
 
@@ -42,8 +42,8 @@ def test_writes_the_file_and_prints_the_table(here, capsys):
   assert _run(*SMALL, f"--optimizer={directory}") == 0
   out = capsys.readouterr().out
   path = "results/visualizations/bowl_lstm.json"
-  document = visualizations.read(path)
-  assert visualizations.table(document) in out and f"Written to {path}" in out
+  document = proposal_files.read(path)
+  assert proposal_files.table(document) in out and f"Written to {path}" in out
   assert "Data: generated" in out and "* bowl_lstm" in out
   assert document["steps"] == [1, 2, 3, 4] and document["num_steps"] == 6
   assert document["optimizer"]["source"] == "runs/bowl_lstm/best"
@@ -59,9 +59,9 @@ def test_rates_come_from_results_of_the_same_problem(here, monkeypatch, capsys):
   made = tiny_results.make({"name": "bowl", "dimensions": 4}, 6) | {"data": "generated"}
   made["optimizers"]["sgd"]["learning_rate"] = 0.03125
   results.write("tuned.json", made)
-  monkeypatch.setattr(rivals, "tune", None)
+  monkeypatch.setattr(baselines, "tune", None)
   assert _run(*SMALL[:-1], LEARNED, "--rates_from=tuned.json", "--out=v.json") == 0
-  document = visualizations.read("v.json")
+  document = proposal_files.read("v.json")
   rates = {name: rival["learning_rate"] for name, rival in document["rivals"].items()}
   assert rates == {"adam": 0.1, "sgd": 0.03125}
   assert document["tuning_runs"] == made["tuning_runs"] == 2
@@ -79,13 +79,13 @@ def test_rates_come_from_results_of_the_same_problem(here, monkeypatch, capsys):
 
 def test_panels_are_no_more_than_steps(here):
   assert _run(*SMALL, LEARNED, "--num_panels=32", "--out=v.json") == 0
-  assert visualizations.read("v.json")["steps"] == [1, 2, 3, 4, 5, 6]
+  assert proposal_files.read("v.json")["steps"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_coordinates_and_the_range_can_be_named(here):
   named = ("--coordinates=theta[3],theta[0]", "--max_gradient=400", "--out=v.json")
   assert _run(*SMALL, LEARNED, *named) == 0
-  entries = visualizations.read("v.json")["coordinates"]
+  entries = proposal_files.read("v.json")["coordinates"]
   assert list(entries) == ["theta[3]", "theta[0]"]
   assert entries["theta[0]"]["swept_gradients"][-1] == 400
 
@@ -104,7 +104,7 @@ def events(directory):
 
 def test_tensorboard_gets_the_same_numbers_and_the_pictures(here):
   assert _run(*SMALL, LEARNED, "--logdir=board", "--coordinates=theta[1]") == 0
-  document = visualizations.read("results/visualizations/bowl_lstm.json")
+  document = proposal_files.read("results/visualizations/bowl_lstm.json")
   entry, found = document["coordinates"]["theta[1]"], events("board")
   runs = {"learned": "bowl_lstm", "adam": "Adam", "sgd": "SGD"}
   for name, run in runs.items():

@@ -8,30 +8,32 @@ import numpy as np
 import pytest
 
 from l2l_tf import optimizers
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import optimizers as optimizer_options
+from l2l_tf.config import presets
+from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.problems.base import instances
 from l2l_tf.problems.base import make_seeds
 
-CASES = [(preset, name) for preset, table in experiments.PRESETS.items() for name in table]
+CASES = [(preset, name) for preset, table in presets.PRESETS.items() for name in table]
 
 
 @pytest.mark.parametrize("preset, name", CASES)
 def test_every_preset_survives_a_round_trip(preset, name):
-  experiment = experiments.PRESETS[preset][name]
+  experiment = presets.PRESETS[preset][name]
   values = json.loads(json.dumps(experiment.to_dict()))
   assert Experiment.from_dict(values) == experiment
   assert values["problem"]["name"] == name
 
 
 def test_every_problem_has_every_preset():
-  for table in experiments.PRESETS.values():
-    assert table.keys() == experiments.PROBLEMS.keys()
+  for table in presets.PRESETS.values():
+    assert table.keys() == problem_options.PROBLEMS.keys()
 
 
 def test_the_papers_mnist_experiment():
   """Section 3.2: what the flags' defaults stand for."""
-  experiment = experiments.PRESETS["paper"]["mnist"]
+  experiment = presets.PRESETS["paper"]["mnist"]
   problem, optimizer, training = experiment.problem, experiment.optimizer, experiment.training
   assert (problem.hidden, problem.activation, problem.batch_size) == ((20,), "sigmoid", 128)
   assert optimizer.layer_sizes == (20, 20) and optimizer.output_scale == 0.1
@@ -42,11 +44,11 @@ def test_the_papers_mnist_experiment():
 
 def test_the_papers_cifar10_experiment():
   """Section 3.3: three convolutions, 32 units, minibatches of 128, two LSTMs, Appendix A."""
-  experiment = experiments.PRESETS["paper"]["cifar10"]
+  experiment = presets.PRESETS["paper"]["cifar10"]
   problem, optimizer, training = experiment.problem, experiment.optimizer, experiment.training
   assert (len(problem.filters), problem.units, problem.batch_size) == (3, 32, 128)
   assert (problem.pooling, problem.split) == (1, "train")
-  assert type(optimizer) is experiments.Partition and optimizer.layer_sizes == (20, 20)
+  assert type(optimizer) is optimizer_options.Partition and optimizer.layer_sizes == (20, 20)
   assert (optimizer.preprocessing, optimizer.preprocessing_constant) == ("log_and_sign", 10.0)
   assert (training.num_steps, training.unroll_length) == (1000, 20)
   assert training.backprop_coordinates == 0 and not training.second_derivatives
@@ -54,10 +56,10 @@ def test_the_papers_cifar10_experiment():
 
 def test_the_papers_neural_art_experiment():
   """Section 3.4: 64 x 64, 128 steps, unrolls of 32, Appendix A, no postprocessing."""
-  experiment = experiments.PRESETS["paper"]["neural_art"]
+  experiment = presets.PRESETS["paper"]["neural_art"]
   optimizer, training = experiment.optimizer, experiment.training
   assert experiment.problem.size == 64
-  assert type(optimizer) is experiments.LSTM and optimizer.layer_sizes == (20, 20)
+  assert type(optimizer) is optimizer_options.LSTM and optimizer.layer_sizes == (20, 20)
   assert (optimizer.preprocessing, optimizer.preprocessing_constant) == ("log_and_sign", 10.0)
   assert optimizer.output_scale == 1.0
   assert (training.num_steps, training.unroll_length) == (128, 32)
@@ -65,7 +67,7 @@ def test_the_papers_neural_art_experiment():
 
 
 def test_the_papers_quadratics_have_no_pre_or_postprocessing():
-  experiment = experiments.PRESETS["paper"]["quadratic"]
+  experiment = presets.PRESETS["paper"]["quadratic"]
   assert experiment.problem.dimensions == 10
   assert experiment.optimizer.preprocessing == "rescale"
   assert experiment.optimizer.preprocessing_constant == experiment.optimizer.output_scale == 1.0
@@ -73,13 +75,13 @@ def test_the_papers_quadratics_have_no_pre_or_postprocessing():
 
 @pytest.mark.parametrize("name", ["quadratic", "bowl"])
 def test_problems_build(name):
-  problem, source = experiments.PROBLEMS[name](dimensions=3).build()
+  problem, source = problem_options.PROBLEMS[name](dimensions=3).build()
   params, _ = instances(problem, make_seeds(0, count=2))
   assert params["theta"].shape == (2, 3) and source == "generated"
 
 
 def test_mnist_builds_what_its_options_say():
-  options = experiments.Mnist(hidden=(6, 5), init_scale=0.5, data="bundled")
+  options = problem_options.Mnist(hidden=(6, 5), init_scale=0.5, data="bundled")
   problem, source = options.build()
   params, _ = instances(problem, make_seeds(0, count=1))
   shapes = [tuple(p.shape[1:]) for p in params.values()]
@@ -88,9 +90,9 @@ def test_mnist_builds_what_its_options_say():
   assert source.startswith("bundled")
 
 
-@pytest.mark.parametrize("name", experiments.OPTIMIZERS)
+@pytest.mark.parametrize("name", optimizer_options.OPTIMIZERS)
 def test_optimizers_build_what_their_options_say(name):
-  options = experiments.OPTIMIZERS[name](
+  options = optimizer_options.OPTIMIZERS[name](
     layer_sizes=(6, 7), preprocessing="rescale", preprocessing_constant=2.0, output_scale=0.3
   )
   whole = options.build(seed=1).config()
@@ -103,12 +105,12 @@ def test_optimizers_build_what_their_options_say(name):
 
 
 def test_options_and_optimizers_have_the_same_names():
-  assert experiments.OPTIMIZERS.keys() == optimizers.LEARNED.keys()
+  assert optimizer_options.OPTIMIZERS.keys() == optimizers.LEARNED.keys()
 
 
 def changed(path, value):
   """The quick MNIST experiment with one value put in or (KeyError) taken out."""
-  values = copy.deepcopy(experiments.PRESETS["quick"]["mnist"].to_dict())
+  values = copy.deepcopy(presets.PRESETS["quick"]["mnist"].to_dict())
   *parents, key = path
   target = values
   for parent in parents:
@@ -147,12 +149,12 @@ def test_bad_experiments_are_named(values, message):
 
 
 def test_sampled_coordinates_need_independent_ones():
-  preset = experiments.PRESETS["quick"]["mnist"]
+  preset = presets.PRESETS["quick"]["mnist"]
   assert preset.training.backprop_coordinates > 0
-  other = experiments.with_optimizer(preset, "lstm_gac")
+  other = presets.with_optimizer(preset, "lstm_gac")
   assert other.training.backprop_coordinates == 0
   message = "needs --optimizer=lstm or --optimizer=partition, got lstm_gac"
   with pytest.raises(ValueError, match=message):
     dataclasses.replace(preset, optimizer=other.optimizer)
-  two = experiments.with_optimizer(preset, "partition")
+  two = presets.with_optimizer(preset, "partition")
   assert two.training.backprop_coordinates == preset.training.backprop_coordinates

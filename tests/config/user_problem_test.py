@@ -8,13 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.config import experiment as experiments
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config import presets
+from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.user_problem import UserProblem
 from l2l_tf.config.user_problem import UserProblemError
 from l2l_tf.evaluation import results
 from l2l_tf.evaluation.comparison import Comparison
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from tests import programs
 from tests import tiny_training
 
@@ -104,13 +105,13 @@ def test_a_changed_file_is_another_problem(module):
   assert before != after
 
 
-@pytest.mark.parametrize("preset", experiments.PRESETS)
+@pytest.mark.parametrize("preset", presets.PRESETS)
 def test_an_experiment_survives_a_round_trip(preset):
-  experiment = experiments.preset(preset, "my_problems:parabola")
+  experiment = presets.preset(preset, "my_problems:parabola")
   values = json.loads(json.dumps(experiment.to_dict()))
   assert values["problem"] == {"name": "my_problems:parabola"}
-  assert experiments.Experiment.from_dict(values) == experiment
-  assert experiment.training == experiments.PRESETS[preset]["mnist"].training
+  assert Experiment.from_dict(values) == experiment
+  assert experiment.training == presets.PRESETS[preset]["mnist"].training
 
 
 BAD = {
@@ -153,17 +154,17 @@ def test_the_line_named_is_the_users_wherever_the_program_runs(module, monkeypat
 
 
 def test_the_command_line_takes_a_name_with_a_colon_only():
-  flags = command_line.Flags("What it does.")
-  command_line.add_experiment(flags)
-  with pytest.raises(command_line.UsageError, match="mnist.*MODULE:FACTORY"):
+  flags = experiment_flags.Flags("What it does.")
+  experiment_flags.add_experiment(flags)
+  with pytest.raises(experiment_flags.UsageError, match="mnist.*MODULE:FACTORY"):
     flags.parse(["program", "--problem=my_problems"])
   flags.parse(["program", "--problem=my_problems:parabola", "--num_steps=150"])
-  experiment = command_line.experiment(flags)
+  experiment = experiment_flags.experiment(flags)
   assert experiment.problem == UserProblem("my_problems:parabola")
   assert experiment.training.num_steps == 150
   flags.parse(["program", "--problem=my_problems:parabola", "--hidden=40"])
-  with pytest.raises(command_line.UsageError, match="--hidden does not apply"):
-    command_line.experiment(flags)
+  with pytest.raises(experiment_flags.UsageError, match="--hidden does not apply"):
+    experiment_flags.experiment(flags)
 
 
 def test_train_resume_and_evaluate(module, monkeypatch):
@@ -176,7 +177,7 @@ def test_train_resume_and_evaluate(module, monkeypatch):
   directory = os.path.join("runs", directory)
   with open(f"{directory}/config.json", encoding="utf-8") as file:
     assert json.load(file)["experiment"]["problem"] == {"name": "my_problems:parabola"}
-  _, about = checkpoint.load_optimizer(f"{directory}/best")
+  _, about = optimizer_files.load_optimizer(f"{directory}/best")
   assert about["experiment"]["problem"] == {"name": "my_problems:parabola"}
   status, _, err = tiny_training.run("--resume", f"--run_dir={directory}")
   assert status == 1 and "Add --problem=my_problems:parabola if you trust it" in err

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf import problems
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import problems as problem_options
 from l2l_tf.config.options import Options
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation.candidates import Contender
 from l2l_tf.evaluation.comparison import Comparison
 from l2l_tf.evaluation.comparison import Setting
@@ -18,7 +18,7 @@ from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage.cache import Parts
 
-BOWL = Setting("bowl", experiments.Bowl(dimensions=3), num_steps=12, num_runs=5, tuning_runs=3)
+BOWL = Setting("bowl", problem_options.Bowl(dimensions=3), num_steps=12, num_runs=5, tuning_runs=3)
 
 
 def _contender(seed=0, name="bowl_lstm"):
@@ -44,8 +44,8 @@ def _fake_runs(monkeypatch):
   def grid_runner(problem, make_optimizer, num_steps):
     return lambda seed, rates: np.outer(rates, np.ones(num_steps + 1)) + seed[0] % 97
 
-  monkeypatch.setattr(evaluation, "runner", runner)
-  monkeypatch.setattr(evaluation, "grid_runner", grid_runner)
+  monkeypatch.setattr(protocol, "runner", runner)
+  monkeypatch.setattr(protocol, "grid_runner", grid_runner)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,10 +85,10 @@ def test_numbers_are_those_of_the_evaluation(tmp_path):
   results = _compare(tmp_path).run()
   problem, _ = BOWL.options.build()
   tuning, test = (make_seeds(0, s, count=c) for s, c in ((Stream.TUNING, 3), (Stream.TEST, 5)))
-  grid = evaluation.grid_curves(problem, optimizers.SGD, tuning, 12)
-  rate = evaluation.best_rate(grid)
+  grid = protocol.grid_curves(problem, optimizers.SGD, tuning, 12)
+  rate = protocol.best_rate(grid)
   assert results["optimizers"]["sgd"]["learning_rate"] == rate
-  curves = evaluation.curves(problem, optimizers.SGD(rate), test, 12)
+  curves = protocol.curves(problem, optimizers.SGD(rate), test, 12)
   expected = curves.mean(axis=0)
   np.testing.assert_allclose(results["optimizers"]["sgd"]["mean"], expected, rtol=1e-5)
 
@@ -101,14 +101,14 @@ def test_a_planted_best_rate_is_found_and_a_diverged_one_loses(tmp_path, monkeyp
   grid[20, 1, -1] = worst  # better still, but for one run
   monkeypatch.setattr(Comparison, "_grid", lambda self, *args: grid)
   entry = _compare(tmp_path).run()["optimizers"]["sgd"]
-  assert entry["learning_rate"] == evaluation.LEARNING_RATES[17]
+  assert entry["learning_rate"] == protocol.LEARNING_RATES[17]
   assert entry["tuning_final_losses"][17] == 0.5 and entry["tuning_final_losses"][20] is None
 
 
 def test_a_rival_that_always_diverges_loses_and_does_not_crash(tmp_path, monkeypatch):
   monkeypatch.setattr(Comparison, "_grid", lambda self, *args: np.full([30, 3, 13], np.nan))
   results = _compare(tmp_path).run()
-  assert results["optimizers"]["sgd"]["learning_rate"] == evaluation.LEARNING_RATES[0]
+  assert results["optimizers"]["sgd"]["learning_rate"] == protocol.LEARNING_RATES[0]
   assert results["optimizers"]["sgd"]["tuning_final_losses"] == [None] * 30
 
 
@@ -128,12 +128,12 @@ def test_the_best_rate_meets_its_neighbours_on_more_instances(
   def grid(self, name, rates, num_runs):
     heard.append((list(rates), num_runs))
     losses = {10: 1.0, 20: 2.0} if num_runs == 3 else many
-    final = [losses.get(evaluation.LEARNING_RATES.index(rate), 9.0) for rate in rates]
+    final = [losses.get(protocol.LEARNING_RATES.index(rate), 9.0) for rate in rates]
     return np.tile(np.array(final)[:, np.newaxis, np.newaxis], (1, num_runs, 13))
 
   monkeypatch.setattr(Comparison, "_grid", grid)
   entry = _compare(tmp_path, dataclasses.replace(BOWL, finalist_runs=7)).run()["optimizers"]["sgd"]
-  rates = evaluation.LEARNING_RATES
+  rates = protocol.LEARNING_RATES
   assert heard[0] == (list(rates), 3)
   assert sorted(heard[1:]) == [([rates[k]], 7) for k in visited]
   assert entry["learning_rate"] == rates[chosen]
@@ -147,7 +147,7 @@ def test_the_best_rate_meets_its_neighbours_on_more_instances(
 @pytest.mark.parametrize("end", [0, 29])
 def test_a_climb_ends_at_the_ends_of_the_grid(tmp_path, monkeypatch, end):
   grid = lambda self, name, rates, runs: np.array([abs(np.log(r / best)) for r in rates])  # noqa: E731
-  best = evaluation.LEARNING_RATES[end]
+  best = protocol.LEARNING_RATES[end]
   tiled = lambda *args: np.tile(grid(*args)[:, np.newaxis, np.newaxis], (1, 3, 13))  # noqa: E731
   monkeypatch.setattr(Comparison, "_grid", tiled)
   entry = _compare(tmp_path, dataclasses.replace(BOWL, finalist_runs=7)).run()["optimizers"]["sgd"]
@@ -162,8 +162,8 @@ def test_finalists_are_run_on_the_tuning_instances(tmp_path):
   assert sum(heard) - compared.total_runs == 4 * (len(finalists["learning_rates"]) - 3)
   problem, _ = BOWL.options.build()
   seeds, rates = make_seeds(0, Stream.TUNING, count=4), finalists["learning_rates"]
-  grid = evaluation.grid_curves(problem, optimizers.SGD, seeds, 12, rates)
-  expected = evaluation.final_losses(grid).mean(axis=1)
+  grid = protocol.grid_curves(problem, optimizers.SGD, seeds, 12, rates)
+  expected = protocol.final_losses(grid).mean(axis=1)
   np.testing.assert_allclose(finalists["final_losses"], expected, rtol=1e-5)
 
 
@@ -180,7 +180,7 @@ class _Interrupt:
 
 
 def test_an_interrupted_comparison_goes_on_and_ends_with_the_same_numbers(tmp_path, monkeypatch):
-  monkeypatch.setattr(evaluation, "COORDINATES_AT_ONCE", 6)  # two instances a part
+  monkeypatch.setattr(protocol, "COORDINATES_AT_ONCE", 6)  # two instances a part
   undisturbed = _compare(tmp_path / "a").run()
   num_parts = len(list((tmp_path / "a").iterdir()))
   assert num_parts == 3 + 2 + 3
@@ -196,7 +196,7 @@ def test_a_serial_problem_is_tuned_a_few_rates_at_a_time(tmp_path, monkeypatch):
   """Else a stop would lose half an hour of a large network."""
   expected = _compare(tmp_path / "a").run()["optimizers"]["sgd"]
   problem = BOWL.options.build()[0]._replace(serial=True)
-  monkeypatch.setattr(experiments.Bowl, "build", lambda self: (problem, "generated"))
+  monkeypatch.setattr(problem_options.Bowl, "build", lambda self: (problem, "generated"))
   comparison = _compare(tmp_path / "b", contenders=[])
   found = comparison.run()["optimizers"]["sgd"]
   assert len(list((tmp_path / "b").iterdir())) == 30 // 5 + 1
@@ -219,7 +219,7 @@ def test_rivals_are_reused_when_only_the_learned_optimizer_changes(tmp_path, fak
   "change",
   [
     {"num_steps": 13},
-    {"options": experiments.Bowl(dimensions=4)},
+    {"options": problem_options.Bowl(dimensions=4)},
     {"seed": 1},
   ],
 )
@@ -240,5 +240,5 @@ def test_progress_adds_up(tmp_path, fake_runs):
 
 
 def test_the_config_says_nothing_of_the_machine():
-  config = Setting("mnist", experiments.Mnist(data_dir="/here"), 1, 2, 1).config()
+  config = Setting("mnist", problem_options.Mnist(data_dir="/here"), 1, 2, 1).config()
   assert config["hidden"] == [20] and not {"data", "data_dir"} & set(config)

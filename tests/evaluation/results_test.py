@@ -1,4 +1,4 @@
-"""Tests of l2l_tf/evaluation/results.py and l2l_tf/evaluation/results_schema.py, and of all committed results."""
+"""Tests of results files and their schema, and of all committed results."""
 
 import copy
 import json

@@ -8,7 +8,8 @@ import shutil
 import pytest
 
 from l2l_tf.runs import run as training_run
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 from tests.faults import table
 from tests.faults import victims
 from tests.tiny_training import run
@@ -20,7 +21,7 @@ def _whole(tmp_path_factory):
   """A finished run of eight checkpoints, two of them kept, and its last state."""
   directory = str(tmp_path_factory.mktemp("runs") / "bowl")
   flags = train.make_flags().parse(["train.py", *victims.TRAIN])
-  training_run.TrainingRun(directory, train.command_line.experiment(flags)).train()
+  training_run.TrainingRun(directory, train.experiment_flags.experiment(flags)).train()
   training_run.run_directory.unlock(directory)
   return directory, victims.final_state(directory)
 
@@ -78,8 +79,8 @@ def test_best_is_verified(whole, tmp_path):
     flip(data, dice)
     with open(path, "wb") as file:
       file.write(data)
-    with table.trial("best/ with a flipped bit"), pytest.raises(checkpoint.CheckpointError) as info:
-      checkpoint.load_optimizer(best)
+    with table.trial("best/ with a flipped bit"), pytest.raises(files.CheckpointError) as info:
+      optimizer_files.load_optimizer(best)
     assert "damaged" in str(info.value)
 
 
@@ -88,9 +89,9 @@ def test_what_changed_between_stop_and_resume(whole, tmp_path, monkeypatch, capl
   directory, _ = whole
   copy = str(tmp_path / "run")
   shutil.copytree(directory, copy)
-  config = checkpoint.read_json(os.path.join(copy, "config.json"))
+  config = files.read_json(os.path.join(copy, "config.json"))
   config["versions"]["tensorflow"] = "2.20.0"
-  checkpoint.write_json(os.path.join(copy, "config.json"), config)
+  files.write_json(os.path.join(copy, "config.json"), config)
   with table.trial("another TensorFlow"), caplog.at_level("WARNING", "absl"):
     training_run.TrainingRun.resume(copy)
     assert "began with TensorFlow 2.20.0 and goes on with" in caplog.text
@@ -100,7 +101,7 @@ def test_what_changed_between_stop_and_resume(whole, tmp_path, monkeypatch, capl
     "another number of replicas": {"replicas": 2},
   }
   for what, change in changes.items():
-    checkpoint.write_json(os.path.join(copy, "config.json"), {**config, **change})
+    files.write_json(os.path.join(copy, "config.json"), {**config, **change})
     with table.trial(what):
       status, _, err = run("--resume", f"--run_dir={copy}")
       assert status == 1 and "was trained on" in err and "Traceback" not in err

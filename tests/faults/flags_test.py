@@ -12,8 +12,8 @@ from PIL import Image
 import pytest
 
 from l2l_tf import optimizers
-from l2l_tf.cli import experiment_flags as command_line
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.cli import experiment_flags
+from l2l_tf.storage import optimizer_files
 from tests import programs
 from tests.cli.experiment_flags_test import ANYTHING_GOES
 from tests.cli.experiment_flags_test import BAD_VALUES
@@ -191,7 +191,7 @@ CONTRADICTIONS = [  # flags that are good alone, but not together, or not withou
 def _untrained(tmp_path_factory):
   """A directory of an optimizer that has learned nothing, so may paint."""
   directory = tmp_path_factory.mktemp("optimizers") / "lstm"
-  checkpoint.save_optimizer(str(directory), optimizers.CoordinatewiseLSTM((4,)), {})
+  optimizer_files.save_optimizer(str(directory), optimizers.CoordinatewiseLSTM((4,)), {})
   return directory
 
 
@@ -224,7 +224,7 @@ def test_every_program_has_a_table():
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_flag_has_an_entry(program):
   flags = set(PROGRAMS[program].make_flags()._values)
-  with mock.patch.object(command_line.Flags, "add_options", lambda *args: None):
+  with mock.patch.object(experiment_flags.Flags, "add_options", lambda *args: None):
     own = set(PROGRAMS[program].make_flags()._values)
   assert own <= BAD[program].keys() <= flags
   options = {field.name for kind in KINDS for field in dataclasses.fields(kind)}

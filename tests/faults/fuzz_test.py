@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from l2l_tf.config import experiment as experiments
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.config import optimizers as optimizer_options
+from l2l_tf.storage import files
 from tests import programs
 from tests.faults import cases
 from tests.faults import readers
@@ -59,14 +59,14 @@ def test_files_without_an_end_are_refused(tmp_path):
   for name, target in (("pipe", None), ("zero", "/dev/zero")):
     path = str(tmp_path / name)
     os.symlink(target, path) if target else os.mkfifo(path)
-    with pytest.raises(checkpoint.CheckpointError, match="no regular file"):
-      checkpoint.read_json(path)
+    with pytest.raises(files.CheckpointError, match="no regular file"):
+      files.read_json(path)
   assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17
 
 
 def test_a_huge_integer_is_no_float():
   with pytest.raises(ValueError, match="output_scale must be finite"):
-    experiments.LSTM(output_scale=10**400)
+    optimizer_options.LSTM(output_scale=10**400)
 
 
 def test_a_file_written_aside_follows_no_link(tmp_path):
@@ -74,5 +74,5 @@ def test_a_file_written_aside_follows_no_link(tmp_path):
   mine = tmp_path / "mine"
   mine.write_text("mine")
   (tmp_path / "x.json.tmp").symlink_to(mine)
-  checkpoint.write_json(str(tmp_path / "x.json"), {})
+  files.write_json(str(tmp_path / "x.json"), {})
   assert mine.read_text() == "mine" and (tmp_path / "x.json").read_text() == "{}\n"

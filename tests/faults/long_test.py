@@ -13,7 +13,7 @@ from l2l_tf import unroll
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import run as training_run
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from tests.faults import table
 from tests.tiny_training import BOWL
 from tests.tiny_training import train
@@ -33,7 +33,7 @@ def test_2000_meta_steps(tmp_path):
   args = [*BOWL, "--episodes_per_epoch=25", "--num_epochs=80", "--num_steps=2"]
   args += ["--unroll_length=2", f"--run_dir={tmp_path}"]
   flags = train.make_flags().parse(["train.py", *args])
-  run = training_run.TrainingRun(str(tmp_path), train.command_line.experiment(flags))
+  run = training_run.TrainingRun(str(tmp_path), train.experiment_flags.experiment(flags))
   seen = []
 
   def look(row):
@@ -65,7 +65,7 @@ def is_scalar(value) -> bool:
 @pytest.mark.parametrize("name", ["quadratic_lstm", "mnist_lstm"])
 def test_10000_steps_of_a_trained_optimizer(name):
   """Far beyond its horizon its states stay finite; what the loss does is in docs/reliability.md."""
-  optimizer, _ = checkpoint.load_optimizer(pretrained.find(name))
+  optimizer, _ = optimizer_files.load_optimizer(pretrained.find(name))
   problem = problems.quadratic(10)
   carry, first = unroll.start(problem, optimizer, make_seeds(0, Stream.TEST, count=4))
   window = tf.function(lambda carry: unroll.unroll(problem, optimizer, carry, 100))

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from l2l_tf.config import experiment as experiments
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.config import presets
+from l2l_tf.storage import optimizer_files
 from l2l_tf.training.meta_trainer import MetaTrainer
 from tests.faults import table
 from tests.tiny_training import BOWL
@@ -56,9 +56,9 @@ def test_bad_steps_are_skipped_and_counted(tmp_path, monkeypatch, pattern, value
     else:
       assert status == 1 and "5 meta-steps in a row" in err
     if pattern != "all":
-      _, about = checkpoint.load_optimizer(f"{directory}/best")
+      _, about = optimizer_files.load_optimizer(f"{directory}/best")
       assert math.isfinite(about["validation_final_loss"])
 
 
 def test_the_rule_that_ends_a_run_has_a_default():
-  assert experiments.PRESETS["quick"]["mnist"].training.max_bad_steps > 0
+  assert presets.PRESETS["quick"]["mnist"].training.max_bad_steps > 0

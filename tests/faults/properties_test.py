@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from l2l_tf import optimizers
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import presets
+from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import results
 from l2l_tf.evaluation import results_schema
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
 from tests.faults import readers
 from tests.faults import table
@@ -99,15 +100,15 @@ def test_an_experiment_that_is_accepted_is_written_and_read_again():
   accepted = []
 
   @many
-  @given(documents(experiments.PRESETS["quick"]["quadratic"].to_dict()))
+  @given(documents(presets.PRESETS["quick"]["quadratic"].to_dict()))
   def holds(document):
     try:
-      experiment = experiments.Experiment.from_dict(document)
+      experiment = Experiment.from_dict(document)
     except ValueError:
       return
     accepted.append(experiment)
     text = json.dumps(experiment.to_dict())
-    assert experiments.Experiment.from_dict(json.loads(text)) == experiment
+    assert Experiment.from_dict(json.loads(text)) == experiment
 
   holds()
   assert accepted
@@ -138,8 +139,8 @@ def test_phi_of_any_numbers_comes_back_bit_for_bit(data):
   for variable in optimizer.trainable_variables:
     numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
     variable.assign(data.draw(arrays.arrays(np.float32, tuple(variable.shape), elements=numbers)))
-  again = checkpoint.from_bytes(
-    optimizer.config(), checkpoint.weights_to_bytes(optimizer), "a file"
+  again = optimizer_files.from_bytes(
+    optimizer.config(), optimizer_files.weights_to_bytes(optimizer), "a file"
   )
   for a, b in zip(optimizer.trainable_variables, again.trainable_variables, strict=True):
     assert a.numpy().tobytes() == b.numpy().tobytes()

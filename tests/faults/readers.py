@@ -13,21 +13,23 @@ from PIL import Image
 import skimage
 
 from l2l_tf import pretrained
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import presets
+from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import results_schema
-from l2l_tf.inspection import proposal_files as visualizations
+from l2l_tf.inspection import proposal_files
 from l2l_tf.keras import optimizer as keras_optimizer
 from l2l_tf.problems import DataError
 from l2l_tf.problems import photographs
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
 from tests import tiny_results
 
 SHIPPED = pretrained.find("quadratic_lstm")
-with open(os.path.join(SHIPPED, checkpoint.WEIGHTS_FILE), "rb") as _file:
+with open(os.path.join(SHIPPED, optimizer_files.WEIGHTS_FILE), "rb") as _file:
   WEIGHTS = _file.read()
-CONFIG = checkpoint.read_json(os.path.join(SHIPPED, checkpoint.CONFIG_FILE))
-_OPTIMIZER = checkpoint.from_bytes(CONFIG["optimizer"], WEIGHTS, SHIPPED)
+CONFIG = files.read_json(os.path.join(SHIPPED, optimizer_files.CONFIG_FILE))
+_OPTIMIZER = optimizer_files.from_bytes(CONFIG["optimizer"], WEIGHTS, SHIPPED)
 _PATH = os.path.join(tempfile.gettempdir(), f"fuzzed-{os.getpid()}")
 
 
@@ -54,28 +56,28 @@ class Reader(NamedTuple):
 
 
 def _json(data: bytes) -> Any:
-  """The value as `checkpoint.read_json` gives it; None, which no reader takes, where it refuses."""
+  """The value as `files.read_json` gives it; None, which no reader takes, where it refuses."""
   try:
-    return checkpoint.parse_json(data, "a file")
-  except checkpoint.CheckpointError:
+    return files.parse_json(data, "a file")
+  except files.CheckpointError:
     return None
 
 
 def _weights(data: bytes):
   """An optimizer.safetensors."""
-  built = mock.patch.object(checkpoint, "optimizer_from_config", lambda _: _OPTIMIZER)
+  built = mock.patch.object(optimizer_files, "optimizer_from_config", lambda _: _OPTIMIZER)
   with built:  # building one is slow
-    checkpoint.from_bytes(CONFIG["optimizer"], data, "a file")
+    optimizer_files.from_bytes(CONFIG["optimizer"], data, "a file")
 
 
 def _config(data: bytes):
   """The optimizer in a config.json of best/."""
-  checkpoint.from_bytes(_json(data), WEIGHTS, "a file")
+  optimizer_files.from_bytes(_json(data), WEIGHTS, "a file")
 
 
 def _run_config(data: bytes):
   """The experiment in a run's config.json."""
-  experiments.Experiment.from_dict(_json(data))
+  Experiment.from_dict(_json(data))
 
 
 def _results(data: bytes):
@@ -85,7 +87,7 @@ def _results(data: bytes):
 
 def _visualization(data: bytes):
   """A visualization file."""
-  visualizations.validate(_json(data))
+  proposal_files.validate(_json(data))
 
 
 def _from_disk(read: Callable[[str], Any], data: bytes):
@@ -138,10 +140,10 @@ def _encoded(value: Any) -> bytes:
 
 
 def _quick() -> dict[str, Any]:
-  return experiments.PRESETS["quick"]["quadratic"].to_dict()
+  return presets.PRESETS["quick"]["quadratic"].to_dict()
 
 
-REFUSED = (checkpoint.CheckpointError,)
+REFUSED = (files.CheckpointError,)
 READERS = {
   "weights": Reader(_weights, REFUSED, lambda: WEIGHTS),
   "config": Reader(_config, REFUSED, lambda: _encoded(CONFIG["optimizer"])),

@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from tests import programs
 from tests.tiny_training import BOWL
 
@@ -96,7 +96,7 @@ def assert_same_state(directory: str, expected: dict[str, np.ndarray]):
 def assert_nothing_half_written(directory: str):
   """Raises AssertionError if a file of best/ or config.json is under its name but not whole."""
   if os.path.exists(os.path.join(directory, "config.json")):
-    checkpoint.read_json(os.path.join(directory, "config.json"))
+    files.read_json(os.path.join(directory, "config.json"))
   weights = os.path.join(directory, "best", "optimizer.safetensors")
   if os.path.exists(weights):
     with open(weights, "rb") as file:

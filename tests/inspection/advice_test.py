@@ -13,7 +13,7 @@ from l2l_tf import problems
 from l2l_tf.inspection import advice
 from l2l_tf.inspection import diagnosis
 from l2l_tf.problems.base import make_seeds
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from tests import programs
 
 diagnose = programs.load("diagnose")
@@ -42,7 +42,7 @@ def classifier(scale: float = 1.0, offset: float = 0.0) -> problems.Problem:
 
 def shipped(**changes) -> optimizers.Optimizer:
   """`mnist_lstm`, changed by functions of its variables."""
-  optimizer, _ = checkpoint.load_optimizer(pretrained.find("mnist_lstm"))
+  optimizer, _ = optimizer_files.load_optimizer(pretrained.find("mnist_lstm"))
   for name, change in changes.items():
     for variable in optimizer.trainable_variables:
       if name in variable.name:

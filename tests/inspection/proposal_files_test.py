@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf import problems
-from l2l_tf.inspection import proposal_files as visualizations
+from l2l_tf.inspection import proposal_files
 from l2l_tf.inspection.coordinates import Coordinate
 from l2l_tf.problems.base import make_seeds
 from tests import programs
@@ -25,11 +25,11 @@ def compute(optimizer=None, problem=None, **options):
   """Of the bowl of 4 dimensions, 6 steps, sweeps at the steps 1, 2, 4, with 5 values."""
   optimizer = optimizer or optimizers.CoordinatewiseLSTM((3,), output_scale=5.0, seed=1)
   problem = problem or problems.bowl(4)
-  return visualizations.compute(problem, optimizer, RATES, SEED, 6, (1, 2, 4), 5, **options)
+  return proposal_files.compute(problem, optimizer, RATES, SEED, 6, (1, 2, 4), 5, **options)
 
 
 HEAD = {
-  "schema": visualizations.SCHEMA,
+  "schema": proposal_files.SCHEMA,
   "command": "python bin/visualize.py",
   "versions": {"commit": None},
   "data": "generated",
@@ -48,7 +48,7 @@ def _document():
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.name)
 def test_committed_files_follow_the_schema_and_are_small(path):
-  read = visualizations.read(str(path))
+  read = proposal_files.read(str(path))
   assert path.stat().st_size < 200_000 and path.stem == read["optimizer"]["name"]
   assert read["versions"]["commit"] and not read["versions"]["commit"].endswith("-dirty")
   for text in (read["command"], read["data"], read["optimizer"]["source"]):
@@ -57,8 +57,8 @@ def test_committed_files_follow_the_schema_and_are_small(path):
 
 def test_what_is_written_is_read_again(tmp_path, document):
   path = str(tmp_path / "v.json")
-  visualizations.write(path, document)
-  assert visualizations.read(path) == document
+  proposal_files.write(path, document)
+  assert proposal_files.read(path) == document
 
 
 def test_the_numbers_fit_each_other(document):
@@ -89,7 +89,7 @@ def test_a_run_that_diverges_is_refused(case):
   )
   optimizer = optimizers.CoordinatewiseLSTM((3,), seed=1, output_scale=1e9)
   optimizer.linear.b.assign([1e25])
-  with pytest.raises(visualizations.VisualizationError, match="Not finite within .* diverges"):
+  with pytest.raises(proposal_files.VisualizationError, match="Not finite within .* diverges"):
     compute(optimizer, problem)
 
 
@@ -128,19 +128,19 @@ def test_refuses_other_values(tmp_path, document, change):
   path = tmp_path / "v.json"
   path.write_text(json.dumps(broken))
   with pytest.raises(
-    visualizations.VisualizationError, match="v.json is no visualization of schema 1: .* must"
+    proposal_files.VisualizationError, match="v.json is no visualization of schema 1: .* must"
   ):
-    visualizations.read(str(path))
+    proposal_files.read(str(path))
   with pytest.raises(ValueError):
-    visualizations.write(str(tmp_path / "new.json"), broken)
+    proposal_files.write(str(tmp_path / "new.json"), broken)
   assert not (tmp_path / "new.json").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
 def test_refuses_other_files(tmp_path, text):
   (tmp_path / "v.json").write_text(text)
-  with pytest.raises(visualizations.VisualizationError, match="v.json"):
-    visualizations.read(str(tmp_path / "v.json"))
+  with pytest.raises(proposal_files.VisualizationError, match="v.json"):
+    proposal_files.read(str(tmp_path / "v.json"))
 
 
 def entry(learned, gradients=(1.0, 3.0)):
@@ -151,23 +151,23 @@ def entry(learned, gradients=(1.0, 3.0)):
 
 
 def test_measures_of_a_line_of_a_step_and_of_momentum():
-  line = visualizations.measures(entry(lambda g: -g), 0, 3)
+  line = proposal_files.measures(entry(lambda g: -g), 0, 3)
   assert line["at_0"] == 0 and line["half"] == pytest.approx(0.5)
   assert line["against_adam"] == pytest.approx(0.5, abs=0.01)  # for negative gradients
-  step = visualizations.measures(entry(lambda g: -np.sign(g)), 0, 3)
+  step = proposal_files.measures(entry(lambda g: -np.sign(g)), 0, 3)
   assert step["half"] == pytest.approx(1)
-  onwards = visualizations.measures(entry(lambda g: -2 - 0.5 * g), 0, 3)  # at most -4
+  onwards = proposal_files.measures(entry(lambda g: -2 - 0.5 * g), 0, 3)  # at most -4
   assert onwards["at_0"] == pytest.approx(0.5) and onwards["against_adam"] == 0
-  back = visualizations.measures(entry(lambda g: -2 - 0.5 * g, (-1.0, -3.0)), 0, 3)
+  back = proposal_files.measures(entry(lambda g: -2 - 0.5 * g, (-1.0, -3.0)), 0, 3)
   assert back["at_0"] == pytest.approx(-0.5)
-  bias = visualizations.measures(entry(lambda g: -2 - 0.5 * g), 0, 1)  # nothing went before
+  bias = proposal_files.measures(entry(lambda g: -2 - 0.5 * g), 0, 1)  # nothing went before
   assert bias["at_0"] == pytest.approx(-0.5)
-  flat = visualizations.measures(entry(lambda g: 0 * g), 0, 3)
+  flat = proposal_files.measures(entry(lambda g: 0 * g), 0, 3)
   assert np.isnan(flat["half"]) and flat["at_0"] == 0
 
 
 def test_the_table_has_the_powers_of_two(document):
-  lines = visualizations.table(document).splitlines()
+  lines = proposal_files.table(document).splitlines()
   rows = [line.split() for line in lines[1:]]
   assert [row[:2] for row in rows[:4]] == [
     *([name, step] for name in [list(document["coordinates"])[0]] for step in "124"),

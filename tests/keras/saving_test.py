@@ -11,6 +11,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 import l2l_tf
+from l2l_tf.storage import files
 from tests import keras_models as models
 
 OPTIONS = {
@@ -145,7 +146,7 @@ def test_hostile_configs(changes, message):
 
 
 def test_phi_that_is_too_large_is_not_decoded(monkeypatch):
-  monkeypatch.setattr(l2l_tf.checkpoint, "MAX_FILE_BYTES", 100)
+  monkeypatch.setattr(files, "MAX_FILE_BYTES", 100)
   with pytest.raises(l2l_tf.CheckpointError, match="far too large"):
     l2l_tf.LearnedOptimizer.from_config(models.learned().get_config())
 

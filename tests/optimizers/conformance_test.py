@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf import problems
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import optimizers as optimizer_options
+from l2l_tf.config import problems as problem_options
 from l2l_tf.problems import base
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from tests import adapted
 from tests import tiny_vgg
 
@@ -63,7 +64,7 @@ def signature(nest):
 
 def test_no_optimizer_is_missing():
   assert OPTIMIZERS.keys() == optimizers.HAND_DESIGNED.keys() | optimizers.LEARNED.keys()
-  assert optimizers.LEARNED.keys() == experiments.OPTIMIZERS.keys()
+  assert optimizers.LEARNED.keys() == optimizer_options.OPTIMIZERS.keys()
   classes = {value for value in vars(optimizers).values() if isinstance(value, type)}
   classes -= {optimizers.Optimizer}
   assert classes == {type(make()) for make in OPTIMIZERS.values()}
@@ -165,8 +166,8 @@ def test_learned_optimizers_survive_save_and_load(name, tmp_path):
   optimizer = OPTIMIZERS[name]()
   for variable in optimizer.trainable_variables:
     variable.assign_add(tf.fill(variable.shape, 0.01))
-  checkpoint.save_optimizer(str(tmp_path), optimizer, {"epoch": 3})
-  loaded, about = checkpoint.load_optimizer(str(tmp_path))
+  optimizer_files.save_optimizer(str(tmp_path), optimizer, {"epoch": 3})
+  loaded, about = optimizer_files.load_optimizer(str(tmp_path))
   assert type(loaded) is type(optimizer) and loaded.config() == optimizer.config()
   assert optimizer.config()["kind"] == name and about == {"epoch": 3}
   assert_close(run(loaded), run(optimizer), rtol=0, atol=0)
@@ -174,7 +175,7 @@ def test_learned_optimizers_survive_save_and_load(name, tmp_path):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_the_seed_of_learned_optimizers_decides_phi(name):
-  options = experiments.OPTIMIZERS[name](layer_sizes=(6, 5))
+  options = optimizer_options.OPTIMIZERS[name](layer_sizes=(6, 5))
   first, same, other = (options.build(seed).trainable_variables for seed in (1, 1, 2))
   assert_close(first, same, rtol=0, atol=0)
   assert any(np.any(a != b) for a, b in zip(first, other, strict=True))
@@ -206,7 +207,7 @@ SEEDS = tf.constant(base.make_seeds(11, count=3))
 
 def test_no_problem_is_missing():
   assert PROBLEMS.keys() == set(problems.__all__) - NOT_PROBLEMS
-  assert EXPERIMENTS.keys() == experiments.PROBLEMS.keys()
+  assert EXPERIMENTS.keys() == problem_options.PROBLEMS.keys()
   assert set(EXPERIMENTS.values()) == PROBLEMS.keys() - adapted.PROBLEMS.keys()
 
 

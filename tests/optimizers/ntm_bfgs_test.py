@@ -12,7 +12,7 @@ from l2l_tf import unroll
 from l2l_tf.optimizers import preprocessing
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.quadratics import quadratic
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from tests import unroll_test
 from tests.optimizers.coordinatewise_test import gradient_sequence
 from tests.optimizers.coordinatewise_test import run
@@ -130,8 +130,8 @@ def test_phi_has_a_column_for_each_head(kind, heads):
 def test_a_saved_optimizer_gives_the_same_updates(kind, tmp_path):
   options = {} if kind == "lstm_gac" else {"num_read_heads": 2, "num_write_heads": 1}
   original = make(kind, dtype=tf.float32, preprocessing=preprocessing.Rescale(0.5), **options)
-  checkpoint.save_optimizer(str(tmp_path / "saved"), original, {})
-  loaded, _ = checkpoint.load_optimizer(str(tmp_path / "saved"))
+  optimizer_files.save_optimizer(str(tmp_path / "saved"), original, {})
+  loaded, _ = optimizer_files.load_optimizer(str(tmp_path / "saved"))
   assert loaded.config() == original.config()
   sequence = [
     {"theta": tf.cast(g["theta"], tf.float32)} for g in gradient_sequence(6, {"theta": (2, 4)})

@@ -14,7 +14,7 @@ from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import partition
 from l2l_tf.optimizers.partition import conv_or_fc
 from l2l_tf.problems.base import make_seeds
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from l2l_tf.training import sampled_backprop
 from l2l_tf.training.meta_trainer import MetaTrainer
 from tests import coloured_digits
@@ -236,7 +236,7 @@ def test_a_label_function_of_your_own_works_and_cannot_be_saved(tmp_path):
   halves = optimizers.Partition({"a": lstm(1), "b": lstm(2)}, lambda name, shape: name[:1])
   assert halves.labels({"a1": (2,), "b1": (3,), "a2": (1,)}) == {"a1": "a", "b1": "b", "a2": "a"}
   with pytest.raises(ValueError, match="cannot be saved: only those of partition.LABELS"):
-    checkpoint.save_optimizer(str(tmp_path), halves, {})
+    optimizer_files.save_optimizer(str(tmp_path), halves, {})
 
 
 CONFIG = {"kind": "partition", "label": "conv_or_fc"}
@@ -257,4 +257,4 @@ CONFIG = {"kind": "partition", "label": "conv_or_fc"}
 )
 def test_a_foreign_config_is_refused(config, message):
   with pytest.raises(ValueError, match=message):
-    checkpoint.optimizer_from_config(config)
+    optimizer_files.optimizer_from_config(config)

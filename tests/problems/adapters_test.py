@@ -8,7 +8,7 @@ import tensorflow as tf
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.evaluation import protocol as evaluation
+from l2l_tf.evaluation import protocol
 from l2l_tf.problems import base
 from tests import adapted
 
@@ -235,6 +235,6 @@ def test_a_module_without_parameters():
 def test_meta_training_and_evaluation(second_derivatives):
   problem = mlp(activation=tf.tanh)
   adapted.assert_meta_trains(problem, second_derivatives)
-  curves = evaluation.grid_curves(problem, optimizers.Adam, SEEDS[:2].numpy(), 20, (1e-3, 3e-2))
-  final = evaluation.final_losses(curves).mean(axis=1)
+  curves = protocol.grid_curves(problem, optimizers.Adam, SEEDS[:2].numpy(), 20, (1e-3, 3e-2))
+  final = protocol.final_losses(curves).mean(axis=1)
   assert final[1] < final[0] < 1.5

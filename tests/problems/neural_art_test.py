@@ -14,7 +14,7 @@ from l2l_tf.problems import base
 from l2l_tf.problems import neural_art
 from l2l_tf.problems import photographs
 from l2l_tf.problems import vgg
-from l2l_tf.training import meta_trainer as meta_training
+from l2l_tf.training import meta_trainer
 from tests import tiny_vgg
 
 SIZE = 16
@@ -204,7 +204,7 @@ def test_each_instance_descends_as_with_its_style_alone():
 
 def test_meta_training_on_several_styles():
   training = Training(num_steps=2, unroll_length=2, episodes_per_epoch=3, validation_runs=2)
-  trainer = meta_training.MetaTrainer(
+  trainer = meta_trainer.MetaTrainer(
     problems.style_transfer(PICTURES, STYLES, NETWORK),
     optimizers.CoordinatewiseLSTM((3,)),
     training,

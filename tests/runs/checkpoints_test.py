@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf.runs.checkpoints import TrainingCheckpoint
-from l2l_tf.storage.optimizer_files import CheckpointError
+from l2l_tf.storage.files import CheckpointError
 
 
 def test_training_checkpoint_restores_the_newest(tmp_path):

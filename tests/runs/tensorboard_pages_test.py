@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l_tf.runs import tensorboard as summaries
+from l2l_tf.runs import tensorboard
 from tests import chromium
 from tests.tiny_training import MNIST
 from tests.tiny_training import run
@@ -70,7 +70,7 @@ def get(address, **query):
 
 def test_scalars_come_back_with_their_descriptions(server):
   ((run_name, tags),) = get(f"{server}/data/plugin/scalars/tags").items()
-  tables = (summaries.SCALARS, summaries.OBSERVED)
+  tables = (tensorboard.SCALARS, tensorboard.OBSERVED)
   expected = {tag: text for table in tables for tag, text in table.values()}
   assert tags.keys() == expected.keys()
   assert {tag.split("/")[0] for tag in tags} == {"meta_training", "trajectory", "validation"}
@@ -85,7 +85,7 @@ def test_scalars_come_back_with_their_descriptions(server):
 
 def test_pictures_come_back(server):
   ((run_name, tags),) = get(f"{server}/data/plugin/images/tags").items()
-  assert tags.keys() == {summaries.CURVES, summaries.SWEEPS}
+  assert tags.keys() == {tensorboard.CURVES, tensorboard.SWEEPS}
   for tag in tags:
     query = {"run": run_name, "tag": tag, "sample": 0}
     entries = get(f"{server}/data/plugin/images/images", **query)
@@ -114,8 +114,8 @@ DRAWN = """[...document.querySelectorAll('card-view')].filter(
 @pytest.mark.parametrize("group", ["meta_training", "trajectory", "validation", "proposals"])
 def test_a_browser_shows_the_charts(server, tmp_path, group):
   """Every tag of a group has a card in which a chart or a picture is drawn, and no other has."""
-  tags = [tag for table in (summaries.SCALARS, summaries.OBSERVED) for tag, _ in table.values()]
-  tags = sorted(t for t in [*tags, summaries.CURVES, summaries.SWEEPS] if t.startswith(group))
+  tags = [tag for table in (tensorboard.SCALARS, tensorboard.OBSERVED) for tag, _ in table.values()]
+  tags = sorted(t for t in [*tags, tensorboard.CURVES, tensorboard.SWEEPS] if t.startswith(group))
   address = f"{server}/?tagFilter={group}#timeseries"
   with chromium.opened(address, str(tmp_path / "profile"), (1500, 1500)) as page:
     page.wait_for(f"{TITLES}.length == {len(tags)} && {DRAWN} == {len(tags)}")

@@ -14,7 +14,7 @@ from l2l_tf.inspection import observation
 from l2l_tf.plotting import curves as plots
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.runs import directory as run_directory
-from l2l_tf.runs import tensorboard as summaries
+from l2l_tf.runs import tensorboard
 
 (SEED,) = make_seeds(2, count=1)
 RATES = {"adam": 0.1, "sgd": 0.3}
@@ -28,7 +28,7 @@ def _seen():
 
 
 def row(epoch):
-  return {key: epoch + 0.1 * i for i, key in enumerate(summaries.SCALARS)} | {"epoch": epoch}
+  return {key: epoch + 0.1 * i for i, key in enumerate(tensorboard.SCALARS)} | {"epoch": epoch}
 
 
 CURVES = {"learned": np.geomspace(2, 1, 5), "adam": np.geomspace(2, 1.5, 5)}
@@ -47,8 +47,8 @@ def events(directory):
 def test_numbers_of_every_epoch_and_pictures_when_there_is_time(tmp_path, monkeypatch, seen):
   """The allowance has time at the epochs 1 and 3; the last, 5, has pictures in any case."""
   observed, now = [], [0]
-  monkeypatch.setattr(summaries.Allowance, "allows", lambda self: now[0] in (1, 3))
-  with summaries.Summaries(str(tmp_path), {"a": 1}) as writer:
+  monkeypatch.setattr(tensorboard.Allowance, "allows", lambda self: now[0] in (1, 3))
+  with tensorboard.Summaries(str(tmp_path), {"a": 1}) as writer:
     for epoch in range(1, 6):
       writer._drawing.result()  # of the epoch before
       now[0] = epoch
@@ -57,14 +57,14 @@ def test_numbers_of_every_epoch_and_pictures_when_there_is_time(tmp_path, monkey
   assert observed == [1, 3, 5]
   found = events(str(tmp_path))
   assert b'"a": 1' in found.pop("config")[0].item()
-  for key, (tag, _) in summaries.SCALARS.items():
+  for key, (tag, _) in tensorboard.SCALARS.items():
     values = found.pop(tag)
     np.testing.assert_allclose([values[t] for t in range(1, 6)], [row(t)[key] for t in range(1, 6)])
-  for key, (tag, _) in summaries.OBSERVED.items():
+  for key, (tag, _) in tensorboard.OBSERVED.items():
     values = found.pop(tag)
     assert list(values) == [1, 3, 5]
     np.testing.assert_allclose(list(values.values()), [seen.scalars[key]] * 3, rtol=1e-6)
-  assert found.keys() == {summaries.CURVES, summaries.SWEEPS}
+  assert found.keys() == {tensorboard.CURVES, tensorboard.SWEEPS}
   for pictures in found.values():
     assert list(pictures) == [1, 3, 5]
     for _, _, png in pictures.values():
@@ -73,7 +73,7 @@ def test_numbers_of_every_epoch_and_pictures_when_there_is_time(tmp_path, monkey
 
 def test_looking_stays_within_its_share_of_the_time():
   now = [100.0]
-  allowance = summaries.Allowance(0.05, lambda: now[0])
+  allowance = tensorboard.Allowance(0.05, lambda: now[0])
   assert allowance.allows()  # at first
   allowance.charge(2.0)
   looks = 0
@@ -89,7 +89,7 @@ def test_looking_stays_within_its_share_of_the_time():
 @pytest.mark.parametrize("when", ["next epoch", "end"])
 def test_an_error_in_the_thread_is_raised(tmp_path, monkeypatch, seen, when):
   monkeypatch.setattr(plots, "png", lambda figure: 1 / 0)
-  with pytest.raises(ZeroDivisionError), summaries.Summaries(str(tmp_path), {}) as writer:
+  with pytest.raises(ZeroDivisionError), tensorboard.Summaries(str(tmp_path), {}) as writer:
     writer.epoch(row(1), CURVES, lambda: seen)
     if when == "next epoch":
       writer._thread.shutdown(wait=True)
@@ -99,7 +99,7 @@ def test_an_error_in_the_thread_is_raised(tmp_path, monkeypatch, seen, when):
 
 def test_the_error_of_the_training_comes_before_that_of_the_thread(tmp_path, monkeypatch, seen):
   monkeypatch.setattr(plots, "png", lambda figure: 1 / 0)
-  with pytest.raises(KeyboardInterrupt), summaries.Summaries(str(tmp_path), {}) as writer:
+  with pytest.raises(KeyboardInterrupt), tensorboard.Summaries(str(tmp_path), {}) as writer:
     writer.epoch(row(1), CURVES, lambda: seen)
     raise KeyboardInterrupt
 
@@ -107,12 +107,12 @@ def test_the_error_of_the_training_comes_before_that_of_the_thread(tmp_path, mon
 def test_the_end_waits_for_the_last_picture(tmp_path, monkeypatch, seen):
   png = plots.png
   monkeypatch.setattr(plots, "png", lambda figure: time.sleep(0.3) or png(figure))
-  with summaries.Summaries(str(tmp_path), {}) as writer:
+  with tensorboard.Summaries(str(tmp_path), {}) as writer:
     writer.epoch(row(1), CURVES, lambda: seen)
-  assert list(events(str(tmp_path))[summaries.SWEEPS]) == [1]
+  assert list(events(str(tmp_path))[tensorboard.SWEEPS]) == [1]
 
 
 def test_a_directory_that_cannot_be_written_is_one_clear_error(tmp_path):
   (tmp_path / "events").write_text("a file")
   with pytest.raises(run_directory.RunError, match="Cannot write to .*events: "):
-    summaries.Summaries(str(tmp_path / "events"), {})
+    tensorboard.Summaries(str(tmp_path / "events"), {})

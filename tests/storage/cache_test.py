@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from l2l_tf.storage import cache as parts_lib
+from l2l_tf.storage import cache
 
 
 @pytest.fixture(name="parts")
 def _parts(tmp_path):
-  return parts_lib.Parts(str(tmp_path / "work"))
+  return cache.Parts(str(tmp_path / "work"))
 
 
 def _forbidden():
@@ -18,7 +18,7 @@ def _forbidden():
 def test_a_finished_part_is_not_computed_again(parts):
   values = np.array([1, np.inf, np.nan], np.float32)
   np.testing.assert_array_equal(parts.get({"a": 1}, lambda: values), values)
-  again = parts_lib.Parts(parts.directory).get({"a": 1}, _forbidden)
+  again = cache.Parts(parts.directory).get({"a": 1}, _forbidden)
   np.testing.assert_array_equal(again, values)
   assert again.dtype == np.float32
 
@@ -58,5 +58,5 @@ def test_removal_leaves_what_is_not_ours(parts, tmp_path):
 
 
 def test_digest_does_not_depend_on_the_order_of_keys():
-  assert parts_lib.digest({"a": 1, "b": [2]}) == parts_lib.digest({"b": [2], "a": 1})
-  assert parts_lib.digest({"a": 1}) != parts_lib.digest({"a": 1.5})
+  assert cache.digest({"a": 1, "b": [2]}) == cache.digest({"b": [2], "a": 1})
+  assert cache.digest({"a": 1}) != cache.digest({"a": 1.5})

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf.optimizers import preprocessing
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import optimizer_files
 from tests.storage.optimizer_files_test import gradient_sequence
 from tests.storage.optimizer_files_test import tensorflow_updates
 
@@ -108,7 +108,7 @@ def test_a_program_without_tensorflow_can_run_a_partition(tmp_path):
   optimizer = optimizers.Partition(parts)
   for variable in optimizer.trainable_variables:
     variable.assign(rng.normal(size=variable.shape, scale=0.5))
-  checkpoint.save_optimizer(str(tmp_path), optimizer, {})
+  optimizer_files.save_optimizer(str(tmp_path), optimizer, {})
   config, tensors = read(str(tmp_path))
   assert (config["kind"], config["label"]) == ("partition", "conv_or_fc")
   assert {"conv/lstm_2/w_gates", "fc/linear/b"} < tensors.keys() and len(tensors) == 10
@@ -135,7 +135,7 @@ def test_a_program_without_tensorflow_can_run_it(tmp_path, kind, features):
   rng = np.random.default_rng(0)
   for variable in optimizer.trainable_variables:
     variable.assign(rng.normal(size=variable.shape, scale=0.5))
-  checkpoint.save_optimizer(str(tmp_path), optimizer, {})
+  optimizer_files.save_optimizer(str(tmp_path), optimizer, {})
   config, tensors = read(str(tmp_path))
   plain = ["linear/b", "linear/w", "lstm_1/b_gates", "lstm_1/w_gates", "lstm_2/b_gates"]
   plain.append("lstm_2/w_gates")

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf.optimizers import preprocessing
-from l2l_tf.storage import optimizer_files as checkpoint
-from l2l_tf.storage.optimizer_files import CheckpointError
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
+from l2l_tf.storage.files import CheckpointError
 
 
 def make(**options):
@@ -44,7 +45,7 @@ def tensorflow_updates(optimizer):
 def saved(tmp_path):
   """A directory with an optimizer."""
   directory = str(tmp_path / "best")
-  checkpoint.save_optimizer(directory, make(), {"data": "none", "epoch": 7})
+  optimizer_files.save_optimizer(directory, make(), {"data": "none", "epoch": 7})
   return directory
 
 
@@ -52,9 +53,9 @@ def saved(tmp_path):
 def test_round_trip_gives_the_same_updates(tmp_path, kind):
   original = make(preprocessing=kind, output_scale=0.3)
   directory = str(tmp_path / "a" / "best")
-  checkpoint.save_optimizer(directory, original, {"epoch": 7, "list": [1, None]})
+  optimizer_files.save_optimizer(directory, original, {"epoch": 7, "list": [1, None]})
   assert sorted(os.listdir(directory)) == ["config.json", "optimizer.safetensors"]
-  loaded, about = checkpoint.load_optimizer(directory)
+  loaded, about = optimizer_files.load_optimizer(directory)
   assert about == {"epoch": 7, "list": [1, None]}
   assert loaded.config() == original.config()
   np.testing.assert_array_equal(tensorflow_updates(loaded), tensorflow_updates(original))
@@ -62,15 +63,15 @@ def test_round_trip_gives_the_same_updates(tmp_path, kind):
 
 def test_saving_replaces_what_was_there(saved):
   other = make(layer_sizes=(3,), output_scale=0.5)
-  checkpoint.save_optimizer(saved, other, {})
-  loaded, about = checkpoint.load_optimizer(saved)
+  optimizer_files.save_optimizer(saved, other, {})
+  loaded, about = optimizer_files.load_optimizer(saved)
   assert loaded.config() == other.config() and about == {}
 
 
 def assert_error(directory, *words):
   """Loading must fail with one line that holds the words."""
   with pytest.raises(CheckpointError) as info:
-    checkpoint.load_optimizer(directory)
+    optimizer_files.load_optimizer(directory)
   message = str(info.value)
   assert "\n" not in message and len(message) < 2000
   for word in words:
@@ -192,13 +193,5 @@ def test_weights_of_another_type(saved):
 
 
 def test_an_enormous_file_is_not_read(saved, monkeypatch):
-  monkeypatch.setattr(checkpoint, "MAX_FILE_BYTES", 100)
+  monkeypatch.setattr(files, "MAX_FILE_BYTES", 100)
   assert_error(saved, "config.json", "larger than 100 bytes")
-
-
-def test_json_that_json_lacks_is_an_error_and_leaves_the_old_file(tmp_path):
-  path = str(tmp_path / "x.json")
-  checkpoint.write_json(path, {"a": 1})
-  with pytest.raises(ValueError, match="JSON"):
-    checkpoint.write_json(path, {"a": float("nan")})
-  assert checkpoint.read_json(path) == {"a": 1} and os.listdir(tmp_path) == ["x.json"]

@@ -14,10 +14,10 @@ import l2l_tf
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.evaluation import candidates as contenders
+from l2l_tf.evaluation import candidates
 from l2l_tf.keras import arguments as keras_arguments
 from l2l_tf.problems.base import make_seeds
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.storage.cache import Parts
 from l2l_tf.training import imitation
 from tests import programs
@@ -190,15 +190,15 @@ def test_the_program_writes_what_training_starts_from(tmp_path):
   assert about["data"] == "generated" and about["data_sha256"] is None
   assert not os.path.exists(f"{out}.work")
   assert keras_arguments.horizon(None, about) == 4
-  with pytest.raises(contenders.ContenderError, match="bowl"):
-    contenders.load([out], [], "quadratic", transfer=False)
+  with pytest.raises(candidates.ContenderError, match="bowl"):
+    candidates.load([out], [], "quadratic", transfer=False)
   train = programs.load("train")
   flags = [*BOWL, "--unroll_length=2", "--num_epochs=1", "--episodes_per_epoch=1"]
   flags += ["--tuning_runs=0", "--test_runs=2", "--validation_runs=2", f"--init_from={out}"]
   flags += ["--num_tasks=1", f"--run_dir={tmp_path / 'run'}"]
   with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     assert programs.run(train.main, train.ERRORS, *flags) == 0
-  config = checkpoint.read_json(str(tmp_path / "run" / "config.json"))
+  config = files.read_json(str(tmp_path / "run" / "config.json"))
   assert config["init_from"]["imitation"] == about["imitation"]
 
 

@@ -12,7 +12,7 @@ from l2l_tf import unroll
 from l2l_tf.config.training import Training
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems.base import make_seeds
-from l2l_tf.training import meta_trainer as meta_training
+from l2l_tf.training import meta_trainer
 from l2l_tf.training import recomputation
 
 WEIGHTS = np.array([1.0, 0.3, 0.0, 2.0, 1.5, 0.7])  # of the losses
@@ -60,7 +60,7 @@ def test_meta_training_takes_the_same_steps():
       num_steps=10, unroll_length=10, segment_length=segment_length, learning_rate=0.01
     )
     optimizer = optimizers.CoordinatewiseLSTM((4,))
-    trainer = meta_training.MetaTrainer(problems.quadratic(3), optimizer, config)
+    trainer = meta_trainer.MetaTrainer(problems.quadratic(3), optimizer, config)
     for _ in range(3):
       trainer.step()
     phi.append(trainer.phi)

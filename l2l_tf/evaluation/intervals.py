@@ -1,0 +1,59 @@
+"""Means of independent runs and ratios of such means, with 95 % confidence intervals."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+
+
+class Interval(NamedTuple):
+  """A mean with its 95 % confidence interval, mean - half .. mean + half."""
+
+  mean: float
+  half: float
+
+  def __str__(self) -> str:
+    return f"{self.mean:.4g} ± {self.half:.2g}"
+
+
+def interval(values: np.ndarray) -> Interval:
+  """The mean of independent values `[R]` and Student's t interval; half is NaN for one value."""
+  values = np.asarray(values, np.float64)
+  if len(values) < 2:
+    return Interval(float(values.mean()), float("nan"))
+  error = values.std(ddof=1) / np.sqrt(len(values))
+  return Interval(float(values.mean()), float(error * scipy.stats.t.ppf(0.975, len(values) - 1)))
+
+
+class Ratio(NamedTuple):
+  """A ratio of means with its 95 % confidence interval, low .. high."""
+
+  ratio: float
+  low: float
+  high: float
+
+  def __str__(self) -> str:
+    return f"{self.ratio:.3f} ({self.low:.3f}..{self.high:.3f})"
+
+
+def ratio_interval(numerators: np.ndarray, denominators: np.ndarray) -> Ratio:
+  """The ratio r of the means of paired values `[R]`, R > 1, both positive, and its interval.
+
+  Delta method on the logarithm: the residuals x - r y of the pairs have the standard error e, so
+  log r has e / (r mean(y)), and Student's t with R - 1 degrees gives the interval, which stays
+  positive. What the pairs have in common (an easy instance is easy for both) cancels. Covers as
+  Student's t does: 95 % of the time at R = 10 and up, less where one run in hundreds carries the
+  mean, as it does for every interval of a mean.
+
+  Returns:
+    inf or NaN throughout where a mean is not finite.
+  """
+  x, y = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+  if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    with np.errstate(invalid="ignore"):
+      ratio = float(np.divide(x.mean(), y.mean()))
+    return Ratio(ratio, float("nan"), float("nan"))
+  ratio = x.mean() / y.mean()
+  error = (x - ratio * y).std(ddof=1) / np.sqrt(len(x)) / x.mean()  # of log r
+  factor = np.exp(error * scipy.stats.t.ppf(0.975, len(x) - 1))
+  return Ratio(float(ratio), float(ratio / factor), float(ratio * factor))

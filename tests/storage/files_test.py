@@ -1,0 +1,15 @@
+"""Tests of writing and reading files."""
+
+import os
+
+import pytest
+
+from l2l_tf.storage import files
+
+
+def test_json_that_json_lacks_is_an_error_and_leaves_the_old_file(tmp_path):
+  path = str(tmp_path / "x.json")
+  files.write_json(path, {"a": 1})
+  with pytest.raises(ValueError, match="JSON"):
+    files.write_json(path, {"a": float("nan")})
+  assert files.read_json(path) == {"a": 1} and os.listdir(tmp_path) == ["x.json"]
