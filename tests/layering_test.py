@@ -22,7 +22,7 @@ MAY_IMPORT = {
   "keras": FIRST,
   "inspection": FIRST | {"evaluation"},
   "zoo": FIRST | {"keras", "plotting"},
-  "runs": FIRST | SECOND | THIRD,
+  "runs": FIRST | SECOND | THIRD - {"zoo"},
   "cli": FIRST | SECOND | THIRD,
   "": FIRST | SECOND | THIRD,  # l2l_tf/__init__.py: what is public
 }

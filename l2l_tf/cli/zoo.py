@@ -17,7 +17,7 @@ import tqdm
 
 from l2l_tf.cli import experiment_flags as command_line
 from l2l_tf.plotting import curves
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.zoo import comparison
 from l2l_tf.zoo import measure
 from l2l_tf.zoo import report
@@ -26,7 +26,7 @@ from l2l_tf.zoo import summary
 from l2l_tf.zoo import tasks
 from l2l_tf.zoo.task import FAMILIES
 
-ERRORS = (checkpoint.CheckpointError, OSError)
+ERRORS = (files.CheckpointError, OSError)
 LIMITS = {"seeds": (1, max(measure.SEEDS.values())), "jobs": (1, 256)}
 ALL, TUNED = "all", "tuned"
 PROFILES = (
@@ -201,9 +201,9 @@ def _write_report(results: str, docs: str) -> int:
   picture = os.path.join(docs, report.PICTURE)
   os.makedirs(os.path.dirname(picture), exist_ok=True)
   names = [name for name in PROFILES if name in documents]
-  checkpoint.write_aside(picture, curves.png(report.draw_profiles(documents, names), dpi=150))
+  files.write_aside(picture, curves.png(report.draw_profiles(documents, names), dpi=150))
   path = os.path.join(docs, "zoo.md")
-  checkpoint.write_aside(path, page.encode())
+  files.write_aside(path, page.encode())
   print(path)
   return 0
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 from l2l_tf.zoo import rivals
 from l2l_tf.zoo import tasks
@@ -124,9 +124,9 @@ def read(path: str, expected: dict[str, Any]) -> Optional[dict[str, Any]]:
   if not os.path.exists(path):
     return None
   try:
-    document = checkpoint.read_json(path)
+    document = files.read_json(path)
     same = all(document.get(key) == value for key, value in expected.items())
-  except (checkpoint.CheckpointError, AttributeError) as error:
+  except (files.CheckpointError, AttributeError) as error:
     logging.warning("%s is damaged and computed anew: %s", path, error)
     return None
   return document if same else None
@@ -135,7 +135,7 @@ def read(path: str, expected: dict[str, Any]) -> Optional[dict[str, Any]]:
 def write(path: str, document: dict[str, Any]):
   """Writes the file of a run, on one line, so that it is there whole or not at all."""
   os.makedirs(os.path.dirname(path), exist_ok=True)
-  checkpoint.write_aside(path, (json.dumps(document, allow_nan=False) + "\n").encode())
+  files.write_aside(path, (json.dumps(document, allow_nan=False) + "\n").encode())
 
 
 def missing(runs: Iterable[Run], directory: str) -> list[Run]:

@@ -8,7 +8,7 @@ from typing import Any, Optional, Sequence
 
 import numpy as np
 
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 from l2l_tf.zoo import measure
 from l2l_tf.zoo import rivals
@@ -150,7 +150,7 @@ def write(path: str, document: dict[str, Any]):
   lines = ",\n".join(f"    {json.dumps(row_, allow_nan=False)}" for row_ in rows)
   text = json.dumps(head, indent=2, allow_nan=False)
   text = text.replace('"rows": []', f'"rows": [\n{lines}\n  ]' if rows else '"rows": []')
-  checkpoint.write_aside(path, f"{text}\n".encode())
+  files.write_aside(path, f"{text}\n".encode())
 
 
 def read(path: str) -> dict[str, Any]:
@@ -159,10 +159,10 @@ def read(path: str) -> dict[str, Any]:
   Raises:
     CheckpointError: if it is missing, damaged, or of another version of the benchmark.
   """
-  document = checkpoint.read_json(path)
+  document = files.read_json(path)
   version = document.get("benchmark") if isinstance(document, dict) else None
   if version != BENCHMARK_VERSION or not isinstance(document.get("rows"), list):
-    raise checkpoint.CheckpointError(
+    raise files.CheckpointError(
       f"{path} holds no results of version {BENCHMARK_VERSION} of the benchmark; got {version!r}."
     )
   return document
@@ -190,7 +190,7 @@ def _failure(task: Task, rival: rivals.Rival, directory: str) -> Optional[str]:
   run = measure.Run(task.name, rival.name, 0, 0)
   folder = os.path.dirname(measure.path_of(directory, run))
   path = os.path.join(folder, measure.FAILURE)
-  return checkpoint.read_json(path)["reason"] if os.path.exists(path) else None
+  return files.read_json(path)["reason"] if os.path.exists(path) else None
 
 
 def _curve(found: Documents, horizon: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from l2l_tf.storage import optimizer_files as checkpoint
+from l2l_tf.storage import files
 from l2l_tf.zoo import comparison
 from l2l_tf.zoo import measure
 from l2l_tf.zoo import report
@@ -192,8 +192,8 @@ def test_rows_of_other_data_are_not_compared():
 
 def test_results_of_another_version_are_refused(tmp_path):
   path = str(tmp_path / "zoo_x.json")
-  checkpoint.write_json(path, {"benchmark": 0, "rows": []})
-  with pytest.raises(checkpoint.CheckpointError, match="no results of version 1"):
+  files.write_json(path, {"benchmark": 0, "rows": []})
+  with pytest.raises(files.CheckpointError, match="no results of version 1"):
     summary.read(path)
 
 
