@@ -144,7 +144,7 @@ def _finalist_runs(chosen, flags) -> list[measure.Run]:
     for horizon in measure.horizons_of(task, flags.horizon):
       for name in summary.finalists(task, flags.runs, horizon):
         runs += measure.plan(task, name, False, [horizon], flags.seeds, far=True)
-  return runs
+  return measure.longest(runs)
 
 
 def _run(runs: list[measure.Run], flags) -> int:

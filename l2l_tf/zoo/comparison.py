@@ -27,11 +27,13 @@ class Comparison(NamedTuple):
     row: of the optimizer.
     log_ratios: of final losses, a seed each; below 0 is better.
     speed_ups: a seed each.
+    generalizes: whether the held-out metric is better, in the mean over the seeds.
   """
 
   row: Row
   log_ratios: np.ndarray
   speed_ups: np.ndarray
+  generalizes: bool
 
 
 class Score(NamedTuple):
@@ -43,6 +45,7 @@ class Score(NamedTuple):
     num_tasks: how many.
     won: on how many the interval of the log ratio lies below 0.
     lost: on how many above.
+    generalizes: on how many the held-out metric is better.
     worst: the task with the highest mean log ratio, and this.
     diverged: the share of runs.
   """
@@ -52,6 +55,7 @@ class Score(NamedTuple):
   num_tasks: int
   won: int
   lost: int
+  generalizes: int
   worst: tuple[str, float]
   diverged: float
 
@@ -65,12 +69,17 @@ def compare(row: Row, reference: Row) -> Optional[Comparison]:
   seeds = [seed for seed in row["seeds"] if seed in reference["seeds"]]
   if any(row[key] != reference[key] for key in keys) or not seeds:
     return None
-  finals = [_finals(each, seeds) for each in (row, reference)]
+  finals = [_by_seed(each, "final", seeds) for each in (row, reference)]
+  held_out = [float(_by_seed(each, "held_out", seeds).mean()) for each in (row, reference)]
+  sign = 1 if "accuracy" in row["metric"] else -1
   steps = np.array(reference["curve"]["steps"])
   curve = _finite(reference["curve"]["loss"])
   horizon, cap = row["horizon"], measure.REACH[row["horizon"]]
   speed_ups = [scores.speed_up(final, horizon, steps, curve, cap) for final in finals[0]]
-  return Comparison(row, scores.log_ratio(*finals), np.array(speed_ups))
+  better = sign * held_out[0] > sign * held_out[1] or (
+    np.isfinite(held_out[0]) and not np.isfinite(held_out[1])
+  )
+  return Comparison(row, scores.log_ratio(*finals), np.array(speed_ups), better)
 
 
 def comparisons(document: dict[str, Any], reference: dict[str, Any]) -> list[Comparison]:
@@ -93,6 +102,7 @@ def score(found: list[Comparison]) -> Score:
     len(found),
     sum(map(scores.won, ratios)),
     sum(map(scores.lost, ratios)),
+    sum(c.generalizes for c in found),
     (worst, means[worst]),
     float(np.mean(diverged)),
   )
@@ -122,8 +132,8 @@ def _published() -> dict[str, dict[str, list[float]]]:
     return json.load(file)
 
 
-def _finals(row: Row, seeds: list[int]) -> np.ndarray:
-  by_seed = dict(zip(row["seeds"], row["final"]))
+def _by_seed(row: Row, key: str, seeds: list[int]) -> np.ndarray:
+  by_seed = dict(zip(row["seeds"], row[key]))
   return np.array([by_seed[seed] for seed in seeds], np.float64)  # None becomes NaN
 
 

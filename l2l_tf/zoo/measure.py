@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import re
+import signal
 from typing import Any, Callable, Iterable, NamedTuple, Optional, Sequence
 
 from absl import logging
@@ -77,17 +78,19 @@ def plan(
     seeds: at most so many; None takes those of `SEEDS`.
     far: whether to go on to `REACH` times the horizon.
   """
-  wanted = set()
+  wanted = []
   for horizon in horizons_of(task, horizons):
     theirs = task.family == PUBLISHED
     num_steps = horizon * (REACH[horizon] if far and not theirs else 1)
     count = PUBLISHED_SEEDS if theirs else SEEDS[horizon]
     count = min(count, seeds or count)
-    wanted |= {Run(task.name, rival, num_steps, seed) for seed in range(count)}
-  if knows_horizon:
-    return sorted(wanted)
-  longest = {run.seed: run for run in sorted(wanted)}
-  return sorted(longest.values())
+    wanted += [Run(task.name, rival, num_steps, seed) for seed in range(count)]
+  return wanted if knows_horizon else longest(wanted)
+
+
+def longest(runs: Iterable[Run]) -> list[Run]:
+  """Of the runs of one task, optimizer and seed the longest, of which the others are beginnings."""
+  return sorted({(run.task, run.rival, run.seed): run for run in sorted(runs)}.values())
 
 
 def full_plan() -> list[Run]:
@@ -181,7 +184,7 @@ def _measured(session: Session, run: Run) -> dict[str, Any]:
   marks = [h for h in HORIZONS if h <= run.num_steps]
   trajectory = session.run(run.seed, run.num_steps, marks)
   return {
-    "data": session.data.digest,
+    "data": session.data_digest,
     "source": session.data.source,
     "parameters": session.num_parameters,
     "state_bytes": session.state_bytes,
@@ -236,7 +239,8 @@ def do_all(
 
 
 def _alone():
-  """Leaves the other cores to the other processes, which makes sums the same on any machine."""
+  """Leaves the other cores to the other processes, and Ctrl-C to the one that started them."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(1)
 

@@ -40,7 +40,8 @@ hindsight. **Held-out families are the claim**; what meta-training may see is to
 - *speed-up* is how many times as many steps Adam needs to the same loss, at most
   {measure.REACH[100]}, {measure.REACH[1000]} and {measure.REACH[10000]} at 100, 1,000 and 10,000
   steps, as Adam is not run longer. Adam's own is a little below 1: its curve is made monotone.
-- *won* and *lost* count tasks where the interval over the seeds leaves out 1. A run that diverged
+- *won* and *lost* count tasks where the interval over the seeds leaves out 1, *held-out better*
+  those where accuracy, or error, on held-out examples is better than Adam's. A run that diverged
   counts as {scores.MAX_RATIO:.0f} times the loss.
 """
 
@@ -103,6 +104,7 @@ _STYLES = [
 ]
 _SCORE_HEADER = (
   *("optimizer", "loss", "speed-up", "speed-up over tuned Adam", "tasks", "won", "lost"),
+  "held-out better",
   *("worst", "diverged"),
 )
 
@@ -131,7 +133,7 @@ def _score_rows(results, split: str, horizon: int) -> list[list[str]]:
           _ratio(score.log_ratio),
           _estimate(score.speed_up),
           _estimate(tuned) if tuned else "",
-          *(str(number) for number in (score.num_tasks, score.won, score.lost)),
+          *(str(number) for number in (score.num_tasks, score.won, score.lost, score.generalizes)),
           f"{worst} {math.exp(ratio):.2g}",
           f"{100 * score.diverged:.0f} %" if score.diverged else "",
         ],

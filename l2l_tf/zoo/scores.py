@@ -112,15 +112,20 @@ def diverged(losses: np.ndarray) -> bool:
   return not final <= DIVERGED * float(losses[0])
 
 
-def interquartile_mean(scores: np.ndarray) -> float:
-  """The mean of the middle half of all scores, 25 % cut off at each end, as rliable's."""
-  values = np.sort(np.asarray(scores, np.float64).ravel())
-  cut = int(0.25 * values.size)
-  return float(values[cut : values.size - cut].mean())
+def interquartile_mean(scores: np.ndarray) -> np.ndarray:
+  """The mean of the middle half, 25 % cut off at each end, as rliable's: `[..., N]` to `[...]`."""
+  values = np.sort(np.asarray(scores, np.float64), -1)
+  cut = int(0.25 * values.shape[-1])
+  return values[..., cut : values.shape[-1] - cut].mean(-1)
+
+
+def mean(scores: np.ndarray) -> np.ndarray:
+  """The mean over the last axis: `[..., N]` to `[...]`."""
+  return np.mean(scores, -1)
 
 
 def bootstrap(
-  scores: Sequence[np.ndarray], statistic: Callable[[np.ndarray], float] = interquartile_mean
+  scores: Sequence[np.ndarray], statistic: Callable[[np.ndarray], np.ndarray] = interquartile_mean
 ) -> Estimate:
   """A statistic of the scores of all tasks and its percentile interval.
 
@@ -129,11 +134,11 @@ def bootstrap(
 
   Args:
     scores: for each task those of its runs, `[runs]` each.
-    statistic: of all scores in one vector.
+    statistic: of all scores in one vector: `[..., N]` to `[...]`.
   """
   rng = np.random.default_rng(0)
   draws = [s[rng.integers(len(s), size=[REPETITIONS, len(s)])] for s in map(np.asarray, scores)]
-  values = [statistic(row) for row in np.concatenate(draws, 1)]
+  values = statistic(np.concatenate(draws, 1))
   tail = 50 * (1 - CONFIDENCE)
   low, high = np.percentile(values, [tail, 100 - tail])
   return Estimate(float(statistic(np.concatenate(scores))), float(low), float(high))
@@ -141,12 +146,12 @@ def bootstrap(
 
 def lost(log_ratios: np.ndarray) -> bool:
   """Whether a task is lost: the interval of the mean log ratio of its runs lies above 0."""
-  return bootstrap([log_ratios], np.mean).low > 0
+  return bootstrap([log_ratios], mean).low > 0
 
 
 def won(log_ratios: np.ndarray) -> bool:
   """Whether a task is won: the interval of the mean log ratio of its runs lies below 0."""
-  return bootstrap([log_ratios], np.mean).high < 0
+  return bootstrap([log_ratios], mean).high < 0
 
 
 def profile(scores: Sequence[np.ndarray], levels: np.ndarray) -> np.ndarray:

@@ -55,6 +55,7 @@ class Session:
     """
     self._task, self._averaged = task, rival.averaged
     self.data = task.data()
+    self.data_digest = self.data.digest
     self.optimizer = rival.build(horizon)
     self.model = task.build(self.optimizer)
     if rival.max_parameters and self.num_parameters > rival.max_parameters:

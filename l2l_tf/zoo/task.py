@@ -72,11 +72,6 @@ class Task(NamedTuple):
     """Whether meta-training must not use the task's family."""
     return self.family in HELD_OUT_FAMILIES
 
-  @property
-  def higher_is_better(self) -> bool:
-    """The direction of the held-out metric."""
-    return "accuracy" in self.metric
-
   def definition(self) -> str:
     """SHA-256, in hex, of the code that defines the task; comments and docstrings do not count."""
     modules = {inspect.getmodule(inspect.unwrap(_whole(part))) for part in (self.build, self.data)}

@@ -184,8 +184,15 @@ def test_the_page_is_that_of_the_committed_results():
 
 def test_rows_of_other_data_are_not_compared():
   row = {"task": "t", "horizon": 100, "definition": "d", "data": "x", "seeds": [0], "final": [1.0]}
+  row |= {"metric": "accuracy", "held_out": [0.5]}
   row["curve"] = {"steps": [1, 100], "loss": [2.0, 1.0]}
   assert comparison.compare(row, row).log_ratios == 0
+  better = row | {"held_out": [0.6]}
+  assert comparison.compare(better, row).generalizes
+  assert not comparison.compare(row, better).generalizes
+  error = {"metric": "mae"}
+  assert comparison.compare(row | error, better | error).generalizes
+  assert comparison.compare(row | error, row | error | {"held_out": [None]}).generalizes
   assert comparison.compare(row, row | {"data": "y"}) is None
   assert comparison.compare(row, row | {"seeds": [1]}) is None
 
@@ -211,10 +218,14 @@ def test_a_published_problem_is_scored_as_there():
 
 def test_scores_count_what_was_won_lost_and_diverged():
   found = [
-    comparison.Comparison({"task": "a", "diverged": [False, False]}, np.full(2, -0.5), np.ones(2)),
-    comparison.Comparison({"task": "b", "diverged": [True, False]}, np.full(2, 0.7), np.ones(2)),
+    comparison.Comparison(
+      {"task": "a", "diverged": [False, False]}, np.full(2, -0.5), np.ones(2), True
+    ),
+    comparison.Comparison(
+      {"task": "b", "diverged": [True, False]}, np.full(2, 0.7), np.ones(2), False
+    ),
   ]
   score = comparison.score(found)
-  assert (score.won, score.lost, score.num_tasks) == (1, 1, 2)
+  assert (score.won, score.lost, score.num_tasks, score.generalizes) == (1, 1, 2, 1)
   assert score.worst == ("b", pytest.approx(0.7)) and score.diverged == 0.25
   assert score.log_ratio.value == pytest.approx(0.1) and isinstance(score.speed_up, scores.Estimate)

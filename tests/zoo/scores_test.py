@@ -90,7 +90,7 @@ def test_what_diverged():
 def test_the_interquartile_mean_is_scipys_trimmed_mean():
   values = np.random.default_rng(1).normal(size=(5, 7))
   expected = stats.trim_mean(values, 0.25, axis=None)
-  np.testing.assert_allclose(scores.interquartile_mean(values), expected)
+  np.testing.assert_allclose(scores.interquartile_mean(values.ravel()), expected)
 
 
 def test_iqm_profile_and_interval_are_rliables():
@@ -101,7 +101,9 @@ def test_iqm_profile_and_interval_are_rliables():
     pytest.skip(f"rliable 1.2 cannot be imported; `pip install rliable 'pandas<3'`: {error}")
   values = np.random.default_rng(2).normal(size=(5, 12)) + np.linspace(-2, 2, 12)
   columns = list(values.T)
-  np.testing.assert_allclose(scores.interquartile_mean(values), metrics.aggregate_iqm(values))
+  np.testing.assert_allclose(
+    scores.interquartile_mean(values.ravel()), metrics.aggregate_iqm(values)
+  )
   means, intervals = library.get_interval_estimates(
     {"x": values}, lambda v: np.array([metrics.aggregate_iqm(v)]), reps=4000
   )
@@ -120,5 +122,5 @@ def test_a_task_is_lost_or_won_where_all_runs_agree():
 
 
 def test_the_bootstrap_draws_within_tasks():
-  estimate = scores.bootstrap([np.zeros(3), np.full(2, 8.0)], np.mean)
+  estimate = scores.bootstrap([np.zeros(3), np.full(2, 8.0)], scores.mean)
   assert estimate == (pytest.approx(16 / 5), pytest.approx(16 / 5), pytest.approx(16 / 5))

@@ -20,7 +20,6 @@ BETA_V = 0.999
 MAX_GRADIENT = 1000.0
 STEP = 1e-3
 NUM_DECAYS = 10
-UNITS = 64
 FAR = 999999999999.0  # above every loss
 KNEES = (0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1)  # of the run, for features of progress
 
