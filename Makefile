@@ -1,13 +1,14 @@
 # make train   sets up .venv, then meta-trains on MNIST      (make train ARGS="--preset=paper")
 # make test    sets up .venv, then lints and runs all tests  (make test ARGS="-m 'not slow'")
 # make faults  breaks it on purpose, up to half an hour      (docs/reliability.md)
+# make zoo     scores an optimizer on six Keras models     (make zoo ARGS="--optimizer=NAME")
 # make install sets up .venv only
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install train test faults lint
+.PHONY: install train test faults lint zoo zoo-full zoo-report
 install: $(INSTALLED)
 
 $(INSTALLED): setup.py pyproject.toml
@@ -18,6 +19,16 @@ $(INSTALLED): setup.py pyproject.toml
 
 train: install
 	$(VENV)/bin/python bin/train.py --problem=mnist $(ARGS)
+
+ZOO_TASKS := digits_sigmoid,cars_tanh,mnist_vae,mnist_convnet,characters_gru,topics_factorization
+zoo: install
+	$(VENV)/bin/python bin/zoo.py --optimizer=mnist_lstm --task=$(ZOO_TASKS) --horizon=100,1000 $(ARGS)
+
+zoo-full: install  # resumable; hours
+	$(VENV)/bin/python bin/zoo.py --full --results=results $(ARGS)
+
+zoo-report: install
+	$(VENV)/bin/python bin/zoo.py --report --results=results
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -8,6 +8,7 @@ ART = [  # of --problem=neural_art and bin/style.py without a network
 ]
 
 PROGRAMS = ["train", "imitate", "evaluate", "visualize", "figures", "diagnose", "style", "triples"]
+PROGRAMS += ["zoo"]
 
 setuptools.setup(
   name="l2l_tf",
@@ -17,7 +18,7 @@ setuptools.setup(
   packages=setuptools.find_packages(include=["l2l_tf*"]),
   package_dir={"l2l_tf.problems": "problems"},
   py_modules=["problems.__init__", "l2l_programs"],
-  package_data={"l2l_tf": ["pretrained/*/*"]},
+  package_data={"l2l_tf": ["pretrained/*/*", "zoo/celo/*", "zoo/baselines/*"]},
   entry_points={"console_scripts": [f"l2l-{name} = l2l_programs:{name}" for name in PROGRAMS]},
   python_requires=">=3.10",
   install_requires=[
@@ -41,6 +42,7 @@ setuptools.setup(
   extras_require={
     # scikit-learn: the tables of benchmarks/keras_experiments.py
     "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff==0.17.6", "scikit-learn>=1.4"]
+    + ["optax>=0.2.5"]  # against which the ports of l2l_tf/zoo are checked; skipped without
     + ART,
     "art": ART,
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without

