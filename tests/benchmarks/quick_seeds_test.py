@@ -1,0 +1,87 @@
+"""Tests of benchmarks/quick_seeds.py, and of what the first run promises."""
+
+import collections
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from benchmarks import quick_seeds
+from l2l_tf.storage import files
+from tests import programs
+
+COMMITTED = programs.ROOT / "results" / "quick_seeds.json"
+
+
+def row(group, mean, final):
+  return {"group": group, "mean_ratio": mean, "final_ratio": final}
+
+
+def test_a_summary_has_the_median_and_the_worst_of_each_group():
+  rows = {"a": row("x", 0.7, 0.9), "b": row("x", 0.8, 1.1), "c": row("x", 0.6, 0.8)}
+  rows["d"] = row("y", 0.5, 0.4)
+  x, y = (quick_seeds.summary(rows)[group] for group in "xy")
+  assert x == {
+    "cases": 3,
+    **{"mean_median": 0.7, "mean_worst": 0.8, "final_median": 0.9, "final_worst": 1.1},
+  }
+  assert y["cases"] == 1 and y["mean_worst"] == 0.5
+
+
+def test_the_cases_are_those_that_are_promised():
+  counts = collections.Counter(case.group for case in quick_seeds.CASES.values())
+  assert counts == {"digits": 14, "mnist": 3, "quadratic": 5}
+  seeds = {case.seed for case in quick_seeds.CASES.values() if case.group == "digits"}
+  assert seeds == set(range(10))
+
+
+@pytest.mark.parametrize(
+  "arguments, message",
+  [
+    ([], "Name the results file"),
+    (["--out=x.json", "--cases=digits_0,digits_99"], "Unknown case 'digits_99'; known: digits_0"),
+    (["--out=x.json", "--jobs=0"], "--jobs must be an integer of 1..64, got 0"),
+  ],
+)
+def test_bad_flags_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert programs.run(quick_seeds.main, (OSError,), *arguments) == 2
+  assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_finished_cases_are_not_trained_again(tmp_path, monkeypatch, capsys):
+  """A training that fails is named; what was finished before stays."""
+  rows = {"digits_0": row("digits", 0.7, 0.9), "quadratic_0": row("quadratic", 0.2, 0.4)}
+  out = tmp_path / "seeds.json"
+  (tmp_path / "seeds.json.work").mkdir()
+  for name, content in rows.items():
+    path = tmp_path / "seeds.json.work" / f"{name}.json"
+    path.write_text(json.dumps(content | {"rival": "adam@0.03"}))
+
+  def fail(*args, **kwargs):
+    raise OSError("no training here")
+
+  monkeypatch.setattr(subprocess, "Popen", fail)
+  runs = f"--runs={tmp_path / 'runs'}"
+  arguments = (f"--out={out}", runs, "--cases=digits_0,quadratic_0,digits_1")
+  assert programs.run(quick_seeds.main, (OSError,), *arguments) == 1
+  assert "no training here" in capsys.readouterr().err and not out.exists()
+  arguments = (f"--out={out}", runs, "--cases=digits_0,quadratic_0")
+  assert programs.run(quick_seeds.main, (OSError,), *arguments) == 0
+  found = files.read_json(str(out))
+  assert found["summary"]["quadratic"]["final_worst"] == 0.4
+  assert found["cases"].keys() == rows.keys() and not (tmp_path / "seeds.json.work").exists()
+
+
+def test_the_first_run_wins_everywhere():
+  found = files.read_json(str(COMMITTED))
+  assert found["cases"].keys() == quick_seeds.CASES.keys()
+  assert found["versions"]["commit"] and found["summary"] == quick_seeds.summary(found["cases"])
+  for case in found["cases"].values():
+    if case["group"] == "quadratic":
+      assert case["final_ratio"] <= 0.6
+    else:
+      assert case["mean_ratio"] <= 0.85 and case["final_ratio"] <= 1.0
+  digits = [c["mean_ratio"] for c in found["cases"].values() if c["group"] == "digits"]
+  assert np.median(digits) <= 0.75
