@@ -63,7 +63,7 @@ def test_optimizers(name):
 
 def test_flags_are_put_into_the_preset():
   changed = experiment(
-    *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=150"],
+    *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=200"],
     *["--learning_rate=0.5", "--second_derivatives", "--layer_sizes=7", "--seed=9"],
   )
   preset = presets.PRESETS["quick"]["mnist"]
@@ -73,7 +73,7 @@ def test_flags_are_put_into_the_preset():
     replace(preset.optimizer, layer_sizes=(7,)),
     replace(
       preset.training,
-      num_steps=150,
+      num_steps=200,
       learning_rate=0.5,
       second_derivatives=True,
       seed=9,
@@ -172,7 +172,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "batch_size": ("0", "at least 1"),
   "init_scale": ("-1", "at least 0"),
   "margin": ("14", "at most 13"),
-  "pooling": ("3", "pooling must divide 28 - 2 margin = 28, got 3"),
+  "pooling": ("3", "pooling must divide 28 - 2 margin = 20, got 3"),
   "filters": ("16,0", "at least 1"),
   "kernel_size": ("33", "at most 32"),
   "units": ("0", "at least 1"),

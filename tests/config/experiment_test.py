@@ -148,12 +148,13 @@ def test_bad_experiments_are_named(values, message):
   assert "\n" not in str(info.value) and len(str(info.value)) < 1000
 
 
-def test_sampled_coordinates_need_independent_ones():
+def test_sampled_coordinates_and_imitation_need_independent_ones():
   preset = presets.PRESETS["quick"]["mnist"]
   assert preset.training.backprop_coordinates > 0
   other = presets.with_optimizer(preset, "lstm_gac")
   assert other.training.backprop_coordinates == 0
-  message = "needs --optimizer=lstm or --optimizer=partition, got lstm_gac"
+  assert other.training.imitation_rounds == 0 < preset.training.imitation_rounds
+  message = "do not depend on each other, as those of lstm and partition; got lstm_gac"
   with pytest.raises(ValueError, match=message):
     dataclasses.replace(preset, optimizer=other.optimizer)
   two = presets.with_optimizer(preset, "partition")

@@ -158,10 +158,10 @@ def test_the_command_line_takes_a_name_with_a_colon_only():
   experiment_flags.add_experiment(flags)
   with pytest.raises(experiment_flags.UsageError, match="mnist.*MODULE:FACTORY"):
     flags.parse(["program", "--problem=my_problems"])
-  flags.parse(["program", "--problem=my_problems:parabola", "--num_steps=150"])
+  flags.parse(["program", "--problem=my_problems:parabola", "--num_steps=200"])
   experiment = experiment_flags.experiment(flags)
   assert experiment.problem == UserProblem("my_problems:parabola")
-  assert experiment.training.num_steps == 150
+  assert experiment.training.num_steps == 200
   flags.parse(["program", "--problem=my_problems:parabola", "--hidden=40"])
   with pytest.raises(experiment_flags.UsageError, match="--hidden does not apply"):
     experiment_flags.experiment(flags)
