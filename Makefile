@@ -28,7 +28,7 @@ zoo-full: install  # resumable; hours
 	$(VENV)/bin/python bin/zoo.py --full --results=results $(ARGS)
 
 zoo-report: install
-	$(VENV)/bin/python bin/zoo.py --report --results=results
+	$(VENV)/bin/python bin/zoo.py --report --results=results --docs=docs $(ARGS)
 
 lint: install
 	$(VENV)/bin/ruff check .

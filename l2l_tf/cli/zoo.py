@@ -49,8 +49,8 @@ def make_flags() -> command_line.Flags:
   flags.add(str, "runs", os.path.join("runs", "zoo"), "directory of the runs' files")
   flags.add(str, "results", None, "directory of results files; default that of the runs")
   flags.add(bool, "full", False, "measure all that docs/zoo.md tells of, some hours")
-  flags.add(bool, "report", False, "write docs/zoo.md from the results files and stop")
-  flags.add(str, "docs", "docs", "directory of the page")
+  flags.add(bool, "report", False, "write the page zoo.md from the results files and stop")
+  flags.add(str, "docs", None, "directory of the page; default that of the results files")
   return flags
 
 
@@ -60,9 +60,10 @@ def main(argv: Sequence[str]) -> int:
   flags.check(LIMITS)
   results = flags.results or flags.runs
   if flags.report:
-    return _write_report(results, flags.docs)
+    return _write_report(results, flags.docs or results)
   chosen, names, tuned = _tasks(flags), *_optimizers(flags)
   command = command_line.command("bin/zoo.py", flags, ["runs", "results"], ["jobs"])
+  os.makedirs(flags.runs, exist_ok=True)  # that it can be made shows now
   runs = measure.full_plan() if flags.full else _first_runs(names, chosen, tuned, flags)
   failed = _run(runs, flags)
   failed += _run(_finalist_runs(chosen, flags), flags) if tuned else 0

@@ -31,6 +31,7 @@ BESIDE = {  # what a bad flag stands beside, so that nothing else is wrong
   "style": PICTURES,
   "triples": ["--out=out.png", "--optimizer=lstm"],
   "imitate": ["--problem=bowl", "--out=imitated"],
+  "zoo": ["--optimizer=Adam", "--horizon=100", "--seeds=1", "--jobs=1"],
 }
 PROGRAMS = {
   "train": programs.load("train"),
@@ -41,10 +42,26 @@ PROGRAMS = {
   "style": programs.load("style"),
   "triples": programs.load("triples"),
   "imitate": programs.load("imitate"),
+  "zoo": programs.load("zoo"),
 }
 HELP = {"help": ("--help=maybe", "maybe")}
 PROBLEM = {"problem": ("--problem=imagenet", "quadratic")}
 BAD = {  # the bad flag; words of the answer
+  "zoo": {
+    **HELP,
+    "optimizer": ("--optimizer=Adum", "Unknown optimizer 'Adum'; known: Adam"),
+    "family": ("--family=art", "Unknown family 'art'; known"),
+    "task": ("--task=art", "Unknown task 'art'; known"),
+    "horizon": ("--horizon=50", "must be of 100, 1000, 10000, got 50"),
+    "seeds": ("--seeds=0", "--seeds must be an integer of 1..5, got 0"),
+    "jobs": ("--jobs=0", "--jobs must be an integer of 1.."),
+    "metric": ("--metric=art", "metric"),
+    "runs": ("--runs=file", "file"),
+    "results": ("--report --results=file", "file"),
+    "full": ("--full=maybe", "maybe"),
+    "report": ("--report=maybe", "maybe"),
+    "docs": ("--report --docs=file", "no results"),
+  },
   "train": {
     **HELP,
     **PROBLEM,
