@@ -80,6 +80,7 @@ def test_json_objects_are_compared_by_the_keys_of_the_new_one(tmp_path):
 BOWL = ["--problem=bowl", "--dimensions=3", "--num_steps=4", "--tuning_runs=1"]
 LEARNED = "--optimizer=optimizer"
 ART = ["--size=32", "--vgg=hed", "--num_steps=1", "--num_rows=1"]
+ZOO = ["--task=cars_tanh", "--horizon=100", "--seeds=1", "--jobs=1"]
 TABLE = {  # arguments of each program, and how what it writes begins; None: it insists on --out
   "train": ([*tiny_training.BOWL, "--tuning_runs=0"], "bowl-2"),
   "evaluate": ([*BOWL, LEARNED, "--num_runs=2"], "results/bowl_4.json"),
@@ -89,6 +90,7 @@ TABLE = {  # arguments of each program, and how what it writes begins; None: it 
   "style": (["--content=x.jpg", "--style=x.jpg"], None),
   "imitate": (["--problem=bowl"], None),
   "diagnose": ([*BOWL[:-1], LEARNED, "--num_runs=1"], ""),
+  "zoo": (["--optimizer=Lion", *ZOO], "zoo/zoo_Lion.json"),
 }
 
 
