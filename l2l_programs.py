@@ -4,7 +4,7 @@ It lies outside the package, as what it does must be done before l2l_tf imports 
 TensorFlow greets on file descriptor 2 while it is imported and while it looks for GPUs, whatever
 TF_CPP_MIN_LOG_LEVEL says. What is said until then is held back in a file without a name. It is
 shown if the program cannot start, or ends by an error that it did not expect. Those who set that to
-0 or 1 see everything at once. Until then, too, Ctrl-C ends the program without a word.
+0 see everything at once. Until then, too, Ctrl-C ends the program without a word.
 """
 
 import atexit
@@ -84,7 +84,7 @@ def _start(name: str):
 
 def _hold() -> Held | None:
   """Begins to hold back, unless somebody wants to see it or it cannot be done."""
-  if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
+  if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
     return None
   try:
     return Held()

@@ -43,7 +43,7 @@ def two(directory, *args, interrupt=False):
   try:
     if interrupt:
       err = ""
-      while not re.search(r" [1-9]\d*/\d+ \[", err):  # its bar has moved: training is on
+      while not re.search(r"^(\d+ of \d+ windows|Epoch 1 of) ", err, re.M):  # training is on
         err += processes[1].stderr.read(1)
         assert processes[1].poll() is None, err
       processes[1].send_signal(signal.SIGINT)
@@ -58,7 +58,7 @@ def two(directory, *args, interrupt=False):
 def test_two_workers_train_what_one_does_and_go_on_after_ctrl_c(tmp_path):
   """Ctrl-C reaches one worker; both stop, and the chief has saved."""
   run_dir = tmp_path / "run"
-  args = [*ARGS, "--num_epochs=3"]
+  args = [*ARGS, "--num_epochs=8"]
   ends = two(run_dir, *args, interrupt=True)
   assert [status for *_, status in ends] == [128 + signal.SIGINT] * 2, ends
   assert "--resume --run_dir=" in ends[0][0] and ends[0][0].endswith(
