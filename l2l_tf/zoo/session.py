@@ -76,8 +76,8 @@ class Session:
 
   @property
   def state_bytes(self) -> int:
-    """Of the optimizer's variables, without its counter and its learning rate."""
-    variables = [v for v in self.optimizer.variables if v.shape]
+    """Of the optimizer's variables that are no scalars, as its counter and its learning rate are."""
+    variables = [v for v in self.optimizer.variables if len(v.shape)]
     return sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
 
   def run(self, seed: int, num_steps: int, marks: Sequence[int]) -> Trajectory:
