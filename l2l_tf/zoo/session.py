@@ -76,7 +76,7 @@ class Session:
 
   @property
   def state_bytes(self) -> int:
-    """Of the optimizer's variables that are no scalars, as its counter and its learning rate are."""
+    """Of the optimizer's variables but scalars, such as its counter and its learning rate."""
     variables = [v for v in self.optimizer.variables if len(v.shape)]
     return sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
 
