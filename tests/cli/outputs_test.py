@@ -25,6 +25,7 @@ from tests import programs
 from tests import tiny_results
 from tests import tiny_training
 from tests import tiny_vgg
+from tests.evaluation import results_test
 from tests.faults.flags_test import PROGRAMS
 
 OLD = outputs.Content({"data": "all", "optimizer a": "1"}, {"num_runs": 5})
@@ -162,7 +163,7 @@ def _parsed(program, words):
   return PROGRAMS[program].make_flags().parse([program, *words])
 
 
-@pytest.mark.parametrize("path", sorted((programs.ROOT / "results").glob("*.json")), ids=str)
+@pytest.mark.parametrize("path", results_test.COMMITTED, ids=str)
 def test_committed_results_record_a_command_of_this_file_and_setting(path):
   """Of when `--name` alone wrote into results/; with --out=results/NAME.json it does so again."""
   read = results.read(str(path))
