@@ -43,7 +43,7 @@ def two(directory, *args, interrupt=False):
   try:
     if interrupt:
       err = ""
-      while not re.search(r"^(\d+ of \d+ windows|Epoch 1 of) ", err, re.M):  # training is on
+      while not re.search(r"^(\d+ of \d+ windows,|Epoch 1 of )", err, re.M):  # training is on
         err += processes[1].stderr.read(1)
         assert processes[1].poll() is None, err
       processes[1].send_signal(signal.SIGINT)

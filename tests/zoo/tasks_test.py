@@ -82,12 +82,16 @@ def test_the_code_of_the_families_has_the_units_and_losses_that_are_asked_for():
 def test_losses_are_those_of_their_formulas():
   counts, rates = np.array([[0.0, 3.0, 5.0]]), np.array([[0.5, 3.0, 2.0]])
   expected = np.mean([2 * 0.5, 0, 2 * (5 * np.log(5 / 2) - 3)])
-  deviance = data.poisson_deviance(keras.ops.array(counts), keras.ops.array(rates))
+  deviance = data.poisson_deviance(
+    keras.ops.array(counts, "float32"), keras.ops.array(rates, "float32")
+  )
   np.testing.assert_allclose(deviance, [expected], rtol=1e-5)
   vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
   module = tasks.metric_learning
   alike = np.exp(10.0) / (np.exp(10.0) + 1)
-  losses = module.supervised_contrastive_loss(np.array([0, 0, 1]), keras.ops.array(vectors))
+  losses = module.supervised_contrastive_loss(
+    np.array([0, 0, 1]), keras.ops.array(vectors, "float32")
+  )
   np.testing.assert_allclose(losses, [-np.log(alike), -np.log(alike), 0], atol=1e-5)
 
 
