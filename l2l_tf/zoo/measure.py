@@ -1,5 +1,6 @@
 """Runs: which there are, one file each, over several processes, and those that are there kept."""
 
+import functools
 import gc
 import json
 import multiprocessing
@@ -34,6 +35,8 @@ PUBLISHED_RIVALS = (
 PUBLISHED_CUT = ("Conv_Cifar10_32x64x64", "Conv_Cifar10_32x64x64_batchnorm")  # 0.1 s a step
 FAILURE = "failure.json"
 JOBS_PER_PROCESS = 8  # then a new one takes over, as TensorFlow keeps what it compiled
+
+_versions = functools.cache(provenance.versions)  # which asks git
 
 
 class Run(NamedTuple):
@@ -195,7 +198,7 @@ def _measured(session: Session, run: Run) -> dict[str, Any]:
     },
     "fresh_loss": number(trajectory.fresh_loss),
     "losses": [number(value) for value in trajectory.losses],
-    "versions": provenance.versions(),
+    "versions": _versions(),
   }
 
 

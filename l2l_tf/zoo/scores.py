@@ -9,6 +9,7 @@ from typing import Callable, NamedTuple, Sequence
 import numpy as np
 
 LAST = 0.05  # the share of the steps whose mean is the final loss
+FEWEST = 5  # steps at least
 DIVERGED = 2.0  # times the first loss
 MAX_RATIO = 100.0  # of losses, both ways: a run that is worse or diverged counts as much
 REPETITIONS = 2000  # of the bootstrap
@@ -26,6 +27,8 @@ class Estimate(NamedTuple):
 def smoothed(losses: np.ndarray) -> np.ndarray:
   """The final loss that each step would have had as the last: the mean of the 5 % before it.
 
+  Of five steps at least, where there are as many.
+
   Note: Metz et al. average exponentially, with a lag of some 190 steps, longer than our shortest
   runs. This mean lags by 2.5 %, and it is what the final loss is: at T it gives `final_loss`.
 
@@ -37,17 +40,18 @@ def smoothed(losses: np.ndarray) -> np.ndarray:
   """
   losses = np.asarray(losses, np.float64)
   ends = np.arange(1, losses.shape[-1] + 1)
-  starts = np.minimum(np.floor((1 - LAST) * ends + 1e-9).astype(int), ends - 1)
+  starts = np.minimum(np.floor((1 - LAST) * ends + 1e-9).astype(int), ends - FEWEST)
+  starts = np.maximum(starts, 0)
   with np.errstate(invalid="ignore"):
     sums = np.concatenate([np.zeros([*losses.shape[:-1], 1]), np.cumsum(losses, -1)], -1)
     return (sums[..., ends] - sums[..., starts]) / (ends - starts)
 
 
 def final_loss(losses: np.ndarray) -> np.ndarray:
-  """The mean loss of the last 5 % of the steps: `[..., T]` to `[...]`."""
+  """The mean loss of the last 5 % of the steps, of five at least: `[..., T]` to `[...]`."""
   losses = np.asarray(losses, np.float64)
   num_steps = losses.shape[-1]
-  start = min(math.floor((1 - LAST) * num_steps + 1e-9), num_steps - 1)
+  start = max(min(math.floor((1 - LAST) * num_steps + 1e-9), num_steps - FEWEST), 0)
   return losses[..., start:].mean(-1)
 
 

@@ -65,7 +65,7 @@ class Session:
       )
     self.optimizer.build(self.model.trainable_variables)
     self._start = [v.numpy() for v in self.optimizer.variables]
-    self.model.test_step(_take(_constants(self.data.train), np.arange(task.batch_size)))
+    self.model.test_step(_take(_constants(self.data.train), self.order(0, 1)[0]))
     self._steps = tf.function(self._loop(self._train_step), autograph=False)
     self._tests = tf.function(self._loop(self.model.test_step), autograph=False)
 

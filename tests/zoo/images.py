@@ -1,5 +1,6 @@
 """Images for the tasks without a network or TFDS: bundled digits, coloured ones for CIFAR-10."""
 
+import numpy as np
 import pytest
 
 from l2l_tf import problems
@@ -12,7 +13,11 @@ from tests import coloured_digits
 def load(name: str, split: str = "train") -> problems.Dataset:
   """What `datasets.load` gives, of few examples."""
   if name == "cifar10":
-    return coloured_digits.load(split)
+    images = coloured_digits.load(split)
+    twice = [
+      np.concatenate([a, a]) for a in (images.images, images.labels)
+    ]  # for large minibatches
+    return images._replace(images=twice[0], labels=twice[1])
   digits = datasets._bundled_mnist()
   rows = slice(None, None, 5) if split == "train" else slice(1, None, 5)
   return digits._replace(images=digits.images[rows], labels=digits.labels[rows], source=split)

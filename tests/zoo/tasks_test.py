@@ -20,8 +20,13 @@ OWN = [t.name for t in tasks.TASKS.values() if t.family != task_lib.PUBLISHED]
 STEPS = 3
 
 
+LARGE = ("Conv_Cifar10_32x64x64", "Conv_Cifar10_32x64x64_batchnorm")
+
+
 @pytest.mark.usefixtures("bundled")
-@pytest.mark.parametrize("name", tasks.TASKS)
+@pytest.mark.parametrize(
+  "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in tasks.TASKS]
+)
 def test_a_task_is_built_and_takes_steps_with_adam(name):
   task = tasks.TASKS[name]
   mine = session.Session(task, rivals.find("Adam"), STEPS)
@@ -50,6 +55,7 @@ def test_the_families_and_their_split_are_fixed():
   assert [t.name for t in tasks.of_families([])] == OWN
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bundled")
 def test_the_special_conditions_are_met():
   """What the tasks say of themselves, seen in their models and data."""
