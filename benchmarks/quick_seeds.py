@@ -13,6 +13,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from concurrent import futures
+import functools
 import math
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 
 PROGRAM = "-m benchmarks.quick_seeds"
@@ -50,16 +52,21 @@ class Case(NamedTuple):
   environment: dict[str, str] = {}
 
 
-def _digits(seed: int, **more: Any) -> Case:
-  return Case("digits", "mnist", {"data": "bundled"}, seed, **more)
+def _digits(seed: int, group: str = "digits", **more: Any) -> Case:
+  return Case(group, "mnist", {"data": "bundled"}, seed, **more)
+
+
+def _variant(**more: Any) -> Case:
+  """Seed 0 as another machine may compute it; apart from the seeds, which it would outweigh."""
+  return _digits(0, "digits_variants", **more)
 
 
 CASES = {
   **{f"digits_{seed}": _digits(seed) for seed in range(10)},
-  "digits_0_one_core": _digits(0, cores=1),
-  "digits_0_two_cores": _digits(0, cores=2),
-  "digits_0_onednn_off": _digits(0, environment={"TF_ENABLE_ONEDNN_OPTS": "0"}),
-  "digits_0_onednn_on": _digits(0, environment={"TF_ENABLE_ONEDNN_OPTS": "1"}),
+  "digits_0_one_core": _variant(cores=1),
+  "digits_0_two_cores": _variant(cores=2),
+  "digits_0_onednn_off": _variant(environment={"TF_ENABLE_ONEDNN_OPTS": "0"}),
+  "digits_0_onednn_on": _variant(environment={"TF_ENABLE_ONEDNN_OPTS": "1"}),
   **{f"mnist_{seed}": Case("mnist", "mnist", {"data": "tfds"}, seed) for seed in range(3)},
   **{f"quadratic_{seed}": Case("quadratic", "quadratic", {}, seed) for seed in range(5)},
 }
@@ -74,6 +81,7 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(tuple[str, ...], "cases", None, f"of {', '.join(CASES)}; default all")
   flags.add(int, "test_runs", 40, "fresh instances of each seed")
   flags.add(int, "jobs", 1, "cases at the same time")
+  flags.add(bool, "overwrite", False, "replace a file of more cases or instances")
   return flags
 
 
@@ -87,6 +95,12 @@ def main(argv: Sequence[str]) -> int:
   for name in names:
     if name not in CASES:
       raise experiment_flags.UsageError(f"Unknown case {name!r}; known: {', '.join(CASES)}.")
+  content = outputs.Content(
+    {"steps": STEPS, **{f"case {name}": "there" for name in names}},
+    {"test_runs": flags.test_runs, "tuning_runs": TUNING_RUNS},
+  )
+  check = functools.partial(outputs.check, flags.out, content, flags.overwrite, _content)
+  check()
   work = f"{flags.out}.work"
   os.makedirs(work, exist_ok=True)
   with futures.ThreadPoolExecutor(flags.jobs) as pool:
@@ -105,12 +119,28 @@ def main(argv: Sequence[str]) -> int:
     "summary": summary(rows),
     "cases": rows,
   }
+  check()
   files.write_json(flags.out, document)
   for path in os.listdir(work):
     os.remove(os.path.join(work, path))
   os.rmdir(work)
   print(f"Written to {flags.out}")
   return 0
+
+
+def _content(path: str) -> outputs.Content:
+  """What a file of this program holds.
+
+  Raises:
+    OutputError: if it is none.
+  """
+  found = files.read_json(path)
+  try:
+    cases = {f"case {name}": "there" for name in found["cases"]}
+    counts = {name: int(found[name]) for name in ("test_runs", "tuning_runs")}
+    return outputs.Content({"steps": found["steps"], **cases}, counts)
+  except (KeyError, TypeError, ValueError) as error:
+    raise outputs.OutputError(f"{path} is no file of this program.") from error
 
 
 def summary(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -133,7 +163,7 @@ def summary(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def _row(name: str, work: str, runs: str, test_runs: int) -> dict[str, Any]:
   """Trains and tests a case in processes of its own, unless that is done; returns its row."""
-  path = os.path.join(work, f"{name}.json")
+  path = os.path.join(work, f"{name}_{test_runs}.json")  # another number is another test
   if not os.path.exists(path):
     directory = os.path.join(runs, name)
     seconds = _train(CASES[name], directory)
@@ -204,4 +234,4 @@ def _number(losses: np.ndarray) -> float | None:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (OSError, subprocess.CalledProcessError))
+  experiment_flags.run(main, (outputs.OutputError, OSError, subprocess.CalledProcessError))

@@ -8,9 +8,7 @@ on. --problem=module:factory trains on a problem of your own: factory() in modul
 (docs/keras.md).
 """
 
-import dataclasses
 import os
-import shlex
 import shutil
 import sys
 import tempfile
@@ -22,9 +20,9 @@ import numpy as np
 from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import next_steps
 from l2l_tf.cli.imitate import print_round
 from l2l_tf.config import user_problem
-from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import verdict
@@ -44,10 +42,8 @@ from l2l_tf.training import distribution
 from l2l_tf.training import imitation
 from l2l_tf.training import meta_trainer
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
 MAX_TRIALS = 10**4
-KEPT = ("strategy", "tuning_runs", "test_runs")  # flags of the next training too
 ERRORS = (
   training_run.RunError,
   files.CheckpointError,
@@ -138,7 +134,7 @@ def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -
     f" {progress.bad_steps} meta-steps were not finite and skipped."
   )
   print(f"\n{verdict.sentence(*curves)}{'' if tuned else ' (--tuning_runs=0)'}\n")
-  _print_next(run, flags)
+  next_steps.show(run, flags)
   return 0
 
 
@@ -228,64 +224,17 @@ def _search(flags: experiment_flags.Flags) -> int:
 def _resume_command(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> str:
   names = ["strategy", "tuning_runs", *(["problem"] if _user_problem(flags) else [])]
   given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
-  return _python(os.path.relpath(sys.argv[0]), "--resume", f"--run_dir={run.directory}", *given)
+  return next_steps.python(
+    os.path.relpath(sys.argv[0]), "--resume", f"--run_dir={run.directory}", *given
+  )
 
 
 def _watch_command(directory: str) -> str:
-  return _python("-m", "tensorboard.main", f"--logdir={directory}")
-
-
-def _python(*words: str) -> str:
-  """A command line for this very interpreter, whether or not its environment is activated."""
-  return shlex.join([sys.executable or "python3", *words])
+  return next_steps.python("-m", "tensorboard.main", f"--logdir={directory}")
 
 
 def _has_best(run: training_run.TrainingRun) -> bool:
   return run.trainer.progress.best_epoch > 0
-
-
-def _print_next(run: training_run.TrainingRun, flags: experiment_flags.Flags):
-  """Prints commands that go on from a trained optimizer; they work from here as they are."""
-  experiment, start = run.experiment, f"--init_from={run.best_directory}"
-  described = experiment.to_dict()
-  problem = described["problem"]["name"]
-  example = os.path.join(ROOT, "examples", "pretrained_in_fit.py")
-  if not os.path.exists(example):  # of an installed wheel
-    line = f"model.compile(optimizer=l2l_tf.LearnedOptimizer({run.best_directory!r}), loss=...)"
-    print(f"Use it in Keras:\n  {line}")
-  elif described["optimizer"]["name"] != "ntm_bfgs":  # which keeps n^2 numbers for n parameters
-    new = "" if problem == "mnist" else ", which it was not trained on"
-    print(f"Use it in Keras, on a small network and 5,000 digits{new}:")
-    print(f"  {_python(os.path.relpath(example), run.best_directory)}")
-  look = [f"--optimizer={run.best_directory}"]
-  look += experiment_flags.problem_flags(problem, experiment.problem)
-  look += [
-    f"--num_steps={experiment.training.num_steps}",
-    f"--tuning_runs={flags.tuning_runs or 1}",
-  ]
-  look += [f"--out={run.directory}/proposals.json", f"--logdir={run.directory}/proposals"]
-  print(f"Look at what it has learned:\n  {_python(_program('visualize'), *look)}")
-  more = experiment_flags.flags_of(_gentler(experiment))
-  kept = [f"--{name}={value}" for name, value in flags.given().items() if name in KEPT]
-  print("Train it on, on other instances and at a third of the learning rate:")
-  print(f"  {_python(_program('train'), start, *more, *kept)}")
-
-
-def _gentler(experiment: Experiment) -> Experiment:
-  """What goes on from a trained optimizer."""
-  training = experiment.training
-  rate = float(f"{training.learning_rate / 3:.1g}")
-  final = min(rate, training.final_learning_rate)
-  changes = {"learning_rate": rate, "final_learning_rate": final, "seed": training.seed + 1}
-  return dataclasses.replace(experiment, training=dataclasses.replace(training, **changes))
-
-
-def _program(name: str) -> str:
-  """The path from here to a program of ours: of a checkout, or a console script of the wheel."""
-  path = os.path.join(ROOT, "bin", f"{name}.py")
-  if not os.path.exists(path):
-    path = os.path.join(os.path.dirname(sys.executable), f"l2l-{name}")
-  return os.path.relpath(path)
 
 
 def _report(

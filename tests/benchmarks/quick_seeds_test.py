@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import quick_seeds
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from tests import programs
 
 COMMITTED = programs.ROOT / "results" / "quick_seeds.json"
@@ -31,7 +32,7 @@ def test_a_summary_has_the_median_and_the_worst_of_each_group():
 
 def test_the_cases_are_those_that_are_promised():
   counts = collections.Counter(case.group for case in quick_seeds.CASES.values())
-  assert counts == {"digits": 14, "mnist": 3, "quadratic": 5}
+  assert counts == {"digits": 10, "digits_variants": 4, "mnist": 3, "quadratic": 5}
   seeds = {case.seed for case in quick_seeds.CASES.values() if case.group == "digits"}
   assert seeds == set(range(10))
 
@@ -56,7 +57,7 @@ def test_finished_cases_are_not_trained_again(tmp_path, monkeypatch, capsys):
   out = tmp_path / "seeds.json"
   (tmp_path / "seeds.json.work").mkdir()
   for name, content in rows.items():
-    path = tmp_path / "seeds.json.work" / f"{name}.json"
+    path = tmp_path / "seeds.json.work" / f"{name}_40.json"
     path.write_text(json.dumps(content | {"rival": "adam@0.03"}))
 
   def fail(*args, **kwargs):
@@ -72,6 +73,26 @@ def test_finished_cases_are_not_trained_again(tmp_path, monkeypatch, capsys):
   found = files.read_json(str(out))
   assert found["summary"]["quadratic"]["final_worst"] == 0.4
   assert found["cases"].keys() == rows.keys() and not (tmp_path / "seeds.json.work").exists()
+
+
+@pytest.mark.parametrize(
+  "arguments, lost",
+  [
+    (["--cases=digits_0"], "case digits_1 there (now none)"),
+    (["--test_runs=39"], "test_runs 40 (now 39)"),
+  ],
+)
+def test_fewer_never_replace_more(arguments, lost, tmp_path, capsys):
+  """And nothing is trained before that shows."""
+  out = tmp_path / "seeds.json"
+  out.write_bytes(COMMITTED.read_bytes())
+  errors = (outputs.OutputError, OSError)
+  assert programs.run(quick_seeds.main, errors, f"--out={out}", *arguments) == 1
+  assert lost in capsys.readouterr().err and list(tmp_path.iterdir()) == [out]
+  assert out.read_bytes() == COMMITTED.read_bytes()
+  out.write_text("[]")
+  assert programs.run(quick_seeds.main, errors, f"--out={out}", *arguments) == 1
+  assert "is no file of this program" in capsys.readouterr().err and out.read_text() == "[]"
 
 
 def test_the_first_run_wins_everywhere():
