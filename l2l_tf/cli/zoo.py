@@ -18,6 +18,7 @@ import tqdm
 from l2l_tf.cli import experiment_flags as command_line
 from l2l_tf.plotting import curves
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from l2l_tf.zoo import comparison
 from l2l_tf.zoo import measure
 from l2l_tf.zoo import report
@@ -26,7 +27,7 @@ from l2l_tf.zoo import summary
 from l2l_tf.zoo import tasks
 from l2l_tf.zoo.task import FAMILIES
 
-ERRORS = (files.CheckpointError, OSError)
+ERRORS = (files.CheckpointError, outputs.OutputError, OSError)
 LIMITS = {"seeds": (1, max(measure.SEEDS.values())), "jobs": (1, 256)}
 ALL, TUNED = "all", "tuned"
 PROFILES = (
@@ -48,6 +49,7 @@ def make_flags() -> command_line.Flags:
   flags.add(str, "metric", "loss", "what the table shows", comparison.METRICS)
   flags.add(str, "runs", os.path.join("runs", "zoo"), "directory of the runs' files")
   flags.add(str, "results", None, "directory of results files; default that of the runs")
+  flags.add(bool, "overwrite", False, "replace results files even by fewer tasks or seeds")
   flags.add(bool, "full", False, "measure all that docs/zoo.md tells of, some hours")
   flags.add(bool, "report", False, "write the page zoo.md from the results files and stop")
   flags.add(str, "docs", None, "directory of the page; default that of the results files")
@@ -65,10 +67,15 @@ def main(argv: Sequence[str]) -> int:
   command = command_line.command("bin/zoo.py", flags, ["runs", "results"], ["jobs"])
   os.makedirs(flags.runs, exist_ok=True)  # that it can be made shows now
   runs = measure.full_plan() if flags.full else _first_runs(names, chosen, tuned, flags)
+  documents = _summaries(names, tuned, flags.runs, command)
+  for name in names:
+    _check(documents[name], results, flags.overwrite, runs)
   failed = _run(runs, flags)
   failed += _run(_finalist_runs(chosen, flags), flags) if tuned else 0
   os.makedirs(results, exist_ok=True)
   documents = _summaries(names, tuned, flags.runs, command)
+  for document in documents.values():
+    _check(document, results, flags.overwrite)
   for name, document in documents.items():
     path = os.path.join(results, summary.file_name(name))
     summary.write(path, document)
@@ -90,6 +97,23 @@ def _summaries(names, tuned: bool, runs: str, command: str) -> dict:
   if tuned:
     documents[summary.TUNED] = summary.summarize_tuned(every, runs, command)
   return documents
+
+
+def _check(document: dict, results: str, overwrite: bool, runs=()):
+  """Makes sure that a results file takes the place of nothing that has more, see `outputs`.
+
+  Args:
+    document: what will be written.
+    results: the directory of the file.
+    overwrite: whether it may all the same.
+    runs: those still to come, of all optimizers.
+  """
+  path = os.path.join(results, summary.file_name(document["optimizer"]))
+  old = summary.content(summary.read(path)) if os.path.isfile(path) and not overwrite else None
+  new = summary.content(document, runs)
+  if old:
+    counts = {name: new.counts.get(name, 0) for name in old.counts}
+    outputs.check(path, new._replace(counts=counts), overwrite, lambda _: old)
 
 
 def _tasks(flags) -> list:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 from l2l_tf.zoo import rivals
+from l2l_tf.zoo import scores
 from l2l_tf.zoo import tasks
 from l2l_tf.zoo.session import Session
 from l2l_tf.zoo.task import BENCHMARK_VERSION
@@ -186,6 +187,8 @@ def do(job: Job) -> Optional[str]:
 def _measured(session: Session, run: Run) -> dict[str, Any]:
   marks = [h for h in HORIZONS if h <= run.num_steps]
   trajectory = session.run(run.seed, run.num_steps, marks)
+  steps = knots(run.num_steps)
+  curve = scores.smoothed(trajectory.losses, steps)
   return {
     "data": session.data_digest,
     "source": session.data.source,
@@ -197,9 +200,14 @@ def _measured(session: Session, run: Run) -> dict[str, Any]:
       for mark, logs in trajectory.held_out.items()
     },
     "fresh_loss": number(trajectory.fresh_loss),
-    "losses": [number(value) for value in trajectory.losses],
+    "curve": {"steps": steps.tolist(), "loss": [number(x) for x in curve]},
     "versions": _versions(),
   }
+
+
+def knots(num_steps: int) -> np.ndarray:
+  """The steps at which the curve of a run is kept; those of a shorter run are among them."""
+  return scores.knots(num_steps, [*HORIZONS, *(h * REACH[h] for h in HORIZONS)])
 
 
 def number(value: Optional[float], digits: int = 6) -> Optional[float]:

@@ -39,7 +39,8 @@ hindsight. **Held-out families are the claim**; what meta-training may see is to
   interquartile mean of log ratios over all runs, with a 95 % stratified bootstrap interval.
 - *speed-up* is how many times as many steps Adam needs to the same loss, at most
   {measure.REACH[100]}, {measure.REACH[1000]} and {measure.REACH[10000]} at 100, 1,000 and 10,000
-  steps, as Adam is not run longer. Adam's own is a little below 1: its curve is made monotone.
+  steps, as Adam is not run longer. Adam's own is 1 over tasks, not on each: each seed is held
+  against the mean of all, made monotone, and where Adam gets nowhere, noise decides.
 - *won* and *lost* count tasks where the interval over the seeds leaves out 1, *held-out better*
   those where accuracy, or error, on held-out examples is better than Adam's. A run that diverged
   counts as {scores.MAX_RATIO:.0f} times the loss.

@@ -24,27 +24,11 @@ class Estimate(NamedTuple):
   high: float
 
 
-def smoothed(losses: np.ndarray) -> np.ndarray:
-  """The final loss that each step would have had as the last: the mean of the 5 % before it.
-
-  Of five steps at least, where there are as many.
-
-  Note: Metz et al. average exponentially, with a lag of some 190 steps, longer than our shortest
-  runs. This mean lags by 2.5 %, and it is what the final loss is: at T it gives `final_loss`.
-
-  Args:
-    losses: of T steps, `[T]` or `[..., T]`.
-
-  Returns:
-    The same shape; place t - 1 is for t steps.
-  """
-  losses = np.asarray(losses, np.float64)
-  ends = np.arange(1, losses.shape[-1] + 1)
-  starts = np.minimum(np.floor((1 - LAST) * ends + 1e-9).astype(int), ends - FEWEST)
-  starts = np.maximum(starts, 0)
-  with np.errstate(invalid="ignore"):
-    sums = np.concatenate([np.zeros([*losses.shape[:-1], 1]), np.cumsum(losses, -1)], -1)
-    return (sums[..., ends] - sums[..., starts]) / (ends - starts)
+def knots(num_steps: int, marks: Sequence[int] = ()) -> np.ndarray:
+  """The steps at which a curve is kept: 48 in a decade, the marks and the last; int `[K]`."""
+  grid = np.rint(10 ** (np.arange(48 * math.log10(num_steps) + 1) / 48)).astype(int)
+  steps = np.unique([*grid, *marks, num_steps])
+  return steps[steps <= num_steps]
 
 
 def final_loss(losses: np.ndarray) -> np.ndarray:
@@ -53,6 +37,23 @@ def final_loss(losses: np.ndarray) -> np.ndarray:
   num_steps = losses.shape[-1]
   start = max(min(math.floor((1 - LAST) * num_steps + 1e-9), num_steps - FEWEST), 0)
   return losses[..., start:].mean(-1)
+
+
+def smoothed(losses: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+  """The `final_loss` that each of these steps would have as the last.
+
+  Note: Metz et al. average exponentially, with a lag of some 190 steps, longer than our shortest
+  runs. This mean lags by 2.5 %, and it is what the final loss is.
+
+  Args:
+    losses: of T steps, `[T]` or `[..., T]`.
+    steps: numbers of steps from 1 to T, `[K]`.
+
+  Returns:
+    `[K]` or `[..., K]`.
+  """
+  losses = np.asarray(losses, np.float64)
+  return np.stack([final_loss(losses[..., :t]) for t in steps], -1)
 
 
 def monotone(curve: np.ndarray) -> np.ndarray:
@@ -110,10 +111,9 @@ def log_ratio(final: np.ndarray, reference: np.ndarray) -> np.ndarray:
   return np.clip(ratio, -limit, limit)
 
 
-def diverged(losses: np.ndarray) -> bool:
+def diverged(first: float, final: float) -> bool:
   """Whether a run ended above twice its first loss, or at no number."""
-  final = float(final_loss(losses))
-  return not final <= DIVERGED * float(losses[0])
+  return not final <= DIVERGED * first
 
 
 def interquartile_mean(scores: np.ndarray) -> np.ndarray:

@@ -9,17 +9,18 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from l2l_tf.storage import files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 from l2l_tf.zoo import measure
 from l2l_tf.zoo import rivals
 from l2l_tf.zoo import scores
+from l2l_tf.zoo import tasks
 from l2l_tf.zoo.task import BENCHMARK_VERSION
 from l2l_tf.zoo.task import PUBLISHED
 from l2l_tf.zoo.task import Task
 
 TUNED = "tuned Adam"
 FINALISTS = 3  # rates of tuned Adam that are run with all seeds, for each task and horizon
-KNOTS = 60  # of a curve that is kept, evenly spaced in the logarithm of the step
 _FILE = re.compile(r"(\d+)-(\d+)\.json")
 
 Documents = dict[int, dict[str, Any]]  # runs by seed
@@ -50,15 +51,18 @@ def documents(task: Task, rival: rivals.Rival, directory: str, horizon: int) -> 
   return dict(sorted(found.items()))
 
 
-def losses(document: dict[str, Any], num_steps: int) -> np.ndarray:
-  """The losses of the first steps of a run, NaN where they are no numbers."""
-  return np.array(document["losses"][:num_steps], np.float64)  # None becomes NaN
+def loss_at(document: dict[str, Any], num_steps: int) -> float:
+  """The final loss that a run would have had after so many steps; NaN if it is no number."""
+  curve = document["curve"]
+  loss = curve["loss"][curve["steps"].index(num_steps)]
+  return np.nan if loss is None else loss
 
 
 def row(task: Task, horizon: int, found: Documents, far: bool) -> dict[str, Any]:
   """What the runs of one task give at one horizon, seed by seed."""
   some = next(iter(found.values()))
-  parts = [losses(document, horizon) for document in found.values()]
+  finals = [loss_at(document, horizon) for document in found.values()]
+  firsts = [loss_at(document, 1) for document in found.values()]
   times = [d["ms_per_step"] for d in found.values() if d["ms_per_step"]]
   logs = [d["held_out"].get(str(horizon), {}) for d in found.values()]
   return {
@@ -70,30 +74,30 @@ def row(task: Task, horizon: int, found: Documents, far: bool) -> dict[str, Any]
     "source": some["source"],
     "parameters": some["parameters"],
     "seeds": list(found),
-    "final": [measure.number(scores.final_loss(part)) for part in parts],
-    "diverged": [scores.diverged(part) for part in parts],
+    "final": [measure.number(final) for final in finals],
+    "diverged": [scores.diverged(*losses) for losses in zip(firsts, finals)],
     "metric": task.metric,
     "held_out": [log.get(task.metric) for log in logs],
     "fresh_loss": [d["fresh_loss"] for d in found.values()],
     "ms_per_step": measure.number(np.median(times), 3) if times else None,
     "state_bytes": some["state_bytes"],
-  } | ({"curve": _knots(_curve(found, horizon))} if far else {})
+  } | ({"curve": _kept(*_curve(found, horizon))} if far else {})
 
 
 def summarize(
-  rival: rivals.Rival, tasks: Sequence[Task], directory: str, command: str, far: bool = False
+  rival: rivals.Rival, wanted: Sequence[Task], directory: str, command: str, far: bool = False
 ) -> dict[str, Any]:
   """The results file of one optimizer, of all runs that are there.
 
   Args:
     rival: whose.
-    tasks: which.
+    wanted: which tasks.
     directory: of the runs.
     command: that made them.
     far: whether to keep curves, up to `REACH` times the horizon, for others to be compared to.
   """
   rows, failures = [], {}
-  for task in tasks:
+  for task in wanted:
     for horizon in measure.horizons_of(task):
       found = documents(task, rival, directory, horizon)
       if found:
@@ -101,7 +105,7 @@ def summarize(
     reason = _failure(task, rival, directory)
     if reason:
       failures[task.name] = reason
-  return _document(rival.name, rows, failures, command)
+  return _document(rival.name, rival.digest, rows, failures, command)
 
 
 def finalists(task: Task, directory: str, horizon: int) -> list[str]:
@@ -110,20 +114,20 @@ def finalists(task: Task, directory: str, horizon: int) -> list[str]:
   for name in rivals.TUNED:
     found = documents(task, rivals.find(name), directory, horizon)
     if 0 in found:
-      final = float(scores.final_loss(losses(found[0], horizon)))
+      final = loss_at(found[0], horizon)
       finals[name] = final if np.isfinite(final) else np.inf
   return sorted(finals, key=finals.__getitem__)[:FINALISTS]
 
 
-def summarize_tuned(tasks: Sequence[Task], directory: str, command: str) -> dict[str, Any]:
+def summarize_tuned(wanted: Sequence[Task], directory: str, command: str) -> dict[str, Any]:
   """The results file of Adam at the best of its rates for each task and horizon."""
   rows = []
-  for task in tasks:
+  for task in wanted:
     for horizon in measure.horizons_of(task):
       row_ = _tuned_row(task, horizon, directory)
       if row_ is not None:
         rows.append(row_)
-  return _document(TUNED, rows, {}, command)
+  return _document(TUNED, "", rows, {}, command)
 
 
 def _tuned_row(task: Task, horizon: int, directory: str) -> Optional[dict[str, Any]]:
@@ -138,10 +142,11 @@ def _tuned_row(task: Task, horizon: int, directory: str) -> Optional[dict[str, A
   most = max(len(entry["seeds"]) for entry in entries.values())
   whole = {name: entry for name, entry in entries.items() if len(entry["seeds"]) == most}
   best = min(whole, key=lambda name: _mean(whole[name]["final"]))
-  shortest = min(map(len, curves))
-  lowest = np.min([curve[:shortest] for curve in curves], 0)
+  shortest = min((steps for steps, _ in curves), key=len)
+  lowest = np.min([curve[: len(shortest)] for _, curve in curves], 0)
   tried = {name: entry["final"] for name, entry in entries.items()}
-  return whole[best] | {"curve": _knots(lowest), "rate": best.partition("@")[2], "tried": tried}
+  rate = best.partition("@")[2]
+  return whole[best] | {"curve": _kept(shortest, lowest), "rate": rate, "tried": tried}
 
 
 def write(path: str, document: dict[str, Any]):
@@ -168,6 +173,26 @@ def read(path: str) -> dict[str, Any]:
   return document
 
 
+def content(document: dict[str, Any], runs: Sequence[measure.Run] = ()) -> outputs.Content:
+  """What a results file, with what runs will add to it, says that must not be lost."""
+  rows = {
+    (row_["task"], row_["horizon"]): (row_["definition"], len(row_["seeds"]))
+    for row_ in document["rows"]
+  }
+  for run in runs:
+    task = tasks.TASKS[run.task]
+    for horizon in measure.horizons_of(task) if run.rival == document["optimizer"] else ():
+      if horizon <= run.num_steps:
+        seeds = max(rows.get((task.name, horizon), ("", 0))[1], run.seed + 1)
+        rows[task.name, horizon] = (task.definition(), seeds)
+  same = {"optimizer": document["optimizer"], "digest": document["digest"]}
+  counts = {}
+  for (task_name, horizon), (definition, seeds) in rows.items():
+    same[f"{task_name}, {horizon} steps, defined as"] = definition
+    counts[f"seeds of {task_name}, {horizon} steps"] = seeds
+  return outputs.Content(same, counts)
+
+
 def read_all(directory: str) -> dict[str, dict[str, Any]]:
   """All results files of a directory, by optimizer."""
   paths = sorted(glob.glob(os.path.join(glob.escape(directory), "zoo_*.json")))
@@ -175,10 +200,11 @@ def read_all(directory: str) -> dict[str, dict[str, Any]]:
   return {document["optimizer"]: document for document in found}
 
 
-def _document(name: str, rows, failures, command: str) -> dict[str, Any]:
+def _document(name: str, digest: str, rows, failures, command: str) -> dict[str, Any]:
   return {
     "benchmark": BENCHMARK_VERSION,
     "optimizer": name,
+    "digest": digest,
     "command": command,
     "versions": provenance.versions(),
     "failures": failures,
@@ -193,18 +219,17 @@ def _failure(task: Task, rival: rivals.Rival, directory: str) -> Optional[str]:
   return files.read_json(path)["reason"] if os.path.exists(path) else None
 
 
-def _curve(found: Documents, horizon: int) -> np.ndarray:
-  """The mean over the seeds, smoothed and monotone, of as many steps as all of them have."""
-  num_steps = min(measure.REACH[horizon] * horizon, *(len(d["losses"]) for d in found.values()))
-  mean = np.mean([losses(d, num_steps) for d in found.values()], 0)
-  return scores.monotone(scores.smoothed(mean))
+def _curve(found: Documents, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+  """Steps, as many as all seeds have, and the mean over the seeds, made monotone: `[K]` each."""
+  last = min(measure.REACH[horizon] * horizon, *(d["num_steps"] for d in found.values()))
+  steps = measure.knots(last)
+  curves = [[loss_at(d, t) for t in steps] for d in found.values()]
+  return steps, scores.monotone(np.mean(curves, 0))
 
 
-def _knots(curve: np.ndarray) -> dict[str, list]:
-  """A monotone curve at some of its steps; infinite losses are null."""
-  steps = np.unique(np.rint(np.geomspace(1, len(curve), KNOTS)).astype(int))
-  values = [measure.number(curve[t - 1]) for t in steps]
-  return {"steps": steps.tolist(), "loss": values}
+def _kept(steps: np.ndarray, curve: np.ndarray) -> dict[str, list]:
+  """A curve as results files have it; infinite losses are null."""
+  return {"steps": steps.tolist(), "loss": [measure.number(loss) for loss in curve]}
 
 
 def _mean(values: Sequence[Optional[float]]) -> float:

@@ -1,5 +1,7 @@
 """Tests of bin/zoo.py: it measures, goes on where it was, and says what it does not know."""
 
+import os
+
 import pytest
 
 from l2l_tf.zoo import summary
@@ -29,6 +31,14 @@ def test_an_optimizer_is_scored_resumed_and_reported(tmp_path, capsys):
   page = (tmp_path / "zoo.md").read_text()
   assert "## Families to train on, 100 steps" in page and "| Prodigy | " in page
   assert (tmp_path / "figures" / "zoo_profile.png").stat().st_size > 1000
+  elsewhere = str(tmp_path / "fewer")
+  fewer = [*words[:3], "--seeds=1", f"--runs={elsewhere}", f"--results={runs}"]
+  assert run(*fewer) == 1
+  assert "seeds of cars_tanh, 100 steps 2 (now 1)" in capsys.readouterr().err
+  assert not os.listdir(elsewhere)  # told before anything was run
+  assert summary.read_all(runs)["Prodigy"]["rows"] == first["Prodigy"]["rows"]
+  assert run(*fewer, "--overwrite") == 0
+  assert summary.read_all(runs)["Prodigy"]["rows"][0]["seeds"] == [0]
 
 
 @pytest.mark.parametrize(

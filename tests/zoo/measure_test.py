@@ -18,6 +18,7 @@ from tests import sources
 
 TASK = tasks.TASKS["cars_tanh"]
 SHORT = tasks.TASKS["digits_poisson"]
+FALLING = tasks.TASKS["words_wide_deep"]  # its loss falls steadily from the first step on
 
 
 def pairs(runs) -> list[tuple[int, int]]:
@@ -62,8 +63,8 @@ def short(monkeypatch):
   monkeypatch.setattr(measure, "REACH", {20: 4, 40: 2})
 
 
-def plan_of(rival: str, far=False) -> list[measure.Run]:
-  return measure.plan(TASK, rival, rivals.find(rival).knows_horizon, far=far)
+def plan_of(rival: str, far=False, task=TASK) -> list[measure.Run]:
+  return measure.plan(task, rival, rivals.find(rival).knows_horizon, far=far)
 
 
 def contents(directory) -> dict[str, dict]:
@@ -134,14 +135,14 @@ def test_runs_become_results_and_results_a_page(short, tmp_path, monkeypatch):
   monkeypatch.setattr(report, "FIRST_HORIZON", 40)
   names = ("Adam", "Adam@0.001", "Adam@0.01", "NAdamWCosine")
   for job in measure.jobs(
-    [r for n in names for r in plan_of(n, far=n != "NAdamWCosine")], str(tmp_path)
+    [r for n in names for r in plan_of(n, n != "NAdamWCosine", FALLING)], str(tmp_path)
   ):
     assert measure.do(job) is None
   results = {
-    name: summary.summarize(rivals.find(name), [TASK], str(tmp_path), "x", far=name == "Adam")
+    name: summary.summarize(rivals.find(name), [FALLING], str(tmp_path), "x", far=name == "Adam")
     for name in ("Adam", "Adam@0.01", "NAdamWCosine")
   }
-  results[summary.TUNED] = summary.summarize_tuned([TASK], str(tmp_path), "x")
+  results[summary.TUNED] = summary.summarize_tuned([FALLING], str(tmp_path), "x")
   for name, document in results.items():
     summary.write(str(tmp_path / summary.file_name(name)), document)
   assert summary.read_all(str(tmp_path)) == results
@@ -150,25 +151,24 @@ def test_runs_become_results_and_results_a_page(short, tmp_path, monkeypatch):
   assert by_horizon[20]["curve"]["steps"][-1] == by_horizon[40]["curve"]["steps"][-1] == 80
 
   own, fast = (
-    comparison.of_split(comparison.comparisons(results[n], results["Adam"]), "training", 40)[0]
+    comparison.of_split(comparison.comparisons(results[n], results["Adam"]), "held-out", 40)[0]
     for n in ("Adam", "Adam@0.01")
   )
   np.testing.assert_array_equal(own.log_ratios, [0, 0])
+  np.testing.assert_allclose(own.speed_ups, 1, atol=0.05)
   assert fast.log_ratios.max() < 0 and fast.speed_ups.min() > 1.5
   tuned = {row["horizon"]: row for row in results[summary.TUNED]["rows"]}
   assert tuned[40]["rate"] == "0.01" and tuned[40]["final"] == fast.row["final"]
   assert set(tuned[40]["tried"]) == {"Adam@0.001", "Adam@0.01"}
 
   page = report.document(results)
-  assert "## Families to train on, 40 steps" in page and "Held-out families," not in page
+  assert "## Held-out families, 40 steps" in page and "Families to train on," not in page
   line = next(line for line in page.splitlines() if line.startswith("| Adam@0.01"))
   assert line.split(" | ")[4:7] == ["1", "1", "0"]  # tasks, won, lost
   figure = report.draw_profiles(results, ["Adam@0.01"])
   assert [axes.get_title() for axes in figure.axes] == ["20 steps", "40 steps"]
   with pytest.raises(ValueError, match="no results of the default Adam"):
     report.document({})
-  if abs(own.speed_ups.mean() - 1) > 0.05:  # last, so that all above is asserted
-    pytest.xfail(f"Adam's speed-up over itself must be 1, but is {own.speed_ups} over 40 steps")
 
 
 RESULTS = summary.read_all(str(sources.ROOT / "results"))
@@ -181,6 +181,15 @@ def test_the_page_is_that_of_the_committed_results():
   for document in RESULTS.values():
     for row in document["rows"]:
       assert row["definition"] == tasks.TASKS[row["task"]].definition(), row["task"]
+
+
+@pytest.mark.skipif(not RESULTS, reason="no results are committed yet")
+@pytest.mark.parametrize("horizon", measure.HORIZONS)
+def test_default_adam_is_as_fast_as_itself(horizon):
+  """Over all tasks; of one where it gets nowhere, noise decides when it has got there."""
+  adam = RESULTS[comparison.DEFAULT]
+  own = [c for c in comparison.comparisons(adam, adam) if c.row["horizon"] == horizon]
+  assert comparison.score(own).speed_up.value == pytest.approx(1, abs=0.05)
 
 
 def test_rows_of_other_data_are_not_compared():

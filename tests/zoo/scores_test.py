@@ -18,8 +18,9 @@ def curve(pace: float, num_steps: int = T) -> np.ndarray:
 
 
 def reference(num_steps: int = 4 * T) -> tuple[np.ndarray, np.ndarray]:
-  """Every step of the rival's smoothed curve."""
-  return np.arange(1, num_steps + 1), scores.monotone(scores.smoothed(curve(1.0, num_steps)))
+  """The rival's curve as it is kept."""
+  steps = scores.knots(num_steps, [T])
+  return steps, scores.monotone(scores.smoothed(curve(1.0, num_steps), steps))
 
 
 def test_final_loss_is_the_mean_of_the_last_twentieth():
@@ -29,11 +30,21 @@ def test_final_loss_is_the_mean_of_the_last_twentieth():
   np.testing.assert_array_equal(scores.final_loss(np.stack([losses, 2 * losses])), [3.0, 6.0])
 
 
-def test_the_smoothed_curve_ends_at_the_final_loss_of_every_length():
+def test_the_smoothed_curve_has_the_final_loss_of_every_length():
   losses = np.random.default_rng(0).uniform(1, 2, T)
-  smoothed = scores.smoothed(losses)
-  for num_steps in (1, 2, 19, 20, 100, 999, T):
-    np.testing.assert_allclose(smoothed[num_steps - 1], scores.final_loss(losses[:num_steps]))
+  lengths = (1, 2, 19, 20, 100, 999, T)
+  np.testing.assert_array_equal(
+    scores.smoothed(losses, lengths), [scores.final_loss(losses[:t]) for t in lengths]
+  )
+  losses[3] = 1e30  # a spike leaves no trace in what comes long after it
+  assert scores.smoothed(losses, [T])[0] == losses[-50:].mean()
+
+
+def test_a_curve_is_kept_at_the_same_steps_in_long_and_short_runs():
+  long = scores.knots(40000, [100, 4000])
+  assert set(scores.knots(1000, [100])) <= set(long) and {1, 100, 4000, 40000} <= set(long)
+  assert len(long) < 200 and np.all(np.diff(long) > 0)
+  assert scores.knots(1).tolist() == [1] and scores.knots(7, [9]).tolist()[-1] == 7
 
 
 def test_a_rival_twice_as_slow_scores_two():
@@ -48,6 +59,19 @@ def test_a_rival_four_times_as_fast_scores_a_quarter_and_itself_one():
   assert scores.speed_up(final, T, steps, rival, cap=4) == pytest.approx(0.25, rel=1e-2)
   final = float(scores.final_loss(curve(1.0)))
   assert scores.speed_up(final, T, steps, rival, cap=4) == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1])
+def test_rivals_alike_score_one_in_the_mean_however_noisy_the_minibatches(noise):
+  """Five seeds against the mean of the five: the running minimum must not count against them."""
+  rng, found = np.random.default_rng(0), []
+  steps = scores.knots(10 * 100, [100])
+  for _ in range(40):
+    losses = curve(1.0) * rng.lognormal(sigma=noise, size=[5, T])
+    curves = scores.smoothed(losses, steps)
+    finals, rival = curves[:, steps.searchsorted(100)], scores.monotone(curves.mean(0))
+    found += [scores.speed_up(final, 100, steps, rival, cap=10) for final in finals]
+  assert scores.interquartile_mean(np.array(found)) == pytest.approx(1, abs=0.02)
 
 
 def test_a_speed_up_is_capped_and_one_that_diverged_is_zero():
@@ -81,10 +105,8 @@ def test_log_ratios_are_signed_and_limited():
 
 
 def test_what_diverged():
-  assert scores.diverged(np.array([1.0, 2.0, np.nan]))
-  assert scores.diverged(np.linspace(1, 5, 100))
-  assert not scores.diverged(np.linspace(1, 1.9, 100))
-  assert not scores.diverged(np.linspace(1, 0.1, 100))
+  assert scores.diverged(1.0, math.nan) and scores.diverged(math.nan, 1.0)
+  assert scores.diverged(1.0, 2.1) and not scores.diverged(1.0, 1.9)
 
 
 def test_the_interquartile_mean_is_scipys_trimmed_mean():
