@@ -25,7 +25,7 @@ from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import outputs
-from l2l_tf.training import meta_trainer
+from l2l_tf.training import trainer
 
 THETA_SCALE = 0.01  # by which the theta_0 of the instances differ
 
@@ -54,7 +54,7 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
     with tf.GradientTape() as tape:
       _, losses = unroll.unroll(problem, optimizer, carry, case.num_steps)
       meta_loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1))
-    gradients = meta_trainer.with_tasks_axis(tape.gradient(meta_loss, phi))
+    gradients = trainer.with_tasks_axis(tape.gradient(meta_loss, phi))
     updates, adam_state = adam(gradients, adam_state)
     return losses, [v + update[0] for v, update in zip(phi, updates.values())], adam_state
 
@@ -62,7 +62,7 @@ def meta_step(case: case_lib.Case, num_tasks: int) -> tuple[Any, tuple]:
   noise = {n: random.standard_normal([num_tasks, *v.shape]) for n, v in case.theta.items()}
   theta = {name: case.theta[name] + THETA_SCALE * x for name, x in noise.items()}
   theta = {name: tf.constant(value, tf.float32) for name, value in theta.items()}
-  adam_state = adam.initial_state(meta_trainer.with_tasks_axis(phi))
+  adam_state = adam.initial_state(trainer.with_tasks_axis(phi))
   return step, (theta, adam_state)
 
 

@@ -14,7 +14,7 @@ from l2l_tf.optimizers import preprocessing
 from l2l_tf.storage.files import CheckpointError
 from l2l_tf.storage.optimizer_files import load_optimizer
 from l2l_tf.storage.optimizer_files import save_optimizer
-from l2l_tf.training.meta_trainer import Diverged
+from l2l_tf.training.trainer import Diverged
 from l2l_tf.training.meta_trainer import MetaTrainer
 
 __all__ = [

@@ -87,7 +87,7 @@ def unroll(
     inputs = carry.gradients
     if not second_derivatives:
       inputs = tf.nest.map_structure(tf.stop_gradient, inputs)
-    updates, state = optimizer(inputs, carry.state)
+    updates, state = optimizer(inputs, carry.state, carry.params)
     params = {name: theta + updates[name] for name, theta in carry.params.items()}
     step = carry.step + 1
     if second_derivatives:

@@ -46,6 +46,22 @@ class Problem(NamedTuple):
   digest: Optional[str] = None
 
 
+class Mixture(NamedTuple):
+  """Many problems to train one optimizer on, and others that say how good it is.
+
+  Attributes:
+    problems: by name.
+    weights: how often each of them is taken, relative to the others.
+    validation: by name, none of those trained on.
+    digest: as a `Problem`'s.
+  """
+
+  problems: dict[str, Problem]
+  weights: dict[str, float]
+  validation: dict[str, Problem]
+  digest: Optional[str] = None
+
+
 class Stream(enum.IntEnum):
   """What seeds are for; streams of one experiment never share an instance."""
 

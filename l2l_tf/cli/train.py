@@ -40,7 +40,7 @@ from l2l_tf.runs import search
 from l2l_tf.storage import files
 from l2l_tf.training import distribution
 from l2l_tf.training import imitation
-from l2l_tf.training import meta_trainer
+from l2l_tf.training import trainer as trainer_lib
 
 LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
 MAX_TRIALS = 10**4
@@ -120,7 +120,7 @@ def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -
   except training_run.Interrupted as stop:
     print(f"Stopped by {stop}. Everything is saved; go on with\n  {_resume_command(run, flags)}")
     return 128 + stop.signum
-  except meta_trainer.Diverged as error:
+  except trainer_lib.Diverged as error:
     kept = f" The best so far is in {run.best_directory}." if _has_best(run) else ""
     raise training_run.RunError(f"{error}{kept}") from error
   if not _has_best(run):
@@ -153,7 +153,7 @@ def _assist(flags: experiment_flags.Flags, replicas: distribution.Distribution) 
       run.train()
     except training_run.Interrupted as stop:
       return 128 + stop.signum
-    except meta_trainer.Diverged as error:  # on all workers at the same step
+    except trainer_lib.Diverged as error:  # on all workers at the same step
       raise training_run.RunError(str(error)) from error
   return 0
 

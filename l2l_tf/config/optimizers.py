@@ -94,11 +94,22 @@ class NTMLBFGS(NTMBFGS):
     return optimizers.NTMLBFGS(**self._arguments(seed))
 
 
+@dataclasses.dataclass(frozen=True)
+class General(Options):
+  """Adam directions and a learned controller of the step: for any model, without a setting."""
+
+  hidden: tuple[int, ...] = option((24, 24), "units of the controller's layers", 1, 256)
+
+  def build(self, seed: int) -> Optimizer:
+    return optimizers.General(self.hidden, seed=seed)
+
+
 OPTIMIZERS = {
   "lstm": LSTM,
   "lstm_gac": LSTMGAC,
   "ntm_bfgs": NTMBFGS,
   "ntm_lbfgs": NTMLBFGS,
   "partition": Partition,
+  "general": General,
 }
 INDEPENDENT = (LSTM, Partition)  # whose coordinates do not depend on each other

@@ -20,6 +20,16 @@ class Training(Options):
 
   num_steps: int = option(100, "optimization steps an episode (section 3: 100)", 1, 10**6)
   unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", 1, 10**5)
+  estimator: str = option(
+    "backprop",
+    "of the meta-gradient: backprop through windows (paper), es: evolution strategies over whole"
+    " episodes",
+    choices=("backprop", "es"),
+  )
+  perturbation: float = option(0.03, "of phi, its standard deviation, with es", 1e-9, 1e3)
+  shortest: int = option(
+    0, "with es: lengths of episodes are log-uniform from this to num_steps; 0: all num_steps", 0
+  )
   num_tasks: int = option(1, "instances side by side, averaged in the meta-loss", 1, 10**5)
   num_epochs: int = option(100, "epochs at most", 1, 10**6)
   episodes_per_epoch: int = option(20, "episodes between two validations", 1, 10**6)
@@ -56,7 +66,10 @@ class Training(Options):
 
   def __post_init__(self):
     super().__post_init__()
-    check_windows(self.num_steps, self.unroll_length)
+    if self.estimator == "backprop":
+      check_windows(self.num_steps, self.unroll_length)
+    else:
+      self._check_evolution()
     if self.backprop_coordinates and self.second_derivatives:
       raise ValueError(
         "backprop_coordinates cannot be combined with second_derivatives: leave one of them out, or"
@@ -77,10 +90,25 @@ class Training(Options):
         f" {self.learning_rate:g}; give both, as a preset has its own."
       )
 
+  def _check_evolution(self):
+    """Raises ValueError for options that do not go with evolution strategies."""
+    for name in ("backprop_coordinates", "second_derivatives", "segment_length"):
+      if getattr(self, name):
+        raise ValueError(f"{name} is of backpropagation and cannot go with estimator es.")
+    if self.shortest > self.num_steps:
+      raise ValueError(
+        f"shortest must be at most num_steps, got {self.shortest} and {self.num_steps}."
+      )
+
+  @property
+  def window_length(self) -> int:
+    """Steps of the optimizee that a meta-step sees."""
+    return self.unroll_length if self.estimator == "backprop" else self.num_steps
+
   @property
   def windows(self) -> int:
     """Meta-steps an episode."""
-    return self.num_steps // self.unroll_length
+    return self.num_steps // self.window_length
 
   @property
   def steps_per_epoch(self) -> int:

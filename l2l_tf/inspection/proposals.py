@@ -219,8 +219,8 @@ class _Witness(base.Optimizer):
     nothing = tf.zeros_like(self.pick(params))
     return _WitnessState(self.optimizer.initial_state(params), nothing)
 
-  def __call__(self, gradients, state):
-    updates, inner = self.optimizer(gradients, state.state)
+  def __call__(self, gradients, state, params=None):
+    updates, inner = self.optimizer(gradients, state.state, params)
     return updates, _WitnessState(inner, self.pick(updates))
 
   def pick(self, tensors: base.Params) -> tf.Tensor:

@@ -229,6 +229,11 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     params = {name: tf.zeros([1, *shape], dtype) for name, shape in self._shapes.items()}
     return self._runner.initial_state(params) if params else ()
 
+  def _with_axis(self, values) -> tf.Tensor:
+    """As the learned optimizer takes it: in its float type, one instance."""
+    dtype = self.learned.trainable_variables[0].dtype
+    return tf.cast(tf.convert_to_tensor(values), dtype)[tf.newaxis]
+
   def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
     """Keras's hook for all variables at once, here one call for all of them on each device."""
     indices = [self._get_variable_index(v) for _, v in grads_and_vars]
@@ -245,27 +250,29 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
   def _step(self, gradients, variables, states, seen, update_scale):
     """Updates the variables, the states and what is watched on one device: tf.Variables all."""
-    dtype = self.learned.trainable_variables[0].dtype
     gradients = {
-      name: tf.cast(tf.ensure_shape(tf.convert_to_tensor(g), v.shape), dtype)[tf.newaxis]
+      name: self._with_axis(tf.ensure_shape(tf.convert_to_tensor(g), v.shape))
       for (name, g), v in zip(gradients.items(), variables)
     }
+    params = None
+    if self.learned.sees_params:
+      params = {name: self._with_axis(v) for name, v in zip(gradients, variables)}
     self._watch.look(seen, list(gradients.values()))
     state = tf.nest.pack_sequence_as(self._state, [tf.convert_to_tensor(s) for s in states])
     if len(gradients) == len(self._shapes):
-      updates, state = self._runner(gradients, state)
+      updates, state = self._runner(gradients, state, params)
     else:
-      updates, state = self._step_on_some(gradients, state)
-    scale = tf.cast(update_scale, dtype)
+      updates, state = self._step_on_some(gradients, state, params)
+    scale = tf.cast(update_scale, self.learned.trainable_variables[0].dtype)
     for variable, update in zip(variables, updates.values()):
       variable.assign_add(tf.cast(scale * update[0], variable.dtype))
     for variable, value in zip(states, tf.nest.flatten(state)):
       variable.assign(value)
 
-  def _step_on_some(self, gradients, state):
+  def _step_on_some(self, gradients, state, params):
     """Returns the updates of some of the variables, and the state; the others rest."""
     whole, merged = blocks.merge(self._runner, state)
-    updates, merged = subset.step(whole, gradients, merged, self._shapes)
+    updates, merged = subset.step(whole, gradients, merged, self._shapes, params)
     return updates, blocks.part(self._runner, merged)
 
   def _warn_beyond_horizon(self):

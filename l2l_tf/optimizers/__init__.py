@@ -2,6 +2,7 @@
 
 from l2l_tf.optimizers.base import Optimizer
 from l2l_tf.optimizers.coordinatewise import CoordinatewiseLSTM
+from l2l_tf.optimizers.general import General
 from l2l_tf.optimizers.global_averaging import GlobalAveragingLSTM
 from l2l_tf.optimizers.hand_designed import Adadelta
 from l2l_tf.optimizers.hand_designed import Adagrad
@@ -29,6 +30,7 @@ LEARNED = {
   "ntm_bfgs": NTMBFGS,
   "ntm_lbfgs": NTMLBFGS,
   "partition": Partition,
+  "general": General,
 }
 """Learned optimizers by the name in flags and files: a closed table, nothing else is ever built."""
 
@@ -38,6 +40,7 @@ __all__ = [
   "Adam",
   "CoordinatewiseLSTM",
   "GlobalAveragingLSTM",
+  "General",
   "HAND_DESIGNED",
   "LEARNED",
   "NTMBFGS",

@@ -6,13 +6,14 @@ come as `[B, ...]`. n is the number of coordinates of one instance.
 
 import abc
 import math
-from typing import Any
+from typing import Any, Optional, Sequence
 
 import sonnet as snt
 import tensorflow as tf
 
 Params = dict[str, tf.Tensor]
 State = Any  # a nest of tensors
+Shapes = dict[str, list[int]]
 
 
 class Optimizer(snt.Module, abc.ABC):
@@ -24,13 +25,32 @@ class Optimizer(snt.Module, abc.ABC):
   coordinatewise = False
   """Whether the updates of a coordinate follow from its own gradients alone."""
 
+  sees_params = False
+  """Whether a step needs theta beside the gradients."""
+
   @abc.abstractmethod
   def initial_state(self, params: Params) -> State:
     """Returns the state before the first step for parameters of these shapes, leaves `[B, ...]`."""
 
   @abc.abstractmethod
-  def __call__(self, gradients: Params, state: State) -> tuple[Params, State]:
-    """Returns the updates, structured and shaped as `gradients`, and the next state."""
+  def __call__(
+    self, gradients: Params, state: State, params: Optional[Params] = None
+  ) -> tuple[Params, State]:
+    """Returns the updates, structured and shaped as `gradients`, and the next state.
+
+    Args:
+      gradients: of f at theta.
+      state: what the step before returned.
+      params: theta, for optimizers that need it (`sees_params`); others ignore it.
+    """
+
+  def with_phi(self, phi: Sequence[tf.Tensor]) -> Optional["Optimizer"]:
+    """Returns this optimizer with a phi for each instance, `[B, ...]`; None if it can have one only.
+
+    Args:
+      phi: for each of `trainable_variables`.
+    """
+    del phi
 
   def rest(self, state: State) -> State:
     """Returns what becomes of the state of coordinates that take no part in a step: as it was."""
@@ -58,17 +78,26 @@ def num_coordinates(tensors: Params) -> int:
 
 def coordinate_axes(optimizer: Optimizer) -> list[list[int]]:
   """The axes of each leaf of the state that count coordinates: those that grow with n."""
-  return _growing_axes(optimizer, [1, 2], [1, 3])
+  return _growing_axes(optimizer, {"x": [1, 2]}, {"x": [1, 3]})
+
+
+def parameter_axes(optimizer: Optimizer) -> list[list[int]]:
+  """The axes of each leaf of the state that count parameters, however many coordinates these have."""
+  return _growing_axes(optimizer, {"x": [1, 4]}, {"x": [1, 2], "y": [1, 2]})
 
 
 def instance_axes(optimizer: Optimizer) -> list[list[int]]:
   """The axes of each leaf of the state that count instances: those that grow with B."""
-  return _growing_axes(optimizer, [2, 1], [3, 1])
+  return _growing_axes(optimizer, {"x": [2, 1]}, {"x": [3, 1]})
 
 
-def _growing_axes(optimizer: Optimizer, few: list[int], many: list[int]) -> list[list[int]]:
+def _growing_axes(optimizer: Optimizer, few: Shapes, many: Shapes) -> list[list[int]]:
   small, large = (
-    [leaf.shape for leaf in tf.nest.flatten(optimizer.initial_state({"x": tf.zeros(shape)}))]
-    for shape in (few, many)
+    [leaf.shape for leaf in tf.nest.flatten(optimizer.initial_state(_zeros(shapes)))]
+    for shapes in (few, many)
   )
   return [[k for k in range(len(a)) if a[k] != b[k]] for a, b in zip(small, large)]
+
+
+def _zeros(shapes: Shapes) -> Params:
+  return {name: tf.zeros(shape) for name, shape in shapes.items()}

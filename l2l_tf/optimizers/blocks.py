@@ -37,7 +37,7 @@ class Blocks(base.Optimizer):
     """Returns the state of `optimizer` for each block of the n coordinates."""
     return tuple(self.optimizer.initial_state({"block": block}) for block in self._split(params))
 
-  def __call__(self, gradients, state):
+  def __call__(self, gradients, state, params=None):
     updates, states = [], []
     for block, block_state in zip(self._split(gradients), state):
       with tf.control_dependencies(updates[-1:] if self.in_turn else []):

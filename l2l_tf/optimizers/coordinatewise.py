@@ -69,7 +69,7 @@ class CoordinatewiseLSTM(base.Optimizer):
     """Returns zeros: for each layer `hidden` and `cell`, `[units, B, n]` each."""
     return initial_layers(self.layer_sizes, params, self.linear.b.dtype)
 
-  def __call__(self, gradients, state):
+  def __call__(self, gradients, state, params=None):
     flat = base.flatten(gradients)  # [B, n]
     activation = self.preprocessing(tf.reshape(flat, [-1]))  # [features, B n]
     activation, next_state = run_layers(self.layers, activation, state, self.outgoing)

@@ -27,7 +27,7 @@ class HandDesigned(base.Optimizer):
   def initial_state(self, params):
     return self.initial_slots(tf.zeros_like(base.flatten(params)))
 
-  def __call__(self, gradients, state):
+  def __call__(self, gradients, state, params=None):
     flat = base.flatten(gradients)
     rate = tf.convert_to_tensor(self.learning_rate, dtype_hint=flat.dtype)
     rate = tf.reshape(tf.cast(rate, flat.dtype), [-1, 1])  # [B or 1, 1]

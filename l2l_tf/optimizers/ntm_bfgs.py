@@ -123,7 +123,7 @@ class NTMBFGS(base.Optimizer):
       tf.zeros([self.num_read_heads, *flat.shape], dtype),
     )
 
-  def __call__(self, gradients, state):
+  def __call__(self, gradients, state, params=None):
     flat = base.flatten(gradients)  # [B, n]
     features = tf.reshape(self.preprocessing(tf.reshape(flat, [-1])), [-1, *flat.shape])
     inputs = tf.concat([features, state.read_results], axis=0)

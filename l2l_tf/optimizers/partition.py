@@ -145,10 +145,11 @@ class Partition(base.Optimizer):
     parts = self.split(params)
     return {group: self.groups[group].initial_state(part) for group, part in parts.items()}
 
-  def __call__(self, gradients, state):
+  def __call__(self, gradients, state, params=None):
     updates, next_state = {}, {}
     for group, part in self.split(gradients).items():
-      changed, next_state[group] = self.groups[group](part, state[group])
+      theta = None if params is None else {name: params[name] for name in part}
+      changed, next_state[group] = self.groups[group](part, state[group], theta)
       updates |= changed
     return {name: updates[name] for name in gradients}, next_state
 

@@ -28,8 +28,8 @@ class StoredState(base.Optimizer):
     """Returns that of `optimizer`, floats as `dtype`."""
     return _cast(self.optimizer.initial_state(params), self.dtype)
 
-  def __call__(self, gradients, state):
-    updates, state = self.optimizer(gradients, self._wide(state))
+  def __call__(self, gradients, state, params=None):
+    updates, state = self.optimizer(gradients, self._wide(state), params)
     return updates, _cast(state, self.dtype)
 
   def rest(self, state):

@@ -1,12 +1,14 @@
 """A step in which only some of the parameters take part, as when others are frozen."""
 
 import math
-from typing import Any
+from typing import Optional
 
 import tensorflow as tf
 
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import partition
+
+Cut = tuple[int, list[int]]  # an axis, and how long each parameter's piece of it is
 
 
 def step(
@@ -14,6 +16,7 @@ def step(
   gradients: base.Params,
   state: base.State,
   shapes: dict[str, tuple[int, ...]],
+  params: Optional[base.Params] = None,
 ) -> tuple[base.Params, base.State]:
   """One step of `optimizer` on the parameters that have a gradient; the others rest.
 
@@ -25,23 +28,25 @@ def step(
     gradients: `{name: [B, ...]}` for some of the parameters, in the order of `shapes`.
     state: of all coordinates.
     shapes: of all parameters of one instance.
+    params: those that have a gradient, for optimizers that see them.
 
   Returns:
     The updates, structured as `gradients`, and the next state of all coordinates.
   """
   if isinstance(optimizer, partition.Partition):
-    return _step_of_groups(optimizer, gradients, state, shapes)
+    return _step_of_groups(optimizer, gradients, state, shapes, params)
   active = [name in gradients for name in shapes]
   if all(active):
-    return optimizer(gradients, state)
+    return optimizer(gradients, state, params)
   if not any(active):
     return {}, optimizer.rest(state)
-  pieces = [math.prod(shape) for shape in shapes.values()]
-  axes = base.coordinate_axes(optimizer)
-  leaves = [_select(x, pieces, active, a) for x, a in zip(tf.nest.flatten(state), axes)]
-  updates, part = optimizer(gradients, tf.nest.pack_sequence_as(state, leaves))
+  sizes = [math.prod(shape) for shape in shapes.values()]
+  axes = zip(base.coordinate_axes(optimizer), base.parameter_axes(optimizer))
+  cuts = [[*((a, sizes) for a in n), *((a, [1] * len(sizes)) for a in count)] for n, count in axes]
+  leaves = [_select(x, active, c) for x, c in zip(tf.nest.flatten(state), cuts)]
+  updates, part = optimizer(gradients, tf.nest.pack_sequence_as(state, leaves), params)
   whole = tf.nest.flatten(optimizer.rest(state))
-  leaves = [_merge(w, p, pieces, active, a) for w, p, a in zip(whole, tf.nest.flatten(part), axes)]
+  leaves = [_merge(w, p, active, c) for w, p, c in zip(whole, tf.nest.flatten(part), cuts)]
   return updates, tf.nest.pack_sequence_as(state, leaves)
 
 
@@ -50,33 +55,33 @@ def _step_of_groups(
   gradients: base.Params,
   state: base.State,
   shapes: dict[str, tuple[int, ...]],
+  params: Optional[base.Params],
 ) -> tuple[base.Params, base.State]:
   """`step` of each group. The labels are those of all parameters, whichever take part."""
   labels, updates, next_state = optimizer.labels(shapes), {}, {}
   for group, part in state.items():
     members = {name: shape for name, shape in shapes.items() if labels[name] == group}
     own = {name: g for name, g in gradients.items() if name in members}
-    changed, next_state[group] = step(optimizer.groups[group], own, part, members)
+    theta = None if params is None else {name: params[name] for name in own}
+    changed, next_state[group] = step(optimizer.groups[group], own, part, members, theta)
     updates |= changed
   return {name: updates[name] for name in gradients}, next_state
 
 
-def _select(whole: tf.Tensor, pieces: list[int], active: list[bool], axes: list[int]) -> Any:
-  """Keeps the active pieces along each of `axes`."""
-  for axis in axes:
+def _select(whole: tf.Tensor, active: list[bool], cuts: list[Cut]) -> tf.Tensor:
+  """Keeps the active pieces along each of the axes."""
+  for axis, pieces in cuts:
     parts = tf.split(whole, pieces, axis)
     whole = tf.concat([p for p, is_active in zip(parts, active) if is_active], axis)
   return whole
 
 
-def _merge(
-  whole: tf.Tensor, part: tf.Tensor, pieces: list[int], active: list[bool], axes: list[int]
-) -> tf.Tensor:
+def _merge(whole: tf.Tensor, part: tf.Tensor, active: list[bool], cuts: list[Cut]) -> tf.Tensor:
   """Puts `part`, shaped as `_select` of `whole`, in its place."""
-  if not axes:
+  if not cuts:
     return part
-  axis, *others = axes
-  part = _merge(_select(whole, pieces, active, [axis]), part, pieces, active, others)
+  (axis, pieces), *others = cuts
+  part = _merge(_select(whole, active, cuts[:1]), part, active, others)
   new = iter(tf.split(part, [n for n, is_active in zip(pieces, active) if is_active], axis))
   old = tf.split(whole, pieces, axis)
   return tf.concat([next(new) if is_active else o for o, is_active in zip(old, active)], axis)

@@ -32,10 +32,12 @@ from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.training import imitation
 from l2l_tf.training.distribution import Distribution
-from l2l_tf.training.meta_trainer import Diverged
+from l2l_tf.training.trainer import Diverged
+from l2l_tf.training.evolution_trainer import EvolutionTrainer
 from l2l_tf.training.meta_trainer import MetaTrainer
-from l2l_tf.training.meta_trainer import Progress
+from l2l_tf.training.counters import Progress
 
+TRAINERS = {"backprop": MetaTrainer, "es": EvolutionTrainer}
 RIVALS = ("adam", "sgd")  # to compare with
 
 
@@ -88,7 +90,8 @@ class TrainingRun:
     with self.distribution.strategy.scope():
       optimizer = self.experiment.optimizer.build(training.seed)
     partition.check(optimizer, shapes(self.problem), every_group=True)
-    self.trainer = MetaTrainer(self.problem, optimizer, training, self.distribution)
+    kind = TRAINERS[training.estimator]
+    self.trainer = kind(self.problem, optimizer, training, self.distribution)
     self._checkpoint = checkpoints.TrainingCheckpoint(
       os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )

@@ -23,7 +23,7 @@ from l2l_tf.config.experiment import Experiment
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs.run import RunError
 from l2l_tf.runs.run import TrainingRun
-from l2l_tf.training.meta_trainer import Diverged
+from l2l_tf.training.trainer import Diverged
 
 RATES = (1e-4, 1e-2)  # sampled log-uniformly
 STUDY_FILE = "study.log"

@@ -5,14 +5,14 @@ import math
 from typing import Any
 
 from l2l_tf.runs import reporting
-from l2l_tf.training.meta_trainer import MetaTrainer
-from l2l_tf.training.meta_trainer import StepReport
+from l2l_tf.training.trainer import StepReport
+from l2l_tf.training.trainer import Trainer
 
 
 class TrainingReport(reporting.Report):
   """Counts windows, those of validations too, so that nothing is left to do when all are done."""
 
-  def __init__(self, trainer: MetaTrainer):
+  def __init__(self, trainer: Trainer):
     """Begins where `trainer` stands."""
     config = trainer.config
     self._trainer = trainer

@@ -1,45 +1,25 @@
 """Training an optimizer by gradient descent: truncated backpropagation and Adam on phi (section 2).
 
 `MetaTrainer.step` takes one meta-step: a window of the optimizee's trajectory, and Adam's update of
-phi. An episode is one trajectory of `num_steps`; an epoch is `episodes_per_epoch` of them, after
-which phi is frozen and validated on held-out instances, and kept if it is the best so far.
+phi. An episode is one trajectory of `num_steps`, window after window.
 """
 
-import functools
-import math
-from typing import Any, Callable, NamedTuple
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from l2l_tf import unroll
 from l2l_tf.config.training import Training
-from l2l_tf.optimizers import Adam
-from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import seeds_of
-from l2l_tf.problems.base import Stream
 from l2l_tf.training import recomputation
 from l2l_tf.training import sampled_backprop
-from l2l_tf.training.counters import Progress
+from l2l_tf.training import trainer
 from l2l_tf.training.distribution import Distribution
 from l2l_tf.training.loss_weights import loss_weights
 
 
-class Diverged(RuntimeError):
-  """Too many meta-steps in a row were not finite."""
-
-
-class StepReport(NamedTuple):
-  """What one meta-step did."""
-
-  loss: float  # mean of f over the window and the instances
-  gradient_norm: float  # of the meta-gradient, before clipping
-  finite: bool  # whether phi was updated
-
-
-class MetaTrainer:
+class MetaTrainer(trainer.Trainer):
   """Trains the variables phi of `optimizer` on `problem`."""
 
   def __init__(
@@ -49,202 +29,47 @@ class MetaTrainer:
     config: Training,
     distribution: Distribution = Distribution(),
   ):
-    """Starts the first episode.
-
-    Args:
-      problem: what phi is trained on.
-      optimizer: whose variables phi is; made in the scope of the distribution's strategy.
-      config: how.
-      distribution: which devices take which instances; `num_tasks` and `validation_runs` must be
-        multiples of its number of replicas.
+    """Starts the first episode; see `Trainer`.
 
     Raises:
-      DistributionError: if they are not.
+      DistributionError: if the instances cannot be split over the replicas.
     """
-    self.problem = problem
-    self.optimizer = optimizer
-    self.config = config
-    self.distribution = distribution
-    self.progress = Progress()
-    self.phi = optimizer.trainable_variables
-    self.best = [tf.Variable(v, trainable=False) for v in self.phi]
-    meta_state = Adam(0.0).initial_state(with_tasks_axis(self.phi))
-    self.meta_state = tf.nest.map_structure(_variable, meta_state)
-    self._runner = optimizer if config.jit_compile else blocks.split(optimizer)
-
-    def start(seeds):
-      return unroll.start(problem, self._runner, seeds)
-
-    def follow(carry):
-      return unroll.unroll(problem, self._runner, carry, config.unroll_length)
-
-    graph = functools.partial(tf.function, autograph=False)
-    self._start = graph(lambda seeds: distribution.run(start, seeds))
-    self._follow = graph(lambda carry: distribution.run(follow, carry))
+    super().__init__(problem, optimizer, config, distribution)
+    (self._rollout,) = self._held_out.values()
     single = distribution.num_replicas == 1
     self._window = self._build_window
     if config.jit_compile and not single:  # XLA compiles what one device does
-      self._window = graph(self._build_window, jit_compile=True)
-    self._meta_step = graph(self._build_meta_step, jit_compile=config.jit_compile and single)
-    self._validation_seeds()  # that their number is right shows now rather than after an epoch
-    self._carry, _ = self._start(self._episode_seeds())  # over the replicas
+      self._window = tf.function(self._build_window, autograph=False, jit_compile=True)
+    jit_compile = config.jit_compile and single
+    self._meta_step = tf.function(self._build_meta_step, autograph=False, jit_compile=jit_compile)
+    self._begin_episode()
     # A checkpoint restores into variables: those of the carries of all replicas of all workers.
     carries = distribution.collect(self._carry)
-    self._saved_carries = [tf.nest.map_structure(_variable, carry) for carry in carries]
+    self._saved_carries = [tf.nest.map_structure(trainer.variable, carry) for carry in carries]
 
   def before_saving(self):
-    """Brings `trackables` up to date. All workers of the distribution must call it."""
     carries = self.distribution.collect(self._carry)
     tf.nest.map_structure(lambda saved, value: saved.assign(value), self._saved_carries, carries)
 
   def after_restoring(self):
-    """Goes on from what is in `trackables`."""
     self._carry = self.distribution.scatter(self._saved_carries)
 
   def trackables(self) -> dict[str, Any]:
-    """What a checkpoint of this training holds beside its `progress`."""
-    return {
-      "optimizer": self.optimizer,
-      "best": self.best,
-      "meta_state": tf.nest.flatten(self.meta_state),
-      "carry": tf.nest.flatten(self._saved_carries),
-    }
+    return {**super().trackables(), "carry": tf.nest.flatten(self._saved_carries)}
 
-  @property
-  def done(self) -> bool:
-    """Whether the last epoch is over, or patience is at its end."""
-    stale = self.progress.epoch - self.progress.best_epoch
-    return self.progress.epoch >= self.config.num_epochs or 0 < self.config.patience <= stale
+  def _begin_episode(self):
+    self._carry, _ = self._rollout.start(self._episode_seeds(self.problem))  # over the replicas
 
-  @property
-  def epoch_complete(self) -> bool:
-    """Whether all meta-steps of the epoch are taken, and `end_epoch` is due."""
-    at_last = self.progress.episode == self.config.episodes_per_epoch
-    return at_last and self.progress.window == self.config.windows
-
-  @property
-  def meta_steps(self) -> int:
-    """Meta-steps begun since the start of training, abandoned windows of bad episodes included."""
-    p = self.progress
-    in_epoch = max(p.episode - 1, 0) * self.config.windows + p.window
-    return p.epoch * self.config.steps_per_epoch + in_epoch
-
-  def learning_rate(self) -> float:
-    """Adam's learning rate of this meta-step, on a cosine from first to final."""
-    config = self.config
-    done = self.meta_steps / (config.num_epochs * config.steps_per_epoch)
-    weight = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-    return config.final_learning_rate + weight * (config.learning_rate - config.final_learning_rate)
-
-  def step(self) -> StepReport:
-    """Takes the next meta-step of the epoch.
-
-    A step whose loss or gradient is not finite leaves phi as it was, is counted, and ends its
-    episode.
-
-    Raises:
-      Diverged: after `max_bad_steps` of them in a row.
-    """
-    progress = self.progress
-    if progress.episode == 0 or progress.window == self.config.windows:
-      progress.episode += 1
-      progress.window = 0
-      self._carry, _ = self._start(self._episode_seeds())
-    rate = tf.constant(self.learning_rate())
-    carry, loss, norm, finite = self._meta_step(self._carry, rate)
-    report = StepReport(float(loss), float(norm), bool(finite))
-    if report.finite:
+  def _advance(self, learning_rate):
+    carry, loss, norm, finite = self._meta_step(self._carry, learning_rate)
+    if finite:
       self._carry = carry
-      progress.window += 1
-      progress.bad_in_a_row = 0
-      progress.sum_loss += report.loss
-      progress.sum_norm += report.gradient_norm
-      progress.finite_steps += 1
-    else:
-      progress.window = self.config.windows
-      progress.bad_steps += 1
-      progress.bad_in_a_row += 1
-      if progress.bad_in_a_row >= self.config.max_bad_steps:
-        raise Diverged(
-          f"{progress.bad_in_a_row} meta-steps in a row had a loss or gradient that is not finite"
-          f" (the last: loss {report.loss}, gradient norm {report.gradient_norm}). Try a smaller"
-          " --learning_rate or --output_scale."
-        )
-    return report
-
-  def run_epoch(self) -> dict[str, Any]:
-    """Takes the meta-steps that are left of the epoch, and ends it; returns its row."""
-    while not self.epoch_complete:
-      self.step()
-    return self.end_epoch()
-
-  def end_epoch(self, between: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Validates phi, keeps it if it is the best, and returns the epoch's row of the history.
-
-    Args:
-      between: as in `validate`. If it raises, the epoch is still to be ended.
-    """
-    progress = self.progress
-    curve, final = self.validate(between)
-    progress.epoch += 1
-    improved = final < progress.best_loss
-    if improved:
-      progress.best_loss, progress.best_epoch = final, progress.epoch
-      for best, value in zip(self.best, self.phi):
-        best.assign(value)
-    count = max(progress.finite_steps, 1)
-    row = {
-      "epoch": progress.epoch,
-      "meta_loss": progress.sum_loss / count if progress.finite_steps else math.nan,
-      "gradient_norm": progress.sum_norm / count if progress.finite_steps else math.nan,
-      "validation_final_loss": final,
-      "validation_mean_loss": float(np.mean(curve[1:])),
-      "bad_steps": progress.bad_steps,
-    }
-    progress.history.append(row)
-    progress.episode = progress.window = progress.finite_steps = 0
-    progress.sum_loss = progress.sum_norm = 0.0
-    return {**row, "improved": improved, "validation_curve": curve}
-
-  def validate(self, between: Callable[[], None] = lambda: None) -> tuple[np.ndarray, float]:
-    """Runs phi on the held-out instances: their mean curve `[T+1]`, and its final loss.
-
-    A run that is not finite makes the loss infinite.
-
-    Args:
-      between: is called before every window; may raise to stop.
-    """
-    carry, first = self._start(self._validation_seeds())
-    curves = [self.distribution.concat(first, axis=0)[tf.newaxis]]
-    for _ in range(self.config.windows):
-      between()
-      carry, losses = self._follow(carry)
-      curves.append(self.distribution.concat(losses, axis=1))
-    curve = np.mean(tf.concat(curves, axis=0).numpy(), axis=1, dtype=np.float64)
-    final = float(np.mean(curve[-unroll.FINAL_STEPS :]))
-    return curve, final if math.isfinite(final) else math.inf
-
-  def use_best(self):
-    """Sets phi to the best that validation has seen."""
-    for value, best in zip(self.phi, self.best):
-      value.assign(best)
-
-  def _episode_seeds(self) -> tf.Tensor:
-    p, config = self.progress, self.config
-    seeds = seeds_of(
-      self.problem, config.seed, Stream.META_TRAINING, p.epoch, p.episode, count=config.num_tasks
-    )
-    return self.distribution.scatter(self.distribution.shares(seeds, "num_tasks"))
-
-  def _validation_seeds(self) -> tf.Tensor:
-    count = self.config.validation_runs
-    seeds = seeds_of(self.problem, self.config.seed, Stream.VALIDATION, count=count)
-    return self.distribution.scatter(self.distribution.shares(seeds, "validation_runs"))
+    return trainer.StepReport(float(loss), float(norm), bool(finite))
 
   def _build_window(self, carry: unroll.Carry):
     """One window of one replica's instances: the carry, the mean loss, and the meta-gradient."""
     config = self.config
-    args = (self.problem, self._runner, carry, config.unroll_length)
+    args = (self.problem, self.runner, carry, config.unroll_length)
     weights = loss_weights(config, carry.step)
     if config.backprop_coordinates:
       carry, losses, gradients = sampled_backprop.losses_and_gradients(
@@ -271,23 +96,5 @@ class MetaTrainer:
 
     carry, means = self.distribution.run(window, carry)
     mean_loss, gradients = self.distribution.first(means)
-    norm = tf.linalg.global_norm(gradients)
-    finite = tf.math.is_finite(mean_loss) & tf.math.is_finite(norm)
-    if limit := self.config.max_gradient_norm:
-      gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
-    state = tf.nest.map_structure(tf.convert_to_tensor, self.meta_state)
-    updates, state = Adam(learning_rate)(with_tasks_axis(gradients), state)
-    for variable, update in zip(self.phi, updates.values()):
-      variable.assign(tf.where(finite, variable + update[0], variable))
-    for variable, value in zip(tf.nest.flatten(self.meta_state), tf.nest.flatten(state)):
-      variable.assign(tf.where(finite, value, variable))
+    norm, finite = self._update(gradients, mean_loss, learning_rate)
     return carry, mean_loss, norm, finite
-
-
-def _variable(value: tf.Tensor) -> tf.Variable:
-  return tf.Variable(value, trainable=False)
-
-
-def with_tasks_axis(tensors) -> dict[str, tf.Tensor]:
-  """Phi as one instance of parameters, so that an `Optimizer` can optimize it."""
-  return {str(i): tf.convert_to_tensor(t)[tf.newaxis] for i, t in enumerate(tensors)}

@@ -47,8 +47,8 @@ class _Recorder(base.Optimizer):
   def initial_state(self, params):
     raise NotImplementedError("A recording starts in the middle of a run.")
 
-  def __call__(self, gradients, state):
-    updates, inner = self._optimizer(gradients, state.state)
+  def __call__(self, gradients, state, params=None):
+    updates, inner = self._optimizer(gradients, state.state, params)
     flat = base.flatten(gradients)[tf.newaxis]
     seen = tf.tensor_scatter_nd_update(state.seen, [[state.t]], flat)
     return updates, _Recorded(inner, seen, state.t + 1)

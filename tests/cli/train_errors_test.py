@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from l2l_tf.runs import run as training_run
-from l2l_tf.training.meta_trainer import Progress
+from l2l_tf.training.counters import Progress
 from tests import programs
 from tests.tiny_training import BOWL
 from tests.tiny_training import run

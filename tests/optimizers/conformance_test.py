@@ -16,6 +16,15 @@ from l2l_tf.storage import optimizer_files
 from tests import adapted
 from tests import tiny_vgg
 
+
+
+def with_other_last_layer(general):
+  """As after training: at first it is 0, and nothing reaches the layers before it."""
+  w = general.trainable_variables[-1 if general.trainable_variables[-1].shape.rank == 2 else -2]
+  w.assign(tf.random.stateless_normal(w.shape, [5, 5]))
+  return general
+
+
 OPTIMIZERS = {
   **{name: lambda kind=kind: kind(0.01) for name, kind in optimizers.HAND_DESIGNED.items()},
   "lstm": lambda: optimizers.CoordinatewiseLSTM((4, 3), seed=1),
@@ -25,6 +34,7 @@ OPTIMIZERS = {
   "partition": lambda: optimizers.Partition(
     {kind: optimizers.CoordinatewiseLSTM((4, 3), seed=k) for k, kind in enumerate(("conv", "fc"))}
   ),
+  "general": lambda: with_other_last_layer(optimizers.General((4, 3), seed=1)),
 }
 LEARNED = [name for name in OPTIMIZERS if name in optimizers.LEARNED]
 HAND_DESIGNED = list(optimizers.HAND_DESIGNED)
@@ -41,13 +51,14 @@ def random_gradients(count=5):
 
 
 GRADIENTS = random_gradients()
+THETA = random_gradients(6)[-1]
 
 
 def run(optimizer, sequence=GRADIENTS, call=None):
   """Updates of every step from the initial state, and the last state."""
-  state, results = optimizer.initial_state(sequence[0]), []
+  state, results = optimizer.initial_state(THETA), []
   for gradients in sequence:
-    updates, state = (call or optimizer)(gradients, state)
+    updates, state = (call or optimizer)(gradients, state, THETA)
     results.append(updates)
   return results, state
 
@@ -88,7 +99,7 @@ def test_updates_have_the_names_shapes_and_dtypes_of_the_gradients(case):
 
 def test_the_state_keeps_its_structure(case):
   optimizer, _, state, _ = case
-  initial = optimizer.initial_state(GRADIENTS[0])
+  initial = optimizer.initial_state(THETA)
   tf.nest.assert_same_structure(initial, state)
   assert signature(initial) == signature(state)
   again = optimizer.initial_state(GRADIENTS[3])  # of the shapes alone
@@ -175,7 +186,8 @@ def test_learned_optimizers_survive_save_and_load(name, tmp_path):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_the_seed_of_learned_optimizers_decides_phi(name):
-  options = optimizer_options.OPTIMIZERS[name](layer_sizes=(6, 5))
+  layers = {"hidden" if name == "general" else "layer_sizes": (6, 5)}
+  options = optimizer_options.OPTIMIZERS[name](**layers)
   first, same, other = (options.build(seed).trainable_variables for seed in (1, 1, 2))
   assert_close(first, same, rtol=0, atol=0)
   assert any(np.any(a != b) for a, b in zip(first, other, strict=True))

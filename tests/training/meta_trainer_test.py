@@ -14,7 +14,8 @@ from l2l_tf.config.training import Training
 from l2l_tf.optimizers import preprocessing
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
-from l2l_tf.training import meta_trainer
+from l2l_tf.training import counters
+from l2l_tf.training import trainer as trainer_lib
 from l2l_tf.training.loss_weights import loss_weights
 from l2l_tf.training.meta_trainer import MetaTrainer
 
@@ -118,9 +119,9 @@ def test_an_epoch_is_counted(trained):
 
 def test_progress_round_trip(trained):
   progress = trained[0].progress
-  assert meta_trainer.Progress.from_json(progress.to_json()) == progress
-  fresh = meta_trainer.Progress()
-  assert meta_trainer.Progress.from_json(fresh.to_json()) == fresh  # best_loss is infinite
+  assert counters.Progress.from_json(progress.to_json()) == progress
+  fresh = counters.Progress()
+  assert counters.Progress.from_json(fresh.to_json()) == fresh  # best_loss is infinite
 
 
 def test_the_first_meta_step_is_adam_on_the_meta_gradient():
@@ -174,12 +175,12 @@ def test_learning_rate_follows_a_cosine_from_first_to_final():
   for epoch in range(3):
     for episode in (1, 2):
       for window in (0, 1):
-        meta.progress = meta_trainer.Progress(epoch=epoch, episode=episode, window=window)
+        meta.progress = counters.Progress(epoch=epoch, episode=episode, window=window)
         rates.append(meta.learning_rate())
   assert rates[0] == 0.3
   assert rates[6] == pytest.approx(0.2)  # half way
   assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
-  meta.progress = meta_trainer.Progress(epoch=3)
+  meta.progress = counters.Progress(epoch=3)
   assert meta.learning_rate() == pytest.approx(0.1)
 
 
@@ -207,7 +208,7 @@ def test_bad_steps_are_skipped_counted_and_end_in_diverged(value):
     assert not report.finite
     assert meta.progress.bad_steps == meta.progress.bad_in_a_row == number
     assert meta.progress.episode == number  # a bad step ends its episode
-  with pytest.raises(meta_trainer.Diverged, match="3 meta-steps in a row .*--learning_rate"):
+  with pytest.raises(trainer_lib.Diverged, match="3 meta-steps in a row .*--learning_rate"):
     meta.progress.episode = 0  # the epoch has two episodes only
     meta.step()
   assert_equal(values(meta.phi), phi)

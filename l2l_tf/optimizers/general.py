@@ -1,0 +1,239 @@
+"""A general rule: Adam directions, units of the parameters, and a learned controller of the step.
+
+Nothing in it has a unit: multiplying the loss, or a weight matrix with its place in the network,
+by a constant changes nothing but the last bits. It needs neither the loss nor the number of steps.
+"""
+
+import copy
+import math
+from typing import Any, NamedTuple, Sequence
+
+import sonnet as snt
+import tensorflow as tf
+
+from l2l_tf.optimizers import base
+
+BETAS = (0.0, 0.9, 0.99)  # of the averages of the gradient; 0 is the gradient itself
+BETA_2 = 0.99  # of the average of its square
+SMOOTHING = 0.9  # of what the controller sees
+TIME_SCALES = tuple(10 ** (k / 2) for k in range(11))  # 1, 3.2, 10 ... 10^5 steps
+EPSILON = 1e-5  # beside sqrt(v), in units of its RMS over the tensor
+MATRIX_FLOOR = 0.03  # of the unit of a matrix that is zero, times 1 / sqrt(fan-in)
+VECTOR_FLOOR = 0.3  # of that of a vector
+FIRST_STEP = 0.01  # of an untrained controller, in units
+LARGEST_STEP = 0.5
+PACE = 0.03  # of the memory of the step: its change in a step, in the logarithm, is at most this
+REACH = 3.0  # of that memory
+HUGE = 1e15  # of a gradient, in units of the first one's RMS: its square is still a number
+_STATISTICS = 13
+_STATIC = 5
+
+
+class GeneralState(NamedTuple):
+  """n coordinates and L parameters of B instances."""
+
+  averages: tuple[tf.Tensor, ...]  # [B, n] each, of the scaled gradient, for BETAS above 0
+  v: tf.Tensor  # [B, n], of its square
+  theta_0: tf.Tensor  # [B, n]; 0 before the first step, where it is seen
+  scale: tf.Tensor  # [B, L], RMS of the first gradient that is not zero; 0 before
+  statistics: tf.Tensor  # [B, L, 13], averages of what the controller sees
+  memory: tf.Tensor  # [B, L], what the controller has added to the logarithm of the step
+  t: tf.Tensor  # int32 scalar, steps taken
+
+
+@snt.allow_empty_variables  # with_phi has tensors in their place
+class General(base.Optimizer):
+  """Updates each parameter by -step * unit * direction.
+
+  The direction is a mixture of three Adam directions, m_b / sqrt(v) for b = 0, 0.9 and 0.99, of RMS
+  1 at most. The unit of a parameter is the RMS of its numbers. The logarithm of the step and the
+  mixture come from a small network, one for all parameters, that sees what has no unit: how the
+  directions agree with each other and with the way from theta_0, their RMS, the number of steps on
+  eleven time scales, the parameter's rank, size, fan-in and depth, and the mean of all this over
+  the parameters. A coordinate whose gradient is always 0 never moves.
+  """
+
+  sees_params = True
+
+  def __init__(self, hidden: Sequence[int] = (24, 24), seed: int = 0, name: str = "general"):
+    """Makes the network; its last layer is 0: the step is 0.01 and the directions weigh the same.
+
+    Args:
+      hidden: units of its layers.
+      seed: of its first values.
+      name: of the module.
+
+    Raises:
+      ValueError: for layers that are not 1 to 4 of 1 to 256 units.
+    """
+    super().__init__(name)
+    hidden = tuple(hidden)
+    if not 0 < len(hidden) <= 4 or any(type(h) is not int or not 0 < h <= 256 for h in hidden):
+      raise ValueError(f"hidden must be 1 to 4 layers of 1 to 256 units, got {hidden!r:.80}.")
+    self.hidden = hidden
+    sizes = [2 * _STATISTICS + _STATIC + len(TIME_SCALES) + 1, *hidden, len(BETAS) + 2]
+    phi = []
+    for k, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:])):
+      last = k == len(hidden)
+      w = tf.random.stateless_normal([fan_in, fan_out], [seed, k]) / math.sqrt(fan_in)
+      phi.append(tf.Variable(0 * w if last else w, name=f"layer_{k + 1}/w"))
+      phi.append(tf.Variable(tf.zeros([fan_out]), name=f"layer_{k + 1}/b"))
+    self._phi = phi
+
+  def config(self) -> dict[str, Any]:
+    """Returns what builds this optimizer again, in JSON types."""
+    return {"kind": "general", "hidden": list(self.hidden)}
+
+  def with_phi(self, phi: Sequence[tf.Tensor]) -> "General":
+    """Returns the optimizer with other values of phi: `[...]`, or `[B, ...]`, one an instance."""
+    other = copy.copy(self)
+    other._phi = list(phi)
+    return other
+
+  def initial_state(self, params):
+    flat = base.flatten(params)
+    zeros, per_tensor = tf.zeros_like(flat), tf.zeros([flat.shape[0], len(params)], flat.dtype)
+    statistics = tf.zeros([*per_tensor.shape, _STATISTICS], flat.dtype)
+    averages = tuple(zeros for _ in BETAS[1:])
+    t = tf.zeros([], tf.int32)
+    return GeneralState(averages, zeros, zeros, per_tensor, statistics, per_tensor, t)
+
+  def __call__(self, gradients, state, params=None):
+    """Returns the updates and the next state.
+
+    Raises:
+      ValueError: without `params`.
+    """
+    if params is None:
+      raise ValueError("General needs the parameters beside their gradients: pass `params`.")
+    shapes = [tuple(x.shape[1:]) for x in gradients.values()]
+    sizes = [math.prod(shape) for shape in shapes]
+    g, theta = base.flatten(gradients), base.flatten(params)
+    theta_0 = tf.where(state.t == 0, theta, state.theta_0)
+    t = tf.cast(state.t + 1, g.dtype)
+
+    g = tf.where(tf.math.is_finite(g), g, tf.zeros_like(g))
+    scale = tf.where(state.scale > 0, state.scale, _rms(g, sizes))
+    g = tf.clip_by_value(g * _spread(_inverse(scale), sizes), -HUGE, HUGE)
+    averages = tuple(b * m + (1 - b) * g for b, m in zip(BETAS[1:], state.averages))
+    v = BETA_2 * state.v + (1 - BETA_2) * g**2
+
+    mean_v = _sums(v, sizes) / sizes
+    root = tf.sqrt(v) + _spread(EPSILON * tf.sqrt(mean_v), sizes)
+    inverse = _inverse(root) * tf.sqrt(1 - BETA_2**t)
+    corrected = [m / (1 - b**t) for b, m in zip(BETAS, (g, *averages))]
+    directions = [m * inverse for m in corrected]
+    products = _products([*directions, theta - theta_0, theta], sizes)  # [B, L, 5, 5]
+
+    unit = _unit(products[..., 4, 4], shapes, sizes)
+    statistics = _statistics(products, mean_v / (1 - BETA_2**t), scale, unit, sizes)
+    smoothed = SMOOTHING * state.statistics + (1 - SMOOTHING) * statistics
+    seen = smoothed / (1 - SMOOTHING**t)
+    output = self._control(self._inputs(seen, state.memory, t, shapes, sizes))
+
+    memory = tf.clip_by_value(state.memory + PACE * tf.tanh(output[..., 1]), -REACH, REACH)
+    step = tf.minimum(FIRST_STEP * tf.exp(output[..., 0] + memory), LARGEST_STEP)
+    weights = tf.nn.softmax(output[..., 2:])  # [B, L, 3]
+    square = tf.einsum("bli,blij,blj->bl", weights, products[..., :3, :3], weights) / sizes
+    amount = step * unit / tf.maximum(tf.sqrt(tf.maximum(square, 0.0)), 1.0)
+    factors = amount[..., tf.newaxis] * weights
+    update = -sum(_spread(factors[..., k], sizes) * d for k, d in enumerate(directions))
+    state = GeneralState(averages, v, theta_0, scale, smoothed, memory, state.t + 1)
+    return base.unflatten(update, gradients), state
+
+  def _inputs(self, seen, memory, t, shapes, sizes) -> tf.Tensor:
+    """What the network sees: `[B, L, inputs]`."""
+    last = max(len(shapes) - 1, 1)
+    static = [
+      [
+        float(len(shape) >= 2),
+        math.log(_fan_in(shape)) / 5,
+        math.log(max(size, 1)) / 10,
+        k / last,
+        math.log(len(shapes)) / 5,
+      ]
+      for k, (shape, size) in enumerate(zip(shapes, sizes))
+    ]
+    like = tf.zeros_like(memory)[..., tf.newaxis]
+    time = tf.tanh(t / tf.constant(TIME_SCALES, seen.dtype) - 1)
+    parts = [
+      seen,
+      tf.reduce_mean(seen, 1, keepdims=True) + like,
+      tf.constant(static, seen.dtype) + like,
+      time + like,
+      memory[..., tf.newaxis],
+    ]
+    return tf.concat(parts, -1)
+
+  def _control(self, x: tf.Tensor) -> tf.Tensor:
+    """The network: log step, change of the memory, logits of the mixture; `[B, L, 5]`."""
+    layers = list(zip(self._phi[::2], self._phi[1::2]))
+    for k, (w, b) in enumerate(layers):
+      x = x @ w + (b if len(b.shape) == 1 else b[:, tf.newaxis])
+      x = tf.tanh(x) if k < len(layers) - 1 else x
+    return x
+
+
+def _fan_in(shape: tuple[int, ...]) -> int:
+  return math.prod(shape[:-1]) if len(shape) >= 2 else 1
+
+
+def _unit(square: tf.Tensor, shapes, sizes) -> tf.Tensor:
+  """RMS of each parameter, `[B, L]`, from the sum of squares; of one that is 0 by its shape."""
+  floors = [
+    MATRIX_FLOOR / math.sqrt(max(_fan_in(s), 1)) if len(s) >= 2 else VECTOR_FLOOR for s in shapes
+  ]
+  return tf.maximum(tf.sqrt(square / sizes), tf.constant(floors, square.dtype))
+
+
+def _statistics(products, mean_v, scale, unit, sizes) -> tf.Tensor:
+  """What is seen of each parameter at this step, without units: `[B, L, 13]`."""
+  squares = tf.linalg.diag_part(products)  # [B, L, 5]
+  norms = tf.sqrt(tf.maximum(squares, 0.0))
+  inverse = _inverse(norms)
+  cosines = products * inverse[..., tf.newaxis] * inverse[..., tf.newaxis, :]
+  pairs = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+  rms = norms / tf.sqrt(tf.constant(sizes, norms.dtype))[:, tf.newaxis]
+  growth = 0.5 * _log(mean_v)
+  gradient = growth + tf.math.log(tf.where(scale > 0, scale, tf.ones_like(scale)))
+  share = gradient + _log(unit) + 0.5 * tf.math.log(tf.constant(sizes, norms.dtype))
+  share = share - tf.reduce_mean(share, 1, keepdims=True)  # of the gradient, among the parameters
+  found = [cosines[..., i, j] for i, j in pairs]
+  found += [tf.tanh(rms[..., 0] - 1), *(0.3 * _log(rms[..., k]) for k in (1, 2))]
+  found += [0.2 * _log(rms[..., 3] * _inverse(unit)), 0.2 * growth]
+  found += [0.2 * _log(rms[..., 4] / unit), 0.2 * tf.clip_by_value(share, -10.0, 10.0)]
+  return tf.stack(found, -1)
+
+
+def _log(x: tf.Tensor) -> tf.Tensor:
+  """The logarithm within 10^-6..10^6."""
+  return tf.math.log(tf.clip_by_value(x, 1e-6, 1e6))
+
+
+def _inverse(x: tf.Tensor) -> tf.Tensor:
+  """1 / x, and 0 for 0."""
+  return tf.math.divide_no_nan(tf.ones_like(x), x)
+
+
+def _sums(x: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
+  """The sum over each parameter: `[B, n]` to `[B, L]`."""
+  return tf.stack([tf.reduce_sum(part, -1) for part in tf.split(x, sizes, -1)], -1)
+
+
+def _rms(x: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
+  """The RMS over each parameter, `[B, L]`, of numbers whose squares may be none."""
+  parts = tf.split(x, sizes, -1)
+  largest = tf.stack([tf.reduce_max(tf.abs(part), -1) for part in parts], -1)
+  return largest * tf.sqrt(_sums((x * _spread(_inverse(largest), sizes)) ** 2, sizes) / sizes)
+
+
+def _spread(values: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
+  """A number a parameter for each of its coordinates: `[B, L]` to `[B, n]`."""
+  parts = tf.split(values, len(sizes), -1)
+  return tf.concat([tf.broadcast_to(x, [x.shape[0], n]) for x, n in zip(parts, sizes)], -1)
+
+
+def _products(rows: Sequence[tf.Tensor], sizes: Sequence[int]) -> tf.Tensor:
+  """Inner products over each parameter of K vectors `[B, n]`: `[B, L, K, K]`."""
+  stacked = tf.split(tf.stack(rows, 1), sizes, -1)  # [B, K, n_l]
+  return tf.stack([tf.matmul(part, part, transpose_b=True) for part in stacked], 1)
