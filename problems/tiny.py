@@ -112,7 +112,6 @@ def teacher(
   num_inputs: int,
   hidden: Sequence[int],
   activation: str = "relu",
-  batch_size: int = 32,
   scale: float = 1.0,
   noise: float = 0.1,
   seed: int = 0,
@@ -123,12 +122,10 @@ def teacher(
     num_inputs: d.
     hidden: units of the teacher's layers.
     activation: of the teacher.
-    batch_size: unused by the data; here so that callers may pass one set of options.
     scale: of the outputs.
     noise: deviation of what is added, in units of the outputs' own.
     seed: of everything.
   """
-  del batch_size
   rng = np.random.default_rng([seed, num_inputs, *hidden])
   x = rng.normal(size=[4096, num_inputs])
   y = x
@@ -267,9 +264,7 @@ def attention_model(
       tf.transpose(tf.reshape(y @ params[f"{name}/w"], shape), [0, 1, 3, 2, 4])
       for name in ("query", "key", "value")
     )
-    weights = tf.nn.softmax(
-      tf.matmul(q, k, transpose_b=True) / math.sqrt(width // heads) + mask
-    )
+    weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) / math.sqrt(width // heads) + mask)
     y = tf.reshape(tf.transpose(weights @ v, [0, 1, 3, 2, 4]), x.shape)
     x += y @ params["mix/w"]
     y = norm(x, "norm_2")
@@ -300,9 +295,7 @@ def factorization(
     del tasks
     users = draw(seeds, batch_size, num_users)
     items = draw(seeds + [1, 0], batch_size, num_items)
-    found = tf.reduce_sum(
-      _embedded(params["users"], users) * _embedded(params["items"], items), -1
-    )
+    found = tf.reduce_sum(_embedded(params["users"], users) * _embedded(params["items"], items), -1)
     for name, rows in (("users", users), ("items", items)):
       found += _embedded(params[f"{name}/b"][..., tf.newaxis], rows)[..., 0]
     wanted = tf.gather(tf.reshape(ratings, [-1]), users * num_items + items)

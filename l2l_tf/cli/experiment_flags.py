@@ -22,8 +22,18 @@ from l2l_tf.evaluation import candidates
 DEFAULT_PRESET = "quick"
 
 
-def add_experiment(flags_: Flags, training: type[Options] = Training):
-  """Adds the flags that make an `Experiment`, or with another kind of training `parts`."""
+def add_experiment(
+  flags_: Flags,
+  training: type[Options] = Training,
+  known: dict[str, type[Options]] = problem_options.PROBLEMS,
+):
+  """Adds the flags that make an `Experiment`, or with another kind of training `parts`.
+
+  Args:
+    flags_: to add to.
+    training: whose options the training's flags are.
+    known: problems by name, all or `SINGLE`.
+  """
   flags_.group("Experiment (paper sections and values in parentheses)")
   flags_.add(
     str,
@@ -35,10 +45,8 @@ def add_experiment(flags_: Flags, training: type[Options] = Training):
   flags_.add(
     str, "preset", DEFAULT_PRESET, "quick: minutes on two cores; paper: hours", presets.PRESETS
   )
-  flags_.add(
-    str, "problem", "mnist", "what the optimizer learns to optimize", problem_options.PROBLEMS
-  )
-  for name, kind in problem_options.PROBLEMS.items():
+  flags_.add(str, "problem", "mnist", "what the optimizer learns to optimize", known)
+  for name, kind in known.items():
     flags_.group(f"With --problem={name}")
     flags_.add_options(kind, lambda f, name=name: _preset(f, name, f.optimizer).problem)
   for name, kind in optimizer_options.OPTIMIZERS.items():
@@ -50,8 +58,8 @@ def add_experiment(flags_: Flags, training: type[Options] = Training):
 
 def add_problem(flags_: Flags, text: str):
   """Adds the flag --problem and those that make each problem."""
-  flags_.add(str, "problem", "mnist", text, problem_options.PROBLEMS)
-  for name, kind in problem_options.PROBLEMS.items():
+  flags_.add(str, "problem", "mnist", text, problem_options.SINGLE)
+  for name, kind in problem_options.SINGLE.items():
     flags_.group(f"With --problem={name}")
     flags_.add_options(kind, lambda f, kind=kind: kind())
 

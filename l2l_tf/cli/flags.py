@@ -41,8 +41,8 @@ class _ListParser(flags.ArgumentParser):
 class _ProblemParser(flags.EnumParser):
   """Parses the name of a problem of ours, or "module:factory" of the user's."""
 
-  def __init__(self):
-    super().__init__([*problem_options.PROBLEMS, "MODULE:FACTORY"])
+  def __init__(self, names: Sequence[str]):
+    super().__init__([*names, "MODULE:FACTORY"])
 
   def parse(self, argument):
     return argument if is_name(argument) else super().parse(argument)
@@ -76,8 +76,8 @@ class Flags:
     elif kind == tuple[str, ...]:
       serializer = flags.ArgumentSerializer()
       flags.DEFINE_multi(_ListParser(), serializer, name, default, text, flag_values=values)
-    elif choices is problem_options.PROBLEMS:
-      flags.DEFINE(_ProblemParser(), name, default, text, values, flags.ArgumentSerializer())
+    elif choices is problem_options.PROBLEMS or choices is problem_options.SINGLE:
+      flags.DEFINE(_ProblemParser(choices), name, default, text, values, flags.ArgumentSerializer())
     elif choices:
       flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
     else:

@@ -15,6 +15,7 @@ from typing import Sequence
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import experiment as experiment_lib
 from l2l_tf.config import user_problem
+from l2l_tf.config.problems import SINGLE
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import DataError
@@ -45,7 +46,7 @@ def make_flags() -> experiment_flags.Flags:
     str, "out", None, "directory for the optimizer; OUT.work holds finished parts meanwhile"
   )
   flags.add(str, "init_from", None, "start phi from a trained optimizer: directory or name")
-  experiment_flags.add_experiment(flags, imitation.Imitation)
+  experiment_flags.add_experiment(flags, imitation.Imitation, SINGLE)
   return flags
 
 

@@ -7,6 +7,7 @@ import sys
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.config.problems import MIXTURES
 from l2l_tf.runs.run import TrainingRun
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -32,7 +33,8 @@ def show(run: TrainingRun, flags: experiment_flags.Flags):
     print(f"Use it in Keras, on a small network and 5,000 digits{new}:")
     print(f"  {python(os.path.relpath(example), run.best_directory)}")
   look = [f"--optimizer={run.best_directory}"]
-  look += experiment_flags.problem_flags(problem, experiment.problem)
+  if problem not in MIXTURES:  # one of which is looked at on MNIST
+    look += experiment_flags.problem_flags(problem, experiment.problem)
   look += [
     f"--num_steps={experiment.training.num_steps}",
     f"--tuning_runs={flags.tuning_runs or 1}",

@@ -20,6 +20,7 @@ import numpy as np
 from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import mixture_report
 from l2l_tf.cli import next_steps
 from l2l_tf.cli.imitate import print_round
 from l2l_tf.config import user_problem
@@ -31,6 +32,7 @@ from l2l_tf.optimizers import partition
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import terminal
 from l2l_tf.problems import DataError
+from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import directory as run_directory
@@ -125,7 +127,10 @@ def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -
     raise training_run.RunError(f"{error}{kept}") from error
   if not _has_best(run):
     raise training_run.RunError("No epoch had a finite validation loss; nothing was kept.")
-  curves = _report(run, rates.get("adam"), flags.test_runs)
+  if isinstance(run.problem, Mixture):
+    print(mixture_report.table(run, flags.test_runs, flags.tuning_runs))
+  else:
+    curves = _report(run, rates.get("adam"), flags.test_runs)
   progress, at_most = run.trainer.progress, run.experiment.training.num_epochs
   print(f"  optimizer     {run.best_directory}")
   print(f"  TensorBoard   {_watch_command(run.directory)}")
@@ -133,7 +138,8 @@ def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -
     f"Trained {progress.epoch} of at most {at_most} epochs, the best was {progress.best_epoch};"
     f" {progress.bad_steps} meta-steps were not finite and skipped."
   )
-  print(f"\n{verdict.sentence(*curves)}{'' if tuned else ' (--tuning_runs=0)'}\n")
+  if not isinstance(run.problem, Mixture):
+    print(f"\n{verdict.sentence(*curves)}{'' if tuned else ' (--tuning_runs=0)'}\n")
   next_steps.show(run, flags)
   return 0
 

@@ -6,6 +6,7 @@ from typing import Any
 from l2l_tf.config.optimizers import INDEPENDENT
 from l2l_tf.config.optimizers import OPTIMIZERS
 from l2l_tf.config.options import Options
+from l2l_tf.config.problems import MIXTURES
 from l2l_tf.config.problems import PROBLEMS
 from l2l_tf.config.training import Training
 from l2l_tf.config.user_problem import is_name
@@ -21,6 +22,11 @@ class Experiment:
   training: Training
 
   def __post_init__(self):
+    if _problem_name(self.problem) in MIXTURES and self.training.estimator == "backprop":
+      raise ValueError(
+        f"estimator must be es for {', '.join(MIXTURES)}: a mixture of problems is trained on in"
+        " whole episodes."
+      )
     if type(self.optimizer) in INDEPENDENT:
       return
     for name in ("backprop_coordinates", "imitation_rounds"):

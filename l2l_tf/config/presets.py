@@ -3,12 +3,14 @@
 import dataclasses
 
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.config.optimizers import General
 from l2l_tf.config.optimizers import INDEPENDENT
 from l2l_tf.config.optimizers import LSTM
 from l2l_tf.config.optimizers import OPTIMIZERS
 from l2l_tf.config.optimizers import Partition
 from l2l_tf.config.problems import Bowl
 from l2l_tf.config.problems import Cifar10
+from l2l_tf.config.problems import General as GeneralProblem
 from l2l_tf.config.problems import Mnist
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.config.problems import Quadratic
@@ -46,6 +48,19 @@ _NEURAL_ART = Training(
   final_learning_rate=1e-4,
 )
 
+# docs/general.md tells what each of these numbers is worth.
+_GENERAL = Training(
+  estimator="es",
+  num_steps=1000,
+  shortest=50,
+  num_tasks=16,
+  episodes_per_epoch=100,
+  validation_runs=4,
+  learning_rate=3e-3,
+  final_learning_rate=3e-4,
+  jit_compile=True,
+)
+
 PRESETS = {
   "quick": {
     # Each of these numbers has its reason in docs/training.md, "The quick preset".
@@ -73,6 +88,7 @@ PRESETS = {
     ),
     "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=25)),
     "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=5)),
+    "general": Experiment(GeneralProblem(), General(), dataclasses.replace(_GENERAL, num_epochs=8)),
   },
   "paper": {
     "mnist": Experiment(Mnist(), LSTM(), dataclasses.replace(_MNIST, num_epochs=500)),
@@ -86,6 +102,9 @@ PRESETS = {
       Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=200, learning_rate=3e-3)
     ),
     "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=20)),
+    "general": Experiment(
+      GeneralProblem(), General(), dataclasses.replace(_GENERAL, num_epochs=60)
+    ),
   },
 }
 """Complete experiments by preset and problem: quick takes minutes on two cores, paper hours."""

@@ -6,6 +6,7 @@ from typing import Optional
 from l2l_tf import problems
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
+from l2l_tf.problems import general
 from l2l_tf.problems import photographs
 from l2l_tf.problems import vgg
 
@@ -121,10 +122,32 @@ class Bowl(Options):
     return problems.bowl(self.dimensions), "generated"
 
 
+@dataclasses.dataclass(frozen=True)
+class General(Options):
+  """Small networks of many kinds, for an optimizer that serves all (not in the paper)."""
+
+  data: str = option("auto", "where MNIST comes from", choices=problems.datasets.SOURCES)
+  data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
+  pictures: bool = option(True, "CIFAR-10's, too; without them it is another training")
+
+  def build(self) -> tuple[problems.base.Mixture, str]:
+    """Returns the problems and which data they use."""
+    digits, pictures = problems.load("mnist", "train", self.data, self.data_dir), None
+    source = digits.source
+    if self.pictures:
+      pictures = problems.load("cifar10", "train", self.data, self.data_dir)
+      source = f"{source}; {pictures.source}"
+    return general.mixture(digits, pictures), source
+
+
 PROBLEMS = {
   "mnist": Mnist,
   "cifar10": Cifar10,
   "neural_art": NeuralArt,
   "quadratic": Quadratic,
   "bowl": Bowl,
+  "general": General,
 }
+MIXTURES = ("general",)
+SINGLE = {name: kind for name, kind in PROBLEMS.items() if name not in MIXTURES}
+"""Those that are one problem, and not many to train on."""

@@ -180,7 +180,7 @@ class Recorder:
     seen = self._witness.pick(carry.gradients)  # [1, C]
 
     def sweep():
-      learned = self._witness.sweep(carry.gradients, carry.state, values)
+      learned = self._witness.sweep(carry, values)
       swept = {LEARNED: tf.transpose(learned)}
       for name, rival in self._rivals.items():
         swept[name] = tf.transpose(_sweep_together(rival, states[name], values))
@@ -227,25 +227,25 @@ class _Witness(base.Optimizer):
     """Those of the chosen coordinates, `[B, C]`."""
     return tf.gather(base.flatten(tensors), positions(self.coordinates, self.shapes), axis=1)
 
-  def sweep(self, gradients: base.Params, state: _WitnessState, values: tf.Tensor) -> tf.Tensor:
+  def sweep(self, carry: unroll.Carry, values: tf.Tensor) -> tf.Tensor:
     """The update of each coordinate, were its gradient alone of those of one instance its values.
 
     Args:
-      gradients: seen; B = 1.
-      state: before the step.
+      carry: before the step; B = 1.
       values: `[V, C]`.
 
     Returns:
       `[V, C]`.
     """
     columns = {}
-    for optimizer, part, own in partition.parts(self.optimizer, gradients, state.state):
+    for optimizer, part, own in partition.parts(self.optimizer, carry.gradients, carry.state.state):
       chosen = [c for c, coordinate in enumerate(self.coordinates) if coordinate.parameter in part]
       if not chosen:
         continue
       shapes = {name: self.shapes[name] for name in part}
       where = positions([self.coordinates[c] for c in chosen], shapes)
-      swept = _sweep(optimizer, part, own, where, tf.gather(values, chosen, axis=1))
+      params = {name: carry.params[name] for name in part}
+      swept = _sweep(optimizer, part, own, params, where, tf.gather(values, chosen, axis=1))
       columns |= dict(zip(chosen, tf.unstack(swept, axis=1)))
     return tf.stack([columns[c] for c in range(len(self.coordinates))], axis=1)
 
@@ -254,12 +254,13 @@ def _sweep(
   optimizer: base.Optimizer,
   gradients: base.Params,
   state: base.State,
+  params: base.Params,
   positions: np.ndarray,
   values: tf.Tensor,
 ) -> tf.Tensor:
   """`_Witness.sweep` of one optimizer; `positions` `[C]` of the coordinates among all of its."""
   if not optimizer.coordinatewise:
-    return _sweep_apart(optimizer, state, base.flatten(gradients), positions, values)
+    return _sweep_apart(optimizer, state, gradients, params, positions, values)
   leaves = tf.nest.flatten(state)  # all C can change at once, without the other n - C
   for i, axes in enumerate(base.coordinate_axes(optimizer)):
     for axis in axes:
@@ -274,22 +275,29 @@ def _sweep_together(optimizer: base.Optimizer, state, values: tf.Tensor) -> tf.T
 
 
 def _sweep_apart(
-  optimizer: base.Optimizer, state, gradients: tf.Tensor, positions: np.ndarray, values: tf.Tensor
+  optimizer: base.Optimizer,
+  state,
+  gradients: base.Params,
+  params: base.Params,
+  positions: np.ndarray,
+  values: tf.Tensor,
 ) -> tf.Tensor:
   """Updates `[V, C]` with one of all n gradients changed at a time, in batches of instances."""
   num_values, num_coordinates = values.shape
-  total, n = num_values * num_coordinates, gradients.shape[1]
+  flat = base.flatten(gradients)
+  total, n = num_values * num_coordinates, flat.shape[1]
   batch = min(total, max(1, COORDINATES_AT_ONCE // n))
   columns = np.resize(np.tile(positions, num_values), [-(-total // batch), batch])
   column_values = tf.gather(tf.reshape(values, [-1]), np.resize(np.arange(total), columns.shape))
   states = _repeat(optimizer, state, batch)
+  theta = {name: tf.repeat(x, batch, axis=0) for name, x in params.items()}
 
   def run(pair):
     column, value = pair
     where = tf.stack([tf.range(batch), column], axis=1)
-    changed = tf.tensor_scatter_nd_update(tf.repeat(gradients, batch, axis=0), where, value)
-    updates, _ = optimizer({"x": changed}, states)
-    return tf.gather_nd(updates["x"], where)
+    changed = tf.tensor_scatter_nd_update(tf.repeat(flat, batch, axis=0), where, value)
+    updates, _ = optimizer(base.unflatten(changed, theta), states, theta)
+    return tf.gather_nd(base.flatten(updates), where)
 
   updates = tf.map_fn(run, (tf.constant(columns), column_values), fn_output_signature=values.dtype)
   return tf.reshape(tf.reshape(updates, [-1])[:total], values.shape)

@@ -45,10 +45,10 @@ class Optimizer(snt.Module, abc.ABC):
     """
 
   def with_phi(self, phi: Sequence[tf.Tensor]) -> Optional["Optimizer"]:
-    """Returns this optimizer with a phi for each instance, `[B, ...]`; None if it can have one only.
+    """Returns this optimizer with a phi for each instance; None if it can have but one.
 
     Args:
-      phi: for each of `trainable_variables`.
+      phi: `[B, ...]` for each of `trainable_variables`.
     """
     del phi
 
@@ -82,7 +82,7 @@ def coordinate_axes(optimizer: Optimizer) -> list[list[int]]:
 
 
 def parameter_axes(optimizer: Optimizer) -> list[list[int]]:
-  """The axes of each leaf of the state that count parameters, however many coordinates these have."""
+  """The axes of each leaf of the state that count parameters, of whatever size."""
   return _growing_axes(optimizer, {"x": [1, 4]}, {"x": [1, 2], "y": [1, 2]})
 
 

@@ -14,6 +14,8 @@ from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.inspection import observation
 from l2l_tf.optimizers import partition
+from l2l_tf.problems.base import Mixture
+from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
@@ -89,7 +91,11 @@ class TrainingRun:
     training = self.experiment.training
     with self.distribution.strategy.scope():
       optimizer = self.experiment.optimizer.build(training.seed)
-    partition.check(optimizer, shapes(self.problem), every_group=True)
+    trained_on = [self.problem]
+    if isinstance(self.problem, Mixture):
+      trained_on = [*self.problem.problems.values(), *self.problem.validation.values()]
+    for problem in trained_on:
+      partition.check(optimizer, shapes(problem), every_group=True)
     kind = TRAINERS[training.estimator]
     self.trainer = kind(self.problem, optimizer, training, self.distribution)
     self._checkpoint = checkpoints.TrainingCheckpoint(
@@ -176,6 +182,16 @@ class TrainingRun:
     return cls(directory, experiment, resume=True, distribution=distribution)
 
   @property
+  def held_out(self) -> dict[str, Problem]:
+    """The problems that phi is compared on: those that validate a mixture, or the only one."""
+    return self.problem.validation if isinstance(self.problem, Mixture) else {"": self.problem}
+
+  @property
+  def shown(self) -> Problem:
+    """The problem of the pictures: the first that phi is compared on."""
+    return next(iter(self.held_out.values()))
+
+  @property
   def best_directory(self) -> str:
     return os.path.join(self.directory, "best")
 
@@ -193,11 +209,11 @@ class TrainingRun:
     label = f"Tuning Adam and SGD, {len(protocol.LEARNING_RATES)} learning rates each"
     with reporting.Report(len(RIVALS) * num_runs, "instance", label=label) as report:
       try:
-        rates = baselines.tune(self.problem, RIVALS, *setting, num_runs, report.over)
+        rates = baselines.tune(self.shown, RIVALS, *setting, num_runs, report.over)
       except baselines.NoRival as error:
         raise RunError(str(error)) from error
     reporting.say(f"Running both on the {training.validation_runs} instances of validation")
-    return baselines.validate(self.problem, rates, *setting, training.validation_runs)
+    return baselines.validate(self.shown, rates, *setting, training.validation_runs)
 
   def train(
     self,
@@ -246,9 +262,9 @@ class TrainingRun:
 
     @functools.cache
     def observer():
-      (seed,) = seeds_of(self.problem, training.seed, Stream.VALIDATION, count=1)
+      (seed,) = seeds_of(self.shown, training.seed, Stream.VALIDATION, count=1)
       copy = self.experiment.optimizer.build(training.seed)
-      return observation.Observer(self.problem, copy, rates, seed, training.num_steps)
+      return observation.Observer(self.shown, copy, rates, seed, training.num_steps)
 
     return lambda phi: observer()(phi)
 

@@ -118,7 +118,8 @@ class Summaries:
     with run_directory.writing(self._directory):
       with self._writer.as_default(step=epoch):
         for key, (tag, description) in table.items():
-          tf.summary.scalar(tag, values[key], description=description)
+          if key in values:  # an optimizer without an LSTM has no gates
+            tf.summary.scalar(tag, values[key], description=description)
       self._writer.flush()
 
   def _look(self, epoch: int, curves: Mapping[str, np.ndarray], observe: Callable[[], Observation]):

@@ -1,6 +1,6 @@
 """Meta-gradients without backpropagation: antithetic evolution strategies over whole unrolls.
 
-phi is perturbed in pairs, phi + sigma e and phi - sigma e, and both optimize the same instance, from
+phi is perturbed in pairs, phi + sigma e and phi - sigma e. Both optimize the same instance, from
 the same theta_0 with the same minibatches. Pairs run side by side on the tasks axis, one graph for
 all of them, if the optimizer can have a phi for each instance, else in turn. Nothing but sums of
 losses is kept: memory does not grow with the unroll.
@@ -42,7 +42,8 @@ def perturb(
     own = tf.random.split(seed, len(phi))
     return [tf.random.stateless_normal(x.shape, own[k], dtype=x.dtype) for k, x in enumerate(phi)]
 
-  noise = tf.map_fn(draw, seeds, [tf.TensorSpec(x.shape, x.dtype) for x in phi])
+  signature = [tf.TensorSpec(x.shape, x.dtype) for x in phi]
+  noise = tf.map_fn(draw, seeds, fn_output_signature=signature)
   both = [tf.concat([x + sigma * e, x - sigma * e], 0) for x, e in zip(phi, noise)]
   return both, noise
 
@@ -108,7 +109,8 @@ def _in_turn(problem, optimizer, phi, seeds, num_steps):
   def body(b, values, means):
     for variable, each in zip(variables, phi):
       variable.assign(each[b])
-    value, mean = objective(problem, optimizer, seeds[b : b + 1], num_steps)
+    own = tf.ensure_shape(seeds[b : b + 1], [1, 2])
+    value, mean = objective(problem, optimizer, own, num_steps)
     return b + 1, values.write(b, value[0]), means.write(b, mean[0])
 
   arrays = [tf.TensorArray(dtype, size, element_shape=[]) for _ in range(2)]

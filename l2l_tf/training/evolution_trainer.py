@@ -1,6 +1,5 @@
 """Training an optimizer by evolution strategies: long episodes, many problems, any optimizer."""
 
-import functools
 import math
 from typing import Callable
 
@@ -25,6 +24,11 @@ class EvolutionTrainer(trainer.Trainer):
   for a number of steps that is drawn log-uniformly from `shortest` to `num_steps`.
   """
 
+  def __init__(self, *args, **kwargs):
+    """See `Trainer`."""
+    super().__init__(*args, **kwargs)
+    self._meta_steps: dict[str, Callable[..., tuple[tf.Tensor, ...]]] = {}
+
   def _begin_episode(self):
     p, config = self.progress, self.config
     words = (config.seed, Stream.META_TRAINING, p.epoch, p.episode)
@@ -48,9 +52,13 @@ class EvolutionTrainer(trainer.Trainer):
     )
     return trainer.StepReport(float(loss), float(norm), bool(finite))
 
-  @functools.cache
   def _meta_step(self, name: str) -> Callable[..., tuple[tf.Tensor, ...]]:
     """The meta-step on one of the problems, compiled when it is first drawn."""
+    if name not in self._meta_steps:
+      self._meta_steps[name] = self._build_meta_step(name)
+    return self._meta_steps[name]
+
+  def _build_meta_step(self, name: str) -> Callable[..., tuple[tf.Tensor, ...]]:
     problem = self.problem.problems[name] if name else self.problem
     single = self.distribution.num_replicas == 1
     own = self._estimator(problem)

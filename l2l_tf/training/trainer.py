@@ -72,10 +72,10 @@ class Trainer(abc.ABC):
     self._held_out = {name: Rollout(own, self) for name, own in held_out.items()}
     self._validation_seeds(next(iter(held_out.values())))  # that their number is right shows now
 
-  def before_saving(self):
+  def before_saving(self):  # noqa: B027
     """Brings `trackables` up to date. All workers of the distribution must call it."""
 
-  def after_restoring(self):
+  def after_restoring(self):  # noqa: B027
     """Goes on from what is in `trackables`."""
 
   def trackables(self) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from tests import adapted
 from tests import tiny_vgg
 
 
-
 def with_other_last_layer(general):
   """As after training: at first it is 0, and nothing reaches the layers before it."""
   w = general.trainable_variables[-1 if general.trainable_variables[-1].shape.rank == 2 else -2]

@@ -99,8 +99,8 @@ def test_one_trace_for_all_meta_steps(trained):
   meta, before, epochs = trained
   assert sum(len(reports) for reports, _ in epochs) == 12
   assert meta._meta_step.experimental_get_tracing_count() == 1
-  assert meta._start.experimental_get_tracing_count() == 2  # episodes, validation
-  assert meta._follow.experimental_get_tracing_count() == 1
+  assert meta._rollout._start.experimental_get_tracing_count() == 2  # episodes, validation
+  assert meta._rollout._follow.experimental_get_tracing_count() == 1
   assert all(np.any(a != b) for a, b in zip(before, values(meta.phi), strict=True))
 
 

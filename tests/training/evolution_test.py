@@ -1,0 +1,223 @@
+"""Evolution strategies: their gradient, their pairs, their trainer."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from l2l_tf import optimizers
+from l2l_tf import problems
+from l2l_tf import unroll
+from l2l_tf.config.training import Training
+from l2l_tf.optimizers import preprocessing
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Mixture
+from l2l_tf.training import evolution
+from l2l_tf.training.evolution_trainer import EvolutionTrainer
+
+CONFIG = Training(
+  estimator="es",
+  num_steps=20,
+  num_tasks=4,
+  num_epochs=2,
+  episodes_per_epoch=3,
+  validation_runs=3,
+  learning_rate=0.01,
+  final_learning_rate=0.01,
+  seed=1,
+)
+
+
+def general() -> optimizers.General:
+  """A rule whose last layer is not 0, so that each of its weights counts."""
+  rule = optimizers.General((6,), seed=2)
+  rng = np.random.default_rng(0)
+  for variable in rule.trainable_variables:
+    variable.assign_add(tf.constant(rng.normal(size=variable.shape, scale=0.2), tf.float32))
+  return rule
+
+
+def lstm() -> optimizers.CoordinatewiseLSTM:
+  return optimizers.CoordinatewiseLSTM((3,), preprocessing.Rescale(), seed=1)
+
+
+def test_the_gradient_is_that_of_the_smoothed_quadratic():
+  """E f(x + sigma e) of x'Ax / 2 + b'x has the gradient Ax + b, whatever sigma."""
+  rng = np.random.default_rng(0)
+  a = rng.normal(size=[5, 5])
+  a, b, x = (tf.constant(y, tf.float32) for y in (a + a.T, rng.normal(size=5), rng.normal(size=5)))
+  seeds, sigma = tf.constant(make_seeds(3, count=20_000)), 0.7
+  (both,), noise = evolution.perturb([x], seeds, sigma)
+  values = 0.5 * tf.einsum("pi,ij,pj->p", both, a, both) + tf.linalg.matvec(both, b)
+  (found,) = evolution.gradient(evolution.differences(values), noise, sigma)
+  exact = tf.linalg.matvec(a, x) + b
+  np.testing.assert_allclose(found, exact, atol=4 * float(tf.norm(exact)) / math.sqrt(20_000))
+
+
+def test_a_pair_is_symmetric_and_a_function_of_its_own_seed():
+  phi = [tf.ones([2, 3]), tf.zeros([4])]
+  seeds = tf.constant(make_seeds(1, count=3))
+  both, noise = evolution.perturb(phi, seeds, 0.5)
+  for x, pair, e in zip(phi, both, noise):
+    np.testing.assert_allclose(pair[:3] + pair[3:], tf.stack([2 * x] * 3), rtol=1e-6)
+    np.testing.assert_allclose(pair[:3] - x, 0.5 * e, rtol=1e-5, atol=1e-6)
+  _, last = evolution.perturb(phi, seeds[2:], 0.5)
+  for a, b in zip(noise, last):
+    np.testing.assert_array_equal(a[2:], b)
+  assert len({float(x) for x in np.ravel(noise[0])}) == 18
+
+
+def test_for_small_perturbations_it_is_backpropagation():
+  """The objective's gradient through the unroll, second derivatives and all."""
+  rule, problem, steps = general(), problems.quadratic(3), 10
+  seeds = tf.constant(make_seeds(5, count=1))
+  with tf.GradientTape() as tape:
+    carry, _ = unroll.start(problem, rule, seeds)
+    _, losses = unroll.unroll(problem, rule, carry, steps, second_derivatives=True)
+    log = tf.math.log(losses[:, 0])
+    value = 0.3 * tf.reduce_mean(log) + 0.7 * log[-1]
+  exact = tf.concat(
+    [tf.reshape(g, [-1]) for g in tape.gradient(value, rule.trainable_variables)], 0
+  )
+  pairs, sigma = 3000, 1e-3
+  noise_seeds = tf.constant(make_seeds(6, count=pairs))
+  phi, noise = evolution.perturb(rule.trainable_variables, noise_seeds, sigma)
+  same = tf.repeat(seeds, 2 * pairs, axis=0)
+  values, means = evolution.objectives(problem, rule, phi, same, tf.constant(steps))
+  np.testing.assert_allclose(tf.reduce_mean(means), tf.reduce_mean(losses), rtol=1e-2)
+  found = evolution.gradient(evolution.differences(values), noise, sigma)
+  found = tf.concat([tf.reshape(g, [-1]) for g in found], 0)
+  cosine = float(tf.reduce_sum(found * exact) / (tf.norm(found) * tf.norm(exact)))
+  expected = 1 / math.sqrt(1 + exact.shape[0] / pairs)  # of so many random directions
+  assert cosine == pytest.approx(expected, abs=0.02)
+
+
+def test_an_optimizer_with_one_phi_takes_the_pairs_in_turn():
+  optimizer, problem = lstm(), problems.bowl(3)
+  before = [v.numpy() for v in optimizer.trainable_variables]
+  seeds = tf.constant(make_seeds(2, count=2))
+  phi, _ = evolution.perturb(optimizer.trainable_variables, seeds, 0.1)
+  twice = tf.concat([seeds, seeds], 0)
+
+  @tf.function(autograph=False)
+  def run():
+    return evolution.objectives(problem, optimizer, phi, twice, tf.constant(6))
+
+  values, means = run()
+  for variable, value in zip(optimizer.trainable_variables, before):
+    np.testing.assert_array_equal(variable, value)
+  for b in range(4):
+    for variable, each in zip(optimizer.trainable_variables, phi):
+      variable.assign(each[b])
+    losses = unroll.rollout(problem, optimizer, twice[b : b + 1], 6)[1:, 0]
+    np.testing.assert_allclose(means[b], np.mean(losses), rtol=1e-5)
+    expected = 0.3 * np.mean(np.log(losses)) + 0.7 * np.log(losses[-1])
+    np.testing.assert_allclose(values[b], expected, rtol=1e-4)
+
+
+def test_losses_of_all_scales_mix():
+  units = evolution.normalised(tf.constant([1e-6, -1e-6, 0.0, 1e-3]), tf.constant(2.5e-7))
+  np.testing.assert_allclose(units, [0.002, -0.002, 0, 2.0], rtol=1e-5)
+  still = evolution.normalised(tf.zeros([3]), tf.constant(0.0))
+  np.testing.assert_array_equal(still, [0, 0, 0])
+
+
+def exploding():
+  """A bowl that has no numbers once theta is large."""
+  bowl = problems.bowl(3)
+
+  def loss(params, task, seed):
+    value = bowl.loss(params, task, seed)
+    return tf.where(tf.reduce_max(tf.abs(params["theta"])) > 1.5, math.nan, value)
+
+  return problems.Problem(bowl.init, loss)
+
+
+def test_runs_that_are_no_numbers_count_as_bad_and_no_more():
+  values, _ = evolution.objective(
+    exploding(), optimizers.SGD(1e3), tf.constant(make_seeds(1, count=2)), tf.constant(5)
+  )
+  np.testing.assert_allclose(values, math.log(evolution.WORST), rtol=1e-5)
+
+
+def mixture(**weights) -> Mixture:
+  weights = weights or {"bowl": 1.0, "quadratic": 1.0}
+  own = {"bowl": problems.bowl(3), "quadratic": problems.quadratic(3)}
+  held_out = {"bowl_2": problems.bowl(2), "quadratic_2": problems.quadratic(2)}
+  return Mixture(own, weights, held_out)
+
+
+def trained(problem, optimizer, **options):
+  trainer = EvolutionTrainer(problem, optimizer, dataclasses.replace(CONFIG, **options))
+  while not trainer.done:
+    trainer.run_epoch()
+  return trainer
+
+
+@pytest.mark.parametrize("make", [general, lstm])
+def test_training_lowers_the_validation_loss(make):
+  options = {"num_epochs": 3, "episodes_per_epoch": 15, "num_tasks": 8, "learning_rate": 0.03}
+  trainer = EvolutionTrainer(problems.bowl(3), make(), dataclasses.replace(CONFIG, **options))
+  _, before = trainer.validate()
+  while not trainer.done:
+    trainer.run_epoch()
+  assert trainer.progress.best_loss < 0.7 * before and trainer.progress.bad_steps == 0
+
+
+def test_a_mixture_draws_its_problems_by_weight_and_lengths_log_uniformly():
+  names, lengths = [], []
+  options = {"shortest": 5, "num_steps": 500, "episodes_per_epoch": 10**5}
+  config = dataclasses.replace(CONFIG, **options)
+  trainer = EvolutionTrainer(mixture(bowl=3.0, quadratic=1.0), general(), config)
+  for trainer.progress.episode in range(400):
+    trainer._begin_episode()
+    names.append(trainer._name)
+    lengths.append(trainer._num_steps)
+  assert names.count("bowl") == pytest.approx(300, abs=40)
+  assert min(lengths) >= 5 and max(lengths) <= 500
+  assert np.median(lengths) == pytest.approx(50, rel=0.25)
+
+
+def test_a_mixture_is_validated_by_the_geometric_mean():
+  trainer = trained(mixture(), general())
+  curve, final = trainer.validate()
+  alone = []
+  for name, held_out in mixture().validation.items():
+    assert name not in mixture().problems
+    single = EvolutionTrainer(held_out, trainer.optimizer, CONFIG)
+    alone.append(single.validate()[0])
+  np.testing.assert_allclose(curve, np.sqrt(alone[0] * alone[1]), rtol=1e-5)
+  assert final == pytest.approx(np.mean(curve[-10:]))
+
+
+def test_compiled_by_xla_a_step_is_the_same():
+  """Of instances without Gaussian numbers, which XLA draws in another way."""
+  seeds, phi = tf.constant(make_seeds(1, count=3)), general().trainable_variables
+  both, _ = evolution.perturb(phi, seeds[:1], 0.1)
+  corner = problems.Problem(
+    lambda seed: ({"x": tf.random.stateless_uniform([4], seed)}, {}),
+    lambda params, task, seed: tf.reduce_sum(params["x"] ** 2),
+  )
+  rule = general()
+
+  def run():
+    return evolution.objectives(corner, rule, both, seeds[:2], tf.constant(7))
+
+  for a, b in zip(tf.function(run)(), tf.function(run, jit_compile=True)()):
+    np.testing.assert_allclose(a, b, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+  "options, message",
+  [
+    ({"shortest": 21}, "shortest must be at most num_steps, got 21 and 20"),
+    ({"second_derivatives": True}, "second_derivatives is of backpropagation"),
+    ({"perturbation": 0.0}, "perturbation must be at least 1e-09"),
+    ({"estimator": "magic"}, "estimator must be one of backprop, es"),
+  ],
+)
+def test_bad_options_are_refused(options, message):
+  with pytest.raises(ValueError, match=message):
+    dataclasses.replace(CONFIG, **options)
