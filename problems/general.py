@@ -56,6 +56,12 @@ def _of_digits(small: Examples, middle: Examples) -> Problems:
     "digits_autoencoder": dense_network(
       Examples(small.inputs, small.inputs), [24, 8, 24], loss="sigmoid_cross_entropy", batch_size=64
     ),
+    "digits_deep_autoencoder": dense_network(
+      Examples(middle.inputs, middle.inputs), [24, 12, 4, 12, 24], "tanh", loss="squared_error"
+    ),
+    "digits_sigmoid_autoencoder": dense_network(
+      Examples(small.inputs, small.inputs), [20, 6, 20], "sigmoid", loss="sigmoid_cross_entropy"
+    ),
   }
 
 
@@ -92,6 +98,8 @@ def _of_sequences() -> Problems:
     "attention": tiny.attention_model(),
     "attention_narrow": tiny.attention_model(8, 24, 3, 6, 8),
     "factorization": tiny.factorization(),
+    "factorization_large": tiny.factorization(200, 100, 8, 128),
+    "window_wide": tiny.window_model(40, 3, 16, 20, 32),
   }
 
 

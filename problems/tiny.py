@@ -260,12 +260,14 @@ def attention_model(
 
     y = norm(x, "norm_1")
     shape = [count, batch_size, steps, heads, width // heads]
+    merged = [count, batch_size * heads, steps, width // heads]
     q, k, v = (
-      tf.transpose(tf.reshape(y @ params[f"{name}/w"], shape), [0, 1, 3, 2, 4])
+      tf.reshape(tf.transpose(tf.reshape(y @ params[f"{name}/w"], shape), [0, 1, 3, 2, 4]), merged)
       for name in ("query", "key", "value")
     )
     weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) / math.sqrt(width // heads) + mask)
-    y = tf.reshape(tf.transpose(weights @ v, [0, 1, 3, 2, 4]), x.shape)
+    y = tf.reshape(weights @ v, [count, batch_size, heads, steps, width // heads])
+    y = tf.reshape(tf.transpose(y, [0, 1, 3, 2, 4]), x.shape)
     x += y @ params["mix/w"]
     y = norm(x, "norm_2")
     y = tf.nn.gelu(y @ params["hidden/w"] + params["hidden/b"][:, tf.newaxis])

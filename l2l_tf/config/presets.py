@@ -103,7 +103,7 @@ PRESETS = {
     ),
     "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=20)),
     "general": Experiment(
-      GeneralProblem(), General(), dataclasses.replace(_GENERAL, num_epochs=60)
+      GeneralProblem(), General(), dataclasses.replace(_GENERAL, num_epochs=30)
     ),
   },
 }
