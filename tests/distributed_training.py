@@ -14,6 +14,7 @@ from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.config.training import Training
 from l2l_tf.training import distribution as distribution_lib
+from l2l_tf.training.evolution_trainer import EvolutionTrainer
 from l2l_tf.training.meta_trainer import MetaTrainer
 
 STEPS = 20
@@ -25,16 +26,18 @@ def train(distribution: distribution_lib.Distribution, **options) -> dict[str, n
   config = Training(episodes_per_epoch=STEPS, **(OPTIONS | options))
   with distribution.strategy.scope():
     optimizer = optimizers.CoordinatewiseLSTM((4,))
-  trainer = MetaTrainer(problems.quadratic(3), optimizer, config, distribution)
+  kind = EvolutionTrainer if config.estimator == "es" else MetaTrainer
+  trainer = kind(problems.quadratic(3), optimizer, config, distribution)
   for _ in range(STEPS):
     report = trainer.step()
   trainer.before_saving()
-  carries = [tf.nest.flatten(carry) for carry in trainer._saved_carries]
+  saved = getattr(trainer, "_saved_carries", [])
+  carries = [tf.nest.flatten(carry) for carry in saved]
   values = {f"phi_{i}": v.numpy() for i, v in enumerate(trainer.phi)}
   thetas = [carry[0].numpy() for carry in carries]  # [instances of the replica, 3]
   curve, _ = trainer.validate()
   report = np.array(report, np.float64)
-  return values | {"report": report, "curve": curve, "theta": np.concatenate(thetas)}
+  return values | {"report": report, "curve": curve, "theta": np.concatenate(thetas or [[]])}
 
 
 def main(strategy: str, out: str, options: str = "{}"):
