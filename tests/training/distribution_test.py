@@ -59,6 +59,17 @@ def test_two_devices_train_the_same_phi(tmp_path, alone):
   assert_same(tmp_path / "out.npz", alone, replicas=2, chief=True)
 
 
+def test_two_devices_evolve_the_same_phi(tmp_path):
+  """Pairs are split; their differences have one unit over all of them."""
+  options = {"estimator": "es"}
+  expected = distributed_training.train(distribution.Distribution(), **options)
+  err, status = finish(start("mirrored", tmp_path / "out.npz", options))
+  assert status == 0, err
+  with np.load(tmp_path / "out.npz") as arrays:
+    for name, value in expected.items():
+      np.testing.assert_allclose(arrays[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
 @pytest.mark.slow
 def test_two_devices_with_xla(tmp_path, alone):
   """XLA rounds otherwise, and Adam's steps are as large for small gradients."""
