@@ -1,6 +1,7 @@
 """What the source files are and what they import, read without running them."""
 
 import ast
+import functools
 import pathlib
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ def module_name(path: str) -> str:
   return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+@functools.cache
 def read() -> dict[str, Source]:
   """Returns every source file by its module's name, sorted."""
   files = [f.relative_to(ROOT) for folder in FOLDERS for f in (ROOT / folder).rglob("*.py")]

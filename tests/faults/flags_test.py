@@ -58,6 +58,7 @@ BAD = {  # the bad flag; words of the answer
     "metric": ("--metric=art", "metric"),
     "runs": ("--runs=file", "file"),
     "results": ("--report --results=file", "file"),
+    "overwrite": ("--overwrite=maybe", "maybe"),
     "full": ("--full=maybe", "maybe"),
     "report": ("--report=maybe", "maybe"),
     "docs": ("--report --docs=file", "no results"),
