@@ -81,6 +81,8 @@ def _of_the_problem(diagnosis: Diagnosis) -> list[Finding]:
 
 
 def _of_the_inputs(diagnosis: Diagnosis) -> list[Finding]:
+  if diagnosis.preprocessing is None:  # no LSTM, and inputs without units
+    return []
   record = diagnosis.record
   low, high = input_limits(diagnosis.preprocessing)
   median = float(record.median_gradient[0])
@@ -107,7 +109,8 @@ def _of_the_inputs(diagnosis: Diagnosis) -> list[Finding]:
 
 def _of_the_optimizer(diagnosis: Diagnosis) -> list[Finding]:
   record, findings = diagnosis.record, []
-  shares = {key: _typical(record.shares[key]) for key in ("hidden", "cells", "gates")}
+  names = ("hidden", "cells", "gates")
+  shares = {key: _typical(record.shares[key]) if key in record.shares else 0.0 for key in names}
   if max(shares["hidden"], shares["gates"]) > MOST or shares["cells"] > MOST_CELLS:
     text = (
       f"Units of the LSTM are saturated (|h| {shares['hidden']:.0%}, cells {shares['cells']:.0%},"
@@ -160,17 +163,22 @@ def table(diagnosis: Diagnosis) -> str:
   for name in record.gradients:
     columns = record.gradients[name], record.updates[name], rival.updates[name]
     lines.append(f"  {name:{width}}  " + "".join(f"{_ends(x):22}" for x in columns).rstrip())
-  low, high = input_limits(diagnosis.preprocessing)
-  shares = {key: f"{_typical(values):.0%}" for key, values in record.shares.items()}
-  lines.append(
-    f"Gradients: {shares['zero']} are 0; of the others {shares['small']} below {low:.2g} and"
-    f" {shares['large']} above {high:.2g}."
-  )
-  lines.append(
-    f"Saturated units: |h| {shares['hidden']}, cells {shares['cells']}, gates {shares['gates']}."
-  )
+  lines += _shares(diagnosis)
   lines.append(f"Cosine of the updates with -gradient: {_ends(record.downhill)}")
   return "\n".join(lines)
+
+
+def _shares(diagnosis: Diagnosis) -> list[str]:
+  """What the gradients and the units of the LSTM are like, if there is one."""
+  shares = {key: f"{_typical(values):.0%}" for key, values in diagnosis.record.shares.items()}
+  if diagnosis.preprocessing is None:
+    return [f"Gradients: {shares['zero']} are 0."]
+  low, high = input_limits(diagnosis.preprocessing)
+  return [
+    f"Gradients: {shares['zero']} are 0; of the others {shares['small']} below {low:.2g} and"
+    f" {shares['large']} above {high:.2g}.",
+    f"Saturated units: |h| {shares['hidden']}, cells {shares['cells']}, gates {shares['gates']}.",
+  ]
 
 
 def _final(record: Record) -> float:

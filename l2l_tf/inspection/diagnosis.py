@@ -39,7 +39,7 @@ class Record(NamedTuple):
   branch of Appendix A, |g| < e^-p, and those of |g| > 1; after `rescale` inputs below 1e-4 and
   above 10. (Between them, the sign of Appendix A is at its clip.) `hidden`, `cells`, `gates`:
   saturated units, |h| > 0.95, |tanh c| > 0.99, gates within 0.01 of 0 or 1. A partition has the
-  means over its groups, each by its coordinates; hand-designed optimizers have `zero` alone."""
+  means over its groups, each by its coordinates; optimizers without an LSTM have `zero` alone."""
 
 
 class Diagnosis(NamedTuple):
@@ -50,7 +50,7 @@ class Diagnosis(NamedTuple):
   rival_name: str  # "sgd" or "adam"
   rival_rate: float
   grid: dict[str, list[float]]  # mean final losses of the rivals by name at `RATES`
-  preprocessing: Any  # of the learned optimizer; of a partition's first group
+  preprocessing: Any  # of the learned optimizer, of a partition's first group; None if it has none
   horizon: Optional[int]  # how many steps it was trained for, if that is known
 
 
@@ -93,7 +93,7 @@ def diagnose(
     rival_name,
     RATES[best],
     grid,
-    first[0].preprocessing,
+    getattr(first[0], "preprocessing", None),
     horizon,
   )
 

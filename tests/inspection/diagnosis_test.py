@@ -28,6 +28,8 @@ def make(kind):
     parts = [optimizers.CoordinatewiseLSTM((4, 3), seed=k) for k in range(2)]
     label = lambda name, shape: "conv" if name == "x" else "fc"  # noqa: E731
     return optimizers.Partition(dict(zip(("conv", "fc"), parts)), label)
+  if kind == "general":
+    return optimizers.General((4, 3), seed=1)
   options = {} if kind == "lstm" else {"num_gacs": 1}
   return optimizers.LEARNED[kind]((4, 3), seed=1, **options)
 
@@ -40,12 +42,15 @@ def test_the_numbers_of_a_linear_function(kind):
   np.testing.assert_allclose(record.gradients["x"], [rms] * 3, rtol=1e-5)
   assert not np.any(record.gradients["unused"])
   np.testing.assert_allclose(record.shares["zero"], [3 / 8] * 3)
+  np.testing.assert_allclose(record.median_gradient, [0.01] * 3)
+  assert record.losses.shape == (4, 2) and np.all(record.updates["x"] > 0)
+  if kind == "general":  # which has no LSTM
+    assert record.shares.keys() == {"zero"}
+    return
   # Of a partition the mean over 6 coordinates, of which 5 count, and 2 that are 0.
   expected = 2 / 5 * (6 / 8 if kind == "partition" else 1)
   np.testing.assert_allclose(record.shares["small"], [expected] * 3)  # below e^-10
   np.testing.assert_allclose(record.shares["large"], [expected] * 3)
-  np.testing.assert_allclose(record.median_gradient, [0.01] * 3)
-  assert record.losses.shape == (4, 2) and np.all(record.updates["x"] > 0)
   for key in ("hidden", "cells", "gates"):
     assert np.all(record.shares[key] == 0)
 

@@ -96,7 +96,8 @@ HEADS = ["read_heads/b", "read_heads/w", "write_heads/b", "write_heads/w"]
 
 
 def test_all_kinds_are_here():
-  assert OPTIONS.keys() | {"partition"} == optimizers.LEARNED.keys()
+  others = {"partition", "general"}  # general_format_test.py
+  assert OPTIONS.keys() | others == optimizers.LEARNED.keys()
 
 
 def test_a_program_without_tensorflow_can_run_a_partition(tmp_path):
