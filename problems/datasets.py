@@ -122,6 +122,11 @@ def missing(name: str, data_dir: Optional[str] = None) -> DataError:
   return DataError(f"There is no {what} {path}, which {VARIABLE} names.")
 
 
+def build_command(name: str, path: str) -> str:
+  """The command of TFDS that prepares a data set in the folder `path`."""
+  return " ".join(["tfds", "build", name, f"--data_dir={path}"])
+
+
 def _load_first(name: str, split: str) -> Dataset:
   """Takes the first source that works, and says in one line why it is not the one before."""
   sources = [functools.partial(_load_tfds, data_dir=None, download=d) for d in (False, True)]
@@ -170,9 +175,9 @@ def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -
 
 def _how_to_get(name: str, data_dir: Optional[str], bundled: bool) -> str:
   return (
-    f"Prepare it with `tfds build {name} --data_dir={folder(data_dir)}` on a machine with a"
-    f" network, or name the folder that holds it with --data_dir or {VARIABLE}"
-    f"{', or use --data=bundled' if bundled else ''}."
+    f"Prepare it with `{build_command(name, folder(data_dir))}` on a machine with a network, or"
+    f" name the folder that holds it with `data_dir` or {VARIABLE}"
+    f"{', or use `data`=bundled' if bundled else ''}."
   )
 
 

@@ -255,7 +255,7 @@ def _read_bundled(name: str) -> Image.Image:
   except ImportError as error:
     raise DataError(
       "The bundled photographs are those of scikit-image, which is not installed: `pip install"
-      " 'l2l_tf[art]'`, or name your own images with --content_dir and --style."
+      " 'l2l_tf[art]'`, or name your own images with `content_dir` and `style`."
     ) from error
   return read(os.path.join(os.path.dirname(skimage.__file__), "data", name))
 

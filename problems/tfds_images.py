@@ -92,8 +92,8 @@ def _images(builder, name: str, folder: str) -> Iterator[np.ndarray]:
 
 def _missing(name: str, folder: str) -> DataError:
   return DataError(
-    f"{datasets.missing(name)} Prepare it with `tfds build {name} --data_dir={folder}` on a machine"
-    f" with a network, or name the folder that holds it with {datasets.VARIABLE}."
+    f"{datasets.missing(name)} Prepare it with `{datasets.build_command(name, folder)}` on a"
+    f" machine with a network, or name the folder that holds it with {datasets.VARIABLE}."
   )
 
 

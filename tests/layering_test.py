@@ -1,6 +1,7 @@
 """Imports go one way: the rules of docs/architecture.md, a row for each room of the house."""
 
 import graphlib
+import re
 
 import pytest
 
@@ -75,6 +76,21 @@ def test_only_programs_benchmarks_and_tests_import_the_programs():
 def test_keras_is_imported_in_its_adapters_only():
   users = {name for name in LIBRARY if "keras" in SOURCES[name].others}
   assert {name for name in users if room(name) != "zoo"} == KERAS
+
+
+@pytest.mark.parametrize("name", [name for name in LIBRARY if room(name) != "cli"])
+def test_no_message_below_cli_names_a_flag(name):
+  """A Python user has none. A single word with dashes is an argument of another program."""
+  for text in sources.strings(SOURCES[name].path):
+    assert re.fullmatch(r"--\S+", text) or not re.search("--[A-Za-z]", text), text
+
+
+def test_strings_are_read_whole_and_without_docstrings():
+  assert "--dirty" in sources.strings("l2l_tf/storage/provenance.py")
+  assert "--data_dir={}" in sources.strings("problems/datasets.py")
+  found = sources.strings("l2l_tf/cli/evaluate.py")
+  assert "--finalist_runs must be more than --tuning_runs={}, or 0, got {}." in found
+  assert not any(text.startswith("Compares trained optimizers") for text in found)
 
 
 def test_nothing_depends_on_the_short_name_of_problems():

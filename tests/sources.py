@@ -31,6 +31,19 @@ def read() -> dict[str, Source]:
   return {name: _read_one(path, paths) for name, path in sorted(paths.items())}
 
 
+def strings(path: str) -> list[str]:
+  """Returns the strings of a source file but its docstrings; an f-string is one, with {} in it."""
+  tree, found = ast.parse((ROOT / path).read_text()), []
+  apart = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+  for node in ast.walk(tree):
+    if isinstance(node, ast.JoinedStr):
+      apart.update(node.values)
+      found.append("".join(p.value if isinstance(p, ast.Constant) else "{}" for p in node.values))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in apart:
+      found.append(node.value)
+  return found
+
+
 def _read_one(path: str, paths: dict[str, str]) -> Source:
   ours, others = set(), set()
   for node in ast.walk(ast.parse((ROOT / path).read_text())):

@@ -61,9 +61,10 @@ def main(argv: Sequence[str]) -> int:
   horizon = keras_arguments.horizon(None, about)
   found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, horizon)
   print(advice.table(found))
+  experiment_flags.add_experiment(training := experiment_flags.Flags(""))  # what advice is about
   for finding in advice.advise(found):
     text = f"{finding.cause[0].upper()}{finding.cause[1:]}. {finding.text}"
-    print("\n" + textwrap.fill(text, 100))
+    print("\n" + textwrap.fill(training.dashed(text), 100))
   return 0
 
 

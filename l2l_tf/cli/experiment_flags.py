@@ -2,11 +2,15 @@
 
 import dataclasses
 import itertools
+import logging
+import os
 import shlex
 import signal
 import sys
 from typing import Any, Callable, Iterable, Optional, Sequence
 
+from l2l_tf import problems
+from l2l_tf.cli.flags import CommandLine
 from l2l_tf.cli.flags import Flags
 from l2l_tf.cli.flags import UsageError
 from l2l_tf.config import experiment as experiment_lib
@@ -20,6 +24,10 @@ from l2l_tf.evaluation import candidates
 
 
 DEFAULT_PRESET = "quick"
+OURS = tuple(  # where our code lies, and not that of others which logs by absl too
+  os.path.join(os.path.dirname(os.path.abspath(path)), "")
+  for path in (os.path.dirname(__file__), problems.__file__)
+)
 
 
 def add_experiment(
@@ -227,17 +235,37 @@ def _relative(text: str) -> str:
 
 
 def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):
-  """Runs `main(sys.argv)`; an expected error becomes one line and exit status 2, 1, or 130."""
+  """Runs `main(sys.argv)`; an expected error becomes one line and exit status 2, 1, or 130.
+
+  Errors, and warnings of ours, name parameters in backticks: here these get the dashes of flags.
+  """
   signal.signal(signal.SIGINT, signal.default_int_handler)  # bin/*.py had it die without a word
+  argv = CommandLine(sys.argv)
+  logger, dashes = logging.getLogger("absl"), _dashes(argv)
+  logger.addFilter(dashes)
   try:
-    status = main(sys.argv)
+    status = main(argv)
   except UsageError as error:
-    print(f"{sys.argv[0]}: {error} Run with --help for all flags.", file=sys.stderr)
+    text = f"{argv.dashed(str(error))} Run with --help for all flags."
+    print(f"{sys.argv[0]}: {text}", file=sys.stderr)
     status = 2
   except errors as error:
-    print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+    print(f"{sys.argv[0]}: {argv.dashed(str(error))}", file=sys.stderr)
     status = 1
   except KeyboardInterrupt:
     print(f"{sys.argv[0]}: Stopped by SIGINT.", file=sys.stderr)
     status = 130
+  finally:
+    logger.removeFilter(dashes)
   sys.exit(status)
+
+
+def _dashes(argv: CommandLine) -> Callable[[logging.LogRecord], bool]:
+  """A filter that lets all pass, warnings of ours in words of the command line."""
+
+  def reword(record: logging.LogRecord) -> bool:
+    if record.pathname.startswith(OURS):
+      record.msg, record.args = argv.dashed(record.getMessage()), ()
+    return True
+
+  return reword

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from typing import Any, Callable, Optional, Sequence
 
 from absl import flags
@@ -108,6 +109,8 @@ class Flags:
       UsageError: for an unknown flag, a value of the wrong type, or a positional argument.
       SystemExit: after printing the help, if it was asked for.
     """
+    if isinstance(argv, CommandLine):
+      argv.flags = self
     try:
       rest = self._values(list(argv))
     except flags.Error as error:
@@ -124,6 +127,13 @@ class Flags:
     for name, (minimum, maximum) in limits.items():
       if not minimum <= (value := getattr(self, name)) <= maximum:
         raise UsageError(f"--{name} must be an integer of {minimum}..{maximum}, got {value}.")
+
+  def dashed(self, text: str) -> str:
+    """What the library says in words of the command line: `run_dir` becomes --run_dir.
+
+    What is no flag of this program stays as it is, in its backticks.
+    """
+    return re.sub(r"`(\w+)`", lambda m: f"--{m[1]}" if m[1] in self._values else m[0], text)
 
   def given(self) -> dict[str, Any]:
     """Returns the flags that the command line sets."""
@@ -148,6 +158,16 @@ class Flags:
     flag = self._values[name]
     choices = getattr(flag.parser, "enum_values", None)
     return f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
+
+
+class CommandLine(list[str]):
+  """The words that started a program; once it has parsed them, with the flags that it has."""
+
+  flags: Optional[Flags] = None
+
+  def dashed(self, text: str) -> str:
+    """What `Flags.dashed` makes of a message of this program."""
+    return self.flags.dashed(text) if self.flags else text
 
 
 def _with_default(text: str, default: Any) -> str:

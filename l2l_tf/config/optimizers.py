@@ -98,10 +98,19 @@ class NTMLBFGS(NTMBFGS):
 class General(Options):
   """Adam directions and a learned controller of the step: for any model, without a setting."""
 
-  hidden: tuple[int, ...] = option((24, 24), "units of the controller's layers", 1, 256)
+  controller_sizes: tuple[int, ...] = option(
+    (24, 24), "units of the layers of the network that sets the steps, at most 4", 1, 256
+  )
+
+  def __post_init__(self):
+    super().__post_init__()
+    if len(self.controller_sizes) > 4:
+      raise ValueError(
+        f"controller_sizes must be 4 layers at most, got {len(self.controller_sizes)}."
+      )
 
   def build(self, seed: int) -> Optimizer:
-    return optimizers.General(self.hidden, seed=seed)
+    return optimizers.General(self.controller_sizes, seed=seed)
 
 
 OPTIMIZERS = {

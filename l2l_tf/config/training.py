@@ -28,7 +28,10 @@ class Training(Options):
   )
   perturbation: float = option(0.03, "of phi, its standard deviation, with es", 1e-9, 1e3)
   shortest: int = option(
-    0, "with es: lengths of episodes are log-uniform from this to num_steps; 0: all num_steps", 0
+    0,
+    "with es: lengths of episodes are log-uniform from this to num_steps; 0: all num_steps",
+    0,
+    10**6,
   )
   num_tasks: int = option(1, "instances side by side, averaged in the meta-loss", 1, 10**5)
   num_epochs: int = option(100, "epochs at most", 1, 10**6)

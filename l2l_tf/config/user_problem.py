@@ -99,7 +99,7 @@ class UserProblem(Options):
       if error.name is None or not f"{name}.".startswith(f"{error.name}."):
         raise self._error(error, "cannot be imported:") from error
       raise UserProblemError(
-        f"There is no module {error.name!r} in {here} or on the path (for --problem={self.name});"
+        f"There is no module {error.name!r} in {here} or on the path (for `problem`={self.name});"
         " run from the directory that holds it, or put that into PYTHONPATH."
       ) from error
     except Exception as error:  # a module of the user's may do anything

@@ -28,7 +28,7 @@ class Contender(NamedTuple):
 def load(
   learned: Sequence[str], peer_files: Sequence[str], problem: str, transfer: bool
 ) -> list[Contender]:
-  """Loads what --optimizer and --peer name.
+  """Loads trained optimizers, and those of other implementations.
 
   Args:
     learned: directories, or names of pretrained optimizers; each may have a label, "LABEL=...".
@@ -69,7 +69,7 @@ def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
   trained_on = _problem_of(about)
   if trained_on not in (None, problem) and not transfer:
     raise ContenderError(
-      f"{source} was trained on --problem={trained_on}, not on {problem}; add --transfer if that is"
+      f"{source} was trained on `problem`={trained_on}, not on {problem}; add `transfer` if that is"
       " meant."
     )
   digest = _file_digest(os.path.join(directory, optimizer_files.WEIGHTS_FILE))

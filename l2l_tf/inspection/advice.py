@@ -48,7 +48,9 @@ def advise(diagnosis: Diagnosis) -> list[Finding]:
   if share >= ENOUGH:
     words = f"It goes {share:.0%} of the way of {_rival(diagnosis)}, the best rival here."
     return [Finding("fine", words), *(f for f in causes if f.cause == "no gradient")]
-  lacking = "The numbers show no cause. Meta-train on this problem: bin/train.py --problem=..."
+  lacking = (
+    "The numbers show no cause. Meta-train an optimizer on this problem, named as `problem`."
+  )
   return causes or [Finding("unknown", lacking)]
 
 
@@ -67,7 +69,7 @@ def _of_the_problem(diagnosis: Diagnosis) -> list[Finding]:
   if len(bad):
     text = (
       f"The loss is not finite from step {bad[0]} on: the steps are too large for this problem."
-      " Lower `update_scale`, or --output_scale when you train; at step 0 it is the problem's own."
+      " Lower `update_scale`, or `output_scale` when you train; at step 0 it is the problem's own."
     )
     findings.append(Finding("not finite", text))
   dead = [name for name, values in record.gradients.items() if not np.any(values)]
@@ -94,7 +96,7 @@ def _of_the_inputs(diagnosis: Diagnosis) -> list[Finding]:
     text = (
       f"{small:.0%} of the gradients are too small (at theta_0 |g| is {median:.1g}): {where},"
       f" and the LSTM hardly sees them. Multiply the loss by about {factor:g} (a sum instead of a"
-      " mean?), or train an optimizer with a larger --preprocessing_constant."
+      " mean?), or train an optimizer with a larger `preprocessing_constant`."
     )
     return [Finding("tiny gradients", text)]
   if large > MOST:
@@ -115,8 +117,8 @@ def _of_the_optimizer(diagnosis: Diagnosis) -> list[Finding]:
     text = (
       f"Units of the LSTM are saturated (|h| {shares['hidden']:.0%}, cells {shares['cells']:.0%},"
       f" gates {shares['gates']:.0%}): its updates hardly depend on the gradients any more, and no"
-      " meta-gradient comes back. Start again from an earlier phi, with a lower --learning_rate or"
-      " --max_gradient_norm; or the inputs are far from those it was trained on."
+      " meta-gradient comes back. Start again from an earlier phi, with a lower `learning_rate` or"
+      " `max_gradient_norm`; or the inputs are far from those it was trained on."
     )
     findings.append(Finding("saturated units", text))
   downhill = float(np.nanmean(record.downhill))
@@ -141,7 +143,7 @@ def _of_the_optimizer(diagnosis: Diagnosis) -> list[Finding]:
   if diagnosis.horizon and steps > BEYOND * diagnosis.horizon:
     text = (
       f"It was trained to make {diagnosis.horizon} steps and makes {steps} here. Go on with another"
-      " optimizer after its horizon, or train it for longer (--num_steps)."
+      " optimizer after its horizon, or train it for longer (`num_steps`)."
     )
     findings.append(Finding("horizon", text))
   return findings

@@ -108,7 +108,7 @@ def compute(
 def _diverged(what: str, num_steps: int) -> str:
   return (
     f"Not finite within {num_steps} steps: {what}. The optimizer diverges on this problem; take"
-    " fewer --num_steps, another --max_gradient, or a problem like those it was trained on."
+    " fewer `num_steps`, another `max_gradient`, or a problem like those it was trained on."
   )
 
 

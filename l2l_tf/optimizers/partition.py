@@ -186,7 +186,7 @@ def check(
       raise LabelError(
         f"None of the parameters {', '.join(shapes)} is for the group {min(empty)!r} of the"
         f" partition into {', '.join(optimizer.groups)}, which therefore cannot be trained; take"
-        " --optimizer=lstm."
+        " `optimizer`=lstm."
       )
 
 

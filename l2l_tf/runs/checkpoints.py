@@ -76,7 +76,7 @@ class TrainingCheckpoint:
       return self._text.numpy().decode()
     raise CheckpointError(
       f"{damages[0]} There is no older one that can be used. What best/ holds can begin a new run:"
-      " --init_from."
+      " `init_from`."
     )
 
   def _path(self, number: int) -> str:

@@ -40,7 +40,7 @@ def check(directory: str, began: dict[str, Any], now: dict[str, Any]):
   Raises:
     RunError: if the data or the number of replicas are not those it began with.
   """
-  mend = "Make the first available again (--data_dir, TFDS_DATA_DIR), or start a new run."
+  mend = "Make the first available again (`data_dir`, TFDS_DATA_DIR), or start a new run."
   if began.get("data") != now["data"]:
     raise RunError(
       f"{directory} was trained on '{began.get('data')}', but the data found now are"
@@ -54,7 +54,7 @@ def check(directory: str, began: dict[str, Any], now: dict[str, Any]):
   if (replicas := began.get("replicas", 1)) != now["replicas"]:
     raise RunError(
       f"{directory} was trained on {replicas} replicas, now there are {now['replicas']}. Resume it"
-      " with as many (--strategy, TF_CONFIG)."
+      " with as many (`strategy`, TF_CONFIG)."
     )
   versions = began.get("versions")
   trained_with = versions.get("tensorflow") if isinstance(versions, dict) else None

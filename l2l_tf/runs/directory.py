@@ -35,7 +35,7 @@ def make(directory: str):
     os.makedirs(directory, exist_ok=True)
   except OSError as error:
     raise RunError(
-      f"Cannot make the directory {directory}: {error.strerror}. Name another --run_dir."
+      f"Cannot make the directory {directory}: {error.strerror}. Name another `run_dir`."
     ) from error
 
 
@@ -56,7 +56,7 @@ def lock(directory: str):
       file = os.fdopen(os.open(path, flags, 0o666), "r+", errors="replace")
     except OSError as error:
       raise RunError(
-        f"Cannot use {directory}: {error.strerror}. Name another --run_dir."
+        f"Cannot use {directory}: {error.strerror}. Name another `run_dir`."
       ) from error
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,7 +64,7 @@ def lock(directory: str):
       holder = file.read(200).partition("\n")[0] or "another process"
       file.close()
       raise DirectoryTaken(
-        f"{directory} is in use by {holder}. Wait for its end, stop it, or name another --run_dir."
+        f"{directory} is in use by {holder}. Wait for its end, stop it, or name another `run_dir`."
       ) from error
     if _is_at(file, path):  # else it was removed before it was locked
       _locks[path] = file
@@ -108,12 +108,12 @@ def claimed(directory: str) -> Iterator[None]:
   make(directory)
   if existed and not _is_free(directory):
     raise DirectoryTaken(
-      f"{directory} is not empty. Name another --run_dir, or continue that run with --resume."
+      f"{directory} is not empty. Name another `run_dir`, or continue that run with `resume`."
     )
   lock(directory)
   try:
     if not _is_free(directory):  # another run began and ended before the lock was ours
-      raise DirectoryTaken(f"{directory} has just been taken. Name another --run_dir.")
+      raise DirectoryTaken(f"{directory} has just been taken. Name another `run_dir`.")
     _clear(directory)
     yield
   except BaseException:
@@ -195,5 +195,5 @@ def writing(directory: str) -> Iterator[None]:
     reason = str(error).strip().splitlines() or [type(error).__name__]
     raise RunError(
       f"Cannot write to {directory}: {reason[0]:.300}. Free some space or mend its permissions;"
-      " what was saved before is whole, and --resume goes on from there."
+      " what was saved before is whole, and `resume` goes on from there."
     ) from error

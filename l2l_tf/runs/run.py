@@ -175,9 +175,9 @@ class TrainingRun:
     name = getattr(experiment.problem, "name", None)  # of problems of the user's alone
     if name != user_problem:
       raise RunError(
-        f"{directory} was trained on the code {name}. Add --problem={name} if you trust it."
+        f"{directory} was trained on the code {name}. Add `problem`={name} if you trust it."
         if name
-        else f"{directory} was not trained on --problem={user_problem}; leave that out."
+        else f"{directory} was not trained on `problem`={user_problem}; leave that out."
       )
     return cls(directory, experiment, resume=True, distribution=distribution)
 

@@ -135,7 +135,7 @@ def _open(path: str, experiment: Experiment) -> optuna.Study:
   expected = experiment.to_dict()
   recorded = study.user_attrs.get("experiment", expected)
   if recorded != expected:
-    raise RunError(f"{path} searches for another experiment; name another --run_dir.")
+    raise RunError(f"{path} searches for another experiment; name another `run_dir`.")
   study.set_user_attr("experiment", expected)
   return study
 

@@ -38,14 +38,14 @@ def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
   try:
     other, about = optimizer_files.load_optimizer(pretrained.find(where))
   except ValueError as error:
-    raise RunError(f"--init_from: {error}") from error
+    raise RunError(f"`init_from`: {error}") from error
   into = [optimizer]
   if isinstance(optimizer, optimizers.Partition) and not isinstance(other, optimizers.Partition):
     into = list(optimizer.groups.values())
   for part in into:
     if other.config() != part.config():
       raise RunError(
-        f"--init_from={where} is an optimizer {other.config()}, but the run's is {part.config()}."
+        f"`init_from`={where} is an optimizer {other.config()}, but the run's is {part.config()}."
       )
     for variable, value in zip(part.trainable_variables, other.trainable_variables):
       variable.assign(value)

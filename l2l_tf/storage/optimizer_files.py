@@ -64,7 +64,7 @@ def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
   if hashlib.sha256(content).hexdigest() != config.get("sha256"):
     raise CheckpointError(
       f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"
-      " bin/train.py --resume writes it anew."
+      " resuming it (`resume`) writes it anew."
     )
   about = config.get("about")
   return from_bytes(config.get("optimizer"), content, path), about if type(about) is dict else {}

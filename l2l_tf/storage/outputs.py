@@ -11,7 +11,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from l2l_tf.storage import files
 
 RUNS = "runs"  # where programs write unless told; what is committed lies elsewhere
-MEND = "It is not overwritten: name another --out, move it away, or add --overwrite."
+MEND = "It is not overwritten: name another `out`, move it away, or add `overwrite`."
 
 
 class OutputError(RuntimeError):
@@ -46,7 +46,7 @@ def check(
   if not path:
     return
   if os.path.isdir(path):
-    raise OutputError(f"{path} is a directory; name a file with --out.")
+    raise OutputError(f"{path} is a directory; name a file with `out`.")
   if overwrite or not os.path.lexists(path):
     return
   try:

@@ -172,5 +172,5 @@ def lost_workers() -> Iterator[None]:
     reason = str(error).strip().splitlines()[0]
     raise DistributionError(
       f"Another worker cannot be reached: {reason:.300}. Look for its error; the run goes on with"
-      " --resume on all machines."
+      " `resume` on all machines."
     ) from error

@@ -6,7 +6,7 @@ the teacher does is known for every history of gradients. So phi is fitted to th
 Chen et al. 2020 (Training Stronger Baselines for Learning to Optimize, section 4), with the rounds
 of Ross et al. 2011 (DAgger): trajectories of the teacher first, then the student's own, on all of
 which the teacher says what it would have done with the gradients seen there. Meta-training goes on
-from the phi found (`bin/train.py --init_from`).
+from the phi found (`init_from` of bin/train.py).
 
 Note: not in the paper.
 """
@@ -169,7 +169,7 @@ class Imitator:
         logging.warning("A trajectory of round %d is not finite and left out.", index)
     if not self._students[0].histories:
       raise Diverged(
-        f"No trajectory of the teacher is finite at --teacher_rate={self._config.teacher_rate:g}."
+        f"No trajectory of the teacher is finite at `teacher_rate`={self._config.teacher_rate:g}."
       )
     result = self._parts.get(self._key | {"round": index}, lambda: self._fit(index))
     phi = self._optimizer.trainable_variables
@@ -236,7 +236,7 @@ class Imitator:
     phi = [variable.numpy().ravel() for variable in self._optimizer.trainable_variables]
     result = np.concatenate([[error], *phi]).astype(np.float32)
     if not np.isfinite(result).all():
-      raise Diverged(f"phi diverged in round {index + 1}; lower --learning_rate.")
+      raise Diverged(f"phi diverged in round {index + 1}; lower `learning_rate`.")
     return result
 
 

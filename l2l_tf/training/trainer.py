@@ -149,7 +149,7 @@ class Trainer(abc.ABC):
         raise Diverged(
           f"{progress.bad_in_a_row} meta-steps in a row had a loss or gradient that is not finite"
           f" (the last: loss {report.loss}, gradient norm {report.gradient_norm}). Try a smaller"
-          " --learning_rate or --output_scale."
+          " `learning_rate` or `output_scale`."
         )
     return report
 

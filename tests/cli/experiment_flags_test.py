@@ -3,25 +3,32 @@
 import contextlib
 import dataclasses
 import io
+import logging
 import sys
 
 import pytest
 
+from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.config import presets
 from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
+from l2l_tf.training import trainer as meta_trainer
 
 KINDS = [*problem_options.PROBLEMS.values(), *optimizer_options.OPTIMIZERS.values(), Training]
 
 
 def parse(*args):
+  return parse_line(["program", *args])
+
+
+def parse_line(argv):
   flags = experiment_flags.Flags("What it does.")
   flags.add(int, "runs", 3, "a flag of this program")
   experiment_flags.add_experiment(flags)
-  return flags.parse(["program", *args])
+  return flags.parse(argv)
 
 
 def experiment(*args):
@@ -177,6 +184,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "kernel_size": ("33", "at most 32"),
   "units": ("0", "at least 1"),
   "split": ("validation", "train"),
+  "pictures": ("maybe", "maybe"),
   "data": ("web", "bundled"),
   "size": ("31", "at least 32"),
   "content_weight": ("-1", "at least 0"),
@@ -192,9 +200,13 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "num_read_heads": ("0", "at least 1"),
   "num_write_heads": ("2000", "at most 1024"),
   "history": ("0", "at least 1"),
+  "controller_sizes": ("24,0", "at least 1"),
   "num_steps": ("30", "multiple of unroll_length"),
   "unroll_length": ("0", "at least 1"),
   "num_tasks": ("1.5", "1.5"),
+  "estimator": ("magic", "backprop"),
+  "perturbation": ("0", "at least 1e-09"),
+  "shortest": ("-1", "at least 0"),
   "num_epochs": ("0", "at least 1"),
   "episodes_per_epoch": ("-3", "at least 1"),
   "learning_rate": ("-0.1", "at least 0"),
@@ -214,7 +226,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
 ANYTHING_GOES = {"data_dir", "content_dir", "style"}
 NEEDS = {"dimensions": "--problem=quadratic", "num_gacs": "--optimizer=lstm_gac"}
 NEEDS |= {"num_read_heads": "--optimizer=ntm_bfgs", "num_write_heads": "--optimizer=ntm_bfgs"}
-NEEDS |= {"history": "--optimizer=ntm_lbfgs"}
+NEEDS |= {"history": "--optimizer=ntm_lbfgs", "controller_sizes": "--optimizer=general"}
 NEEDS |= dict.fromkeys(
   ["size", "content_weight", "style_weight", "smoothness_weight", "vgg"], "--problem=neural_art"
 )
@@ -319,3 +331,49 @@ def test_run_lets_defects_through(monkeypatch):
   monkeypatch.setattr(sys, "argv", ["program"])
   with pytest.raises(KeyError):
     experiment_flags.run(main, (Expected,))
+
+
+SAID = "Lower `learning_rate` or `update_scale`, or take `optimizer`=lstm: `a b` is not `runs`."
+SHOWN = "Lower --learning_rate or `update_scale`, or take --optimizer=lstm: `a b` is not --runs."
+
+
+@pytest.mark.parametrize("kind", [Expected, experiment_flags.UsageError])
+def test_run_gives_dashes_to_the_parameters_that_are_flags(monkeypatch, capsys, kind):
+  """Flags of the program, whatever else is parsed meanwhile."""
+  monkeypatch.setattr(sys, "argv", ["program", "--runs=4"])
+
+  def main(argv):
+    assert parse_line(argv).runs == 4
+    experiment_flags.Flags("").parse(["another"])
+    raise kind(SAID)
+
+  with pytest.raises(SystemExit):
+    experiment_flags.run(main, (Expected,))
+  assert capsys.readouterr().err.startswith(f"program: {SHOWN}")
+
+
+@pytest.mark.parametrize(
+  "path, shown",
+  [
+    (meta_trainer.__file__, SHOWN),
+    (problems.datasets.__file__, SHOWN),
+    ("/lib/keras/layer.py", SAID),
+  ],
+)
+def test_run_gives_them_to_warnings_of_ours_too(monkeypatch, caplog, path, shown):
+  monkeypatch.setattr(sys, "argv", ["program"])
+  logger = logging.getLogger("absl")
+
+  def warn():
+    text, words = SAID.replace("learning_rate", "%s"), ("learning_rate",)
+    logger.handle(logger.makeRecord("absl", logging.WARNING, path, 1, text, words, None))
+
+  def main(argv):
+    parse_line(argv)
+    warn()
+    return 0
+
+  with pytest.raises(SystemExit):
+    experiment_flags.run(main, (Expected,))
+  warn()  # not in a program any more
+  assert [record.getMessage() for record in caplog.records] == [shown, SAID]

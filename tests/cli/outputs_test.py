@@ -52,7 +52,7 @@ def test_what_lacks_something_does_not_and_all_of_it_is_said(tmp_path):
   with pytest.raises(outputs.OutputError) as info:
     _check(path, {"data": "some"}, {"num_runs": 4})
   words = f"{path} holds data all (now some); num_runs 5 (now 4). It is not overwritten: name"
-  assert str(info.value) == f"{words} another --out, move it away, or add --overwrite."
+  assert str(info.value) == f"{words} another `out`, move it away, or add `overwrite`."
   with pytest.raises(outputs.OutputError, match=r"holds optimizer a 1 \(now none\)\. It is not"):
     outputs.check(
       str(path), outputs.Content({"data": "all"}, {"num_runs": 5}), False, lambda _: OLD
@@ -66,7 +66,7 @@ def test_files_of_something_else_are_left_alone(tmp_path, content):
   with pytest.raises(outputs.OutputError, match=r"mine\.json .* It is not overwritten"):
     outputs.check(str(path), OLD, False)
   outputs.check(str(path), OLD, True)
-  with pytest.raises(outputs.OutputError, match="is a directory; name a file with --out"):
+  with pytest.raises(outputs.OutputError, match="is a directory; name a file with `out`"):
     outputs.check(str(tmp_path), OLD, True)
 
 
@@ -224,5 +224,6 @@ def test_a_benchmark_of_fewer_runs_does_not_replace_more(tmp_path, monkeypatch, 
   monkeypatch.setattr(exact_line_search, "run", None)  # it is refused before anything runs
   for words in (["--num_runs=2", "--dimensions=2"], ["--num_runs=3", "--dimensions=1"]):
     assert run(*words, f"--out={out}") == 1
-    assert "It is not overwritten" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "It is not overwritten: name another --out, move it away, or add --overwrite." in err
   assert out.read_text() == before

@@ -92,6 +92,10 @@ def test_mnist_builds_what_its_options_say():
 
 @pytest.mark.parametrize("name", optimizer_options.OPTIMIZERS)
 def test_optimizers_build_what_their_options_say(name):
+  if name == "general":
+    whole = optimizer_options.General((6, 7)).build(seed=1).config()
+    assert whole == {"kind": "general", "hidden": [6, 7]}
+    return
   options = optimizer_options.OPTIMIZERS[name](
     layer_sizes=(6, 7), preprocessing="rescale", preprocessing_constant=2.0, output_scale=0.3
   )

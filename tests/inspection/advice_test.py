@@ -147,6 +147,14 @@ def test_the_program():
   assert out.strip().endswith(".")  # the advice
 
 
+def test_the_program_names_flags_of_a_training(monkeypatch):
+  text = "Lower `update_scale`, or `output_scale` when you train (`num_steps`)."
+  monkeypatch.setattr(advice, "advise", lambda _: [advice.Finding("cause", text)])
+  _, out, _ = run("--optimizer=mnist_lstm", "--problem=bowl", "--num_steps=2", "--num_runs=2")
+  shown = "Lower `update_scale`, or --output_scale when you train (--num_steps)."
+  assert out.endswith(f"\nCause. {shown}\n")
+
+
 @pytest.mark.parametrize(
   "arguments, status, message",
   [

@@ -185,7 +185,7 @@ def test_learned_optimizers_survive_save_and_load(name, tmp_path):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_the_seed_of_learned_optimizers_decides_phi(name):
-  layers = {"hidden" if name == "general" else "layer_sizes": (6, 5)}
+  layers = {"controller_sizes" if name == "general" else "layer_sizes": (6, 5)}
   options = optimizer_options.OPTIMIZERS[name](**layers)
   first, same, other = (options.build(seed).trainable_variables for seed in (1, 1, 2))
   assert_close(first, same, rtol=0, atol=0)

@@ -26,8 +26,8 @@ def test_only_the_state_is_rounded(name):
     wide = tf.nest.map_structure(
       lambda x: tf.cast(x, tf.float32) if x.dtype.is_floating else x, state
     )
-    expected, exact = optimizer(gradients, wide)
-    updates, state = smaller(gradients, state)
+    expected, exact = optimizer(gradients, wide, conformance.THETA)
+    updates, state = smaller(gradients, state, conformance.THETA)
     conformance.assert_close(updates, expected, rtol=0, atol=0)
     for stored, value in zip(tf.nest.flatten(state), tf.nest.flatten(exact)):
       np.testing.assert_array_equal(stored, tf.cast(value, stored.dtype))

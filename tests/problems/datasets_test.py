@@ -66,7 +66,7 @@ def test_a_named_folder_without_a_copy_is_an_error(tmp_path, no_network, source)
     problems.load("mnist", source=source, data_dir=str(tmp_path))
   message = str(info.value)
   assert f"no prepared TFDS copy of mnist in {tmp_path}" in message
-  assert "tfds build mnist" in message and "--data=bundled" in message
+  assert "tfds build mnist" in message and "`data`=bundled" in message
   assert "\n" not in message and not no_network
 
 
@@ -82,8 +82,8 @@ def test_a_wrong_variable_is_an_error_too(tmp_path, no_network, monkeypatch, nam
   message = str(info.value)
   what = f"prepared TFDS copy of {name} in" if there else "folder"
   assert message.startswith(f"There is no {what} {folder}, which TFDS_DATA_DIR names. Prepare it")
-  assert f"tfds build {name} --data_dir={folder}" in message and "--data_dir or TFDS" in message
-  assert ("--data=bundled" in message) == (name == "mnist")
+  assert f"tfds build {name} --data_dir={folder}" in message and "`data_dir` or TFDS" in message
+  assert ("`data`=bundled" in message) == (name == "mnist")
   assert "\n" not in message and not no_network
 
 
@@ -130,7 +130,7 @@ def test_cifar10_has_no_stand_in(home, no_network, source):
     problems.load("cifar10", source=source)
   message = str(info.value)
   assert "tfds build cifar10" in message and "TFDS_DATA_DIR" in message
-  assert "--data=bundled" not in message and "\n" not in message
+  assert "`data`=bundled" not in message and "\n" not in message
   copy = f"no prepared TFDS copy of cifar10 in {home}/tensorflow_datasets"
   assert (source != "bundled") == (copy in message)
   assert (source == "auto") == ("no network in tests" in message)
@@ -139,7 +139,7 @@ def test_cifar10_has_no_stand_in(home, no_network, source):
 def test_no_source_has_the_test_split_but_tfds(home, no_network):
   with pytest.raises(problems.DataError, match="split 'train' only, got 'test'") as info:
     problems.load("mnist", split="test")
-  assert "no network in tests" in str(info.value) and "--data=bundled" not in str(info.value)
+  assert "no network in tests" in str(info.value) and "`data`=bundled" not in str(info.value)
 
 
 def test_a_download_without_a_network_is_an_error(tmp_path, no_network):

@@ -46,8 +46,8 @@ def test_a_single_optimizer_begins_every_group_of_a_partition(tmp_path, monkeypa
 @pytest.mark.parametrize(
   "where, message",
   [
-    ("quadratic_lstm", r"--init_from=quadratic_lstm is an optimizer .* but the run's is"),
-    ("no_such", "--init_from: There is no directory no_such and no pretrained optimizer"),
+    ("quadratic_lstm", r"`init_from`=quadratic_lstm is an optimizer .* but the run's is"),
+    ("no_such", "`init_from`: There is no directory no_such and no pretrained optimizer"),
   ],
 )
 def test_another_optimizer_cannot_begin_a_run(tmp_path, where, message):

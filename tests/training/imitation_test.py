@@ -155,7 +155,7 @@ def test_other_options_find_nothing_of_an_earlier_run(tmp_path):
 def test_a_phi_that_diverges_is_not_kept(tmp_path):
   fitted = imitator(tmp_path, student())
   bad = mock.patch.object(imitation._Student, "fit", return_value=float("nan"))
-  with bad, pytest.raises(imitation.Diverged, match="round 1; lower --learning_rate"):
+  with bad, pytest.raises(imitation.Diverged, match="round 1; lower `learning_rate`"):
     fitted.round(0)
   assert np.isfinite(fitted.round(0).error)
 
@@ -164,7 +164,7 @@ def test_a_teacher_that_diverges(tmp_path):
   config = imitation.Imitation.from_dict(CONFIG.to_dict() | {"teacher_rate": 100.0})
   init = lambda seed: ({"x": tf.random.stateless_normal([3], seed)}, {})  # noqa: E731
   loss = lambda params, task, seed: tf.reduce_sum(tf.exp(params["x"] ** 2))  # noqa: E731
-  with pytest.raises(imitation.Diverged, match="teacher_rate=100"):
+  with pytest.raises(imitation.Diverged, match="`teacher_rate`=100"):
     imitator(tmp_path, student(), config, problems.Problem(init, loss)).round(0)
 
 

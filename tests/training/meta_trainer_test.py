@@ -208,7 +208,7 @@ def test_bad_steps_are_skipped_counted_and_end_in_diverged(value):
     assert not report.finite
     assert meta.progress.bad_steps == meta.progress.bad_in_a_row == number
     assert meta.progress.episode == number  # a bad step ends its episode
-  with pytest.raises(trainer_lib.Diverged, match="3 meta-steps in a row .*--learning_rate"):
+  with pytest.raises(trainer_lib.Diverged, match="3 meta-steps in a row .*`learning_rate`"):
     meta.progress.episode = 0  # the epoch has two episodes only
     meta.step()
   assert_equal(values(meta.phi), phi)
