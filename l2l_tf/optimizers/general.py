@@ -4,7 +4,6 @@ Nothing in it has a unit: multiplying the loss, or a weight matrix with its plac
 by a constant changes nothing but the last bits. It needs neither the loss nor the number of steps.
 """
 
-import copy
 import math
 from typing import Any, NamedTuple, Sequence
 
@@ -41,7 +40,6 @@ class GeneralState(NamedTuple):
   t: tf.Tensor  # int32 scalar, steps taken
 
 
-@snt.allow_empty_variables  # with_phi has tensors in their place
 class General(base.Optimizer):
   """Updates each parameter by -step * unit * direction.
 
@@ -84,11 +82,9 @@ class General(base.Optimizer):
     """Returns what builds this optimizer again, in JSON types."""
     return {"kind": "general", "hidden": list(self.hidden)}
 
-  def with_phi(self, phi: Sequence[tf.Tensor]) -> "General":
-    """Returns the optimizer with other values of phi: `[...]`, or `[B, ...]`, one an instance."""
-    other = copy.copy(self)
-    other._phi = list(phi)
-    return other
+  def with_phi(self, phi: Sequence[tf.Tensor]) -> base.Optimizer:
+    """Returns the rule with other values of phi: `[...]`, or `[B, ...]`, one an instance."""
+    return _WithPhi(self, phi)
 
   def initial_state(self, params):
     flat = base.flatten(params)
@@ -104,6 +100,10 @@ class General(base.Optimizer):
     Raises:
       ValueError: without `params`.
     """
+    return self.step(self._phi, gradients, state, params)
+
+  def step(self, phi: Sequence[tf.Tensor], gradients, state, params):
+    """Does what a call does, with this phi in place of its own."""
     if params is None:
       raise ValueError("General needs the parameters beside their gradients: pass `params`.")
     shapes = [tuple(x.shape[1:]) for x in gradients.values()]
@@ -129,7 +129,7 @@ class General(base.Optimizer):
     statistics = _statistics(products, mean_v / (1 - BETA_2**t), scale, unit, sizes)
     smoothed = SMOOTHING * state.statistics + (1 - SMOOTHING) * statistics
     seen = smoothed / (1 - SMOOTHING**t)
-    output = self._control(self._inputs(seen, state.memory, t, shapes, sizes))
+    output = _control(phi, _inputs(seen, state.memory, t, shapes, sizes))
 
     memory = tf.clip_by_value(state.memory + PACE * tf.tanh(output[..., 1]), -REACH, REACH)
     step = tf.minimum(FIRST_STEP * tf.exp(output[..., 0] + memory), LARGEST_STEP)
@@ -141,37 +141,57 @@ class General(base.Optimizer):
     state = GeneralState(averages, v, theta_0, scale, smoothed, memory, state.t + 1)
     return base.unflatten(update, gradients), state
 
-  def _inputs(self, seen, memory, t, shapes, sizes) -> tf.Tensor:
-    """What the network sees: `[B, L, inputs]`."""
-    last = max(len(shapes) - 1, 1)
-    static = [
-      [
-        float(len(shape) >= 2),
-        math.log(_fan_in(shape)) / 5,
-        math.log(max(size, 1)) / 10,
-        k / last,
-        math.log(len(shapes)) / 5,
-      ]
-      for k, (shape, size) in enumerate(zip(shapes, sizes))
-    ]
-    like = tf.zeros_like(memory)[..., tf.newaxis]
-    time = tf.tanh(t / tf.constant(TIME_SCALES, seen.dtype) - 1)
-    parts = [
-      seen,
-      tf.reduce_mean(seen, 1, keepdims=True) + like,
-      tf.constant(static, seen.dtype) + like,
-      time + like,
-      memory[..., tf.newaxis],
-    ]
-    return tf.concat(parts, -1)
 
-  def _control(self, x: tf.Tensor) -> tf.Tensor:
-    """The network: log step, change of the memory, logits of the mixture; `[B, L, 5]`."""
-    layers = list(zip(self._phi[::2], self._phi[1::2]))
-    for k, (w, b) in enumerate(layers):
-      x = x @ w + (b if len(b.shape) == 1 else b[:, tf.newaxis])
-      x = tf.tanh(x) if k < len(layers) - 1 else x
-    return x
+@snt.allow_empty_variables
+class _WithPhi(base.Optimizer):
+  """A rule with values in place of its variables."""
+
+  sees_params = True
+
+  def __init__(self, rule: General, phi: Sequence[tf.Tensor]):
+    super().__init__(rule.name)
+    self._rule = [rule]  # in a list that no module looks into: its variables are not ours
+    self._values = phi
+
+  def initial_state(self, params):
+    return self._rule[0].initial_state(params)
+
+  def __call__(self, gradients, state, params=None):
+    return self._rule[0].step(self._values, gradients, state, params)
+
+
+def _inputs(seen, memory, t, shapes, sizes) -> tf.Tensor:
+  """What the network sees: `[B, L, inputs]`."""
+  last = max(len(shapes) - 1, 1)
+  static = [
+    [
+      float(len(shape) >= 2),
+      math.log(_fan_in(shape)) / 5,
+      math.log(max(size, 1)) / 10,
+      k / last,
+      math.log(len(shapes)) / 5,
+    ]
+    for k, (shape, size) in enumerate(zip(shapes, sizes))
+  ]
+  like = tf.zeros_like(memory)[..., tf.newaxis]
+  time = tf.tanh(t / tf.constant(TIME_SCALES, seen.dtype) - 1)
+  parts = [
+    seen,
+    tf.reduce_mean(seen, 1, keepdims=True) + like,
+    tf.constant(static, seen.dtype) + like,
+    time + like,
+    memory[..., tf.newaxis],
+  ]
+  return tf.concat(parts, -1)
+
+
+def _control(phi: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+  """The network: log step, change of the memory, logits of the mixture; `[B, L, 5]`."""
+  layers = list(zip(phi[::2], phi[1::2]))
+  for k, (w, b) in enumerate(layers):
+    x = x @ w + (b if len(b.shape) == 1 else b[:, tf.newaxis])
+    x = tf.tanh(x) if k < len(layers) - 1 else x
+  return x
 
 
 def _fan_in(shape: tuple[int, ...]) -> int:
