@@ -22,6 +22,7 @@ KINDS = {
       "fc": optimizers.GlobalAveragingLSTM((4, 3), num_gacs=2, seed=2),
     }
   ),
+  "general": lambda: optimizers.General((4, 3), seed=1),
 }
 
 

@@ -118,6 +118,8 @@ def _preset(flags_: Flags, problem_name: str, optimizer_name: Optional[str]) -> 
   given, training = flags_.given(), preset.training
   if given.get("second_derivatives"):  # which sampled coordinates cannot have
     training = dataclasses.replace(training, backprop_coordinates=0)
+  if given.get("estimator") == "es":  # which does not backpropagate
+    training = dataclasses.replace(training, backprop_coordinates=0, segment_length=0)
   if given.get("init_from"):  # phi comes from there
     training = dataclasses.replace(training, imitation_rounds=0)
   preset = dataclasses.replace(preset, training=training)

@@ -19,7 +19,9 @@ CHANGES = {
   "quadratic": {"dimensions": 5, "init_scale": 0.1},
   "neural_art": {"size": 48, "style": "it's.jpg"},
   "bowl": {"dimensions": 3},
+  "general": {"pictures": False, "data": "bundled"},
 }
+SIZES = {"layer_sizes": (7, 5), "output_scale": 0.123}
 TRAINING = {"learning_rate": 1 / 3, "num_epochs": 3, "seed": 7, "jit_compile": True}
 
 
@@ -42,7 +44,9 @@ def test_changed_options_and_other_optimizers(name, optimizer):
   preset = presets.with_optimizer(presets.PRESETS["quick"][name], optimizer)
   experiment = Experiment(
     dataclasses.replace(preset.problem, **CHANGES[name]),
-    dataclasses.replace(preset.optimizer, layer_sizes=(7, 5), output_scale=0.123),
+    dataclasses.replace(
+      preset.optimizer, **({"controller_sizes": (7, 5)} if optimizer == "general" else SIZES)
+    ),
     dataclasses.replace(preset.training, **TRAINING),
   )
   words = experiment_flags.flags_of(experiment)

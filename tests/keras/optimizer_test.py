@@ -34,7 +34,7 @@ def test_updates_are_those_of_the_optimizer_on_all_gradients_at_once(kind):
   state = module.initial_state(params)
   for step in range(6):
     gradients = {str(i): g[tf.newaxis] for i, g in enumerate(models.gradients(step))}
-    updates, state = module(gradients, state)
+    updates, state = module(gradients, state, params)
     params = {name: params[name] + update for name, update in updates.items()}
   moved = models.run(optimizer, theta, range(6))
   models.assert_equal(moved, [p[0] for p in params.values()], atol=1e-6)

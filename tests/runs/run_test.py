@@ -251,7 +251,7 @@ def test_a_signal_during_a_validation_stops_too(
   run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
   windows = run.trainer.config.windows
   assert windows == 2
-  follow, calls = run.trainer._follow, []
+  follow, calls = run.trainer._rollout._follow, []
 
   def stopped(carry):
     calls.append(carry)
@@ -259,7 +259,7 @@ def test_a_signal_during_a_validation_stops_too(
       os.kill(os.getpid(), signal.SIGINT)
     return follow(carry)
 
-  run.trainer._follow = stopped
+  run.trainer._rollout._follow = stopped
   with pytest.raises(training_run.Interrupted, match="SIGINT"):
     run.train()
   ended = window == windows  # then nothing is left to be done

@@ -193,11 +193,11 @@ def test_a_mixture_is_validated_by_the_geometric_mean():
 
 
 def test_compiled_by_xla_a_step_is_the_same():
-  """Of instances without Gaussian numbers, which XLA draws in another way."""
+  """Of instances without random numbers, which XLA draws in another way."""
   seeds, phi = tf.constant(make_seeds(1, count=3)), general().trainable_variables
   both, _ = evolution.perturb(phi, seeds[:1], 0.1)
   corner = problems.Problem(
-    lambda seed: ({"x": tf.random.stateless_uniform([4], seed)}, {}),
+    lambda seed: ({"x": tf.sin(tf.cast(seed[0] % 1000, tf.float32) + tf.range(4.0))}, {}),
     lambda params, task, seed: tf.reduce_sum(params["x"] ** 2),
   )
   rule = general()
@@ -205,7 +205,8 @@ def test_compiled_by_xla_a_step_is_the_same():
   def run():
     return evolution.objectives(corner, rule, both, seeds[:2], tf.constant(7))
 
-  for a, b in zip(tf.function(run)(), tf.function(run, jit_compile=True)()):
+  plain, compiled = (tf.function(run, autograph=False, jit_compile=jit) for jit in (False, True))
+  for a, b in zip(plain(), compiled()):
     np.testing.assert_allclose(a, b, rtol=1e-4)
 
 
