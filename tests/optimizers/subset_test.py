@@ -31,11 +31,16 @@ def gradients(step, names=SHAPES):
   return {name: tf.constant(every[name], tf.float32) for name in names}
 
 
+def theta(names=SHAPES):
+  """The parameters, which stay as they are here."""
+  return gradients(99, names)
+
+
 def run(optimizer, schedule):
   """Updates of each step; `schedule` names the parameters that take part."""
   state, results = optimizer.initial_state(gradients(0)), []
   for step, names in enumerate(schedule):
-    updates, state = subset.step(optimizer, gradients(step, names), state, SHAPES)
+    updates, state = subset.step(optimizer, gradients(step, names), state, SHAPES, theta(names))
     results.append(updates)
   return results, state
 
@@ -49,7 +54,7 @@ def assert_close(first, second, atol=1e-6):
 def test_all_of_them_is_a_plain_step(kind, dtype):
   optimizer = make(kind, dtype)
   state = optimizer.initial_state(gradients(0))
-  updates, state = optimizer(gradients(0), state)
+  updates, state = optimizer(gradients(0), state, theta())
   assert_close(run(optimizer, [SHAPES]), ([updates], state), atol=0)
 
 
@@ -60,7 +65,7 @@ def test_those_at_rest_might_as_well_not_be_there(kind, dtype, names):
   results, state = run(optimizer, [names] * 6)
   alone = optimizer.initial_state(gradients(0, names))
   for step in range(6):
-    expected, alone = optimizer(gradients(step, names), alone)
+    expected, alone = optimizer(gradients(step, names), alone, theta(names))
     assert list(results[step]) == list(names)
     assert_close(results[step], expected)
   tf.nest.assert_same_structure(state, optimizer.initial_state(gradients(0)))
