@@ -11,11 +11,12 @@ import numpy as np
 
 from l2l_tf.problems import base
 from l2l_tf.problems import datasets
+from l2l_tf.problems import sequences
 from l2l_tf.problems import tiny
 from l2l_tf.problems.tiny import dense_network
 from l2l_tf.problems.tiny import Examples
-from l2l_tf.problems.tiny import rescaled
-from l2l_tf.problems.tiny import starting_badly
+from l2l_tf.problems.transformations import rescaled
+from l2l_tf.problems.transformations import starting_badly
 
 Problems = dict[str, base.Problem]
 
@@ -93,13 +94,13 @@ def _of_teachers() -> Problems:
 
 def _of_sequences() -> Problems:
   return {
-    "window": tiny.window_model(),
-    "recurrent": tiny.recurrent_model(),
-    "attention": tiny.attention_model(),
-    "attention_narrow": tiny.attention_model(8, 24, 3, 6, 8),
-    "factorization": tiny.factorization(),
-    "factorization_large": tiny.factorization(200, 100, 8, 128),
-    "window_wide": tiny.window_model(40, 3, 16, 20, 32),
+    "window": sequences.window_model(),
+    "recurrent": sequences.recurrent_model(),
+    "attention": sequences.attention_model(),
+    "attention_narrow": sequences.attention_model(8, 24, 3, 6, 8),
+    "factorization": sequences.factorization(),
+    "factorization_large": sequences.factorization(200, 100, 8, 128),
+    "window_wide": sequences.window_model(40, 3, 16, 20, 32),
   }
 
 
@@ -112,9 +113,9 @@ def _held_out(middle: Examples) -> Problems:
       own, [32, 8, 32], "tanh", loss="sigmoid_cross_entropy", batch_size=50
     ),
     "teacher": dense_network(regression, [40], "elu", loss="squared_error", batch_size=50),
-    "attention": tiny.attention_model(10, 20, 2, 10, 12),
-    "recurrent": tiny.recurrent_model(10, 12, 20, 6, 24),
-    "factorization": tiny.factorization(100, 50, 4, 32),
+    "attention": sequences.attention_model(10, 20, 2, 10, 12),
+    "recurrent": sequences.recurrent_model(10, 12, 20, 6, 24),
+    "factorization": sequences.factorization(100, 50, 4, 32),
   }
 
 

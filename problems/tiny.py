@@ -1,6 +1,6 @@
-"""Many small problems for a general optimizer, written for B instances at once (lifted by hand).
+"""Small dense networks for a general optimizer, written for B instances at once (lifted by hand).
 
-Real images and random teachers for dense networks, made-up sequences for the others.
+What other small problems need, too: draws, losses, theta_0.
 """
 
 import math
@@ -73,9 +73,9 @@ def dense_network(
   Raises:
     ValueError: for an unknown name or a number out of bounds.
   """
-  _check(activation, ACTIVATIONS, "activation")
-  _check(normalization, NORMALIZATIONS, "normalization")
-  _check(loss, LOSSES, "loss")
+  check(activation, ACTIVATIONS, "activation")
+  check(normalization, NORMALIZATIONS, "normalization")
+  check(loss, LOSSES, "loss")
   if batch_size < 1 or not 0 <= label_noise <= 1:
     raise ValueError(
       f"batch_size must be positive and label_noise in 0..1, got {batch_size}, {label_noise}."
@@ -105,7 +105,7 @@ def dense_network(
       x = ACTIVATIONS[activation](x) if name != "output" else x
     return mean_loss(loss, x, y)
 
-  return _problem(shapes, lifted)
+  return glorot_problem(shapes, lifted)
 
 
 def teacher(
@@ -138,222 +138,6 @@ def teacher(
   return Examples((x * spread).astype(np.float32), (scale * y).astype(np.float32))
 
 
-def markov_chains(num_tokens: int, length: int, num_chains: int = 16, seed: int = 0) -> np.ndarray:
-  """Made-up texts, int32 `[num_chains, length]`: the next token depends on the last two."""
-  rng = np.random.default_rng([seed, num_tokens])
-  texts = np.zeros([num_chains, length], np.int32)
-  for text in texts:
-    table = rng.dirichlet(np.full(num_tokens, 0.15), [num_tokens, num_tokens]).cumsum(-1)
-    draws = rng.uniform(size=length)
-    for t in range(2, length):
-      row = table[text[t - 2], text[t - 1]]
-      text[t] = min(int(np.searchsorted(row, draws[t])), num_tokens - 1)
-  return texts
-
-
-def _windows(texts: tf.Tensor, seeds: tf.Tensor, batch_size: int, width: int) -> tf.Tensor:
-  """Random pieces of the text of each instance, `[B, batch, width]`."""
-  num_chains, length = texts.shape
-  chains = tf.cast(tf.bitcast(seeds[:, :1], tf.uint32) % num_chains, tf.int32)
-  starts = draw(seeds, batch_size, length - width) + chains * length
-  return tf.gather(tf.reshape(texts, [-1]), starts[..., tf.newaxis] + tf.range(width))
-
-
-def window_model(
-  num_tokens: int = 16, context: int = 4, width: int = 8, units: int = 24, batch_size: int = 64
-) -> base.Problem:
-  """The next token from the embeddings of those before it (Bengio et al. 2003)."""
-  texts = tf.constant(markov_chains(num_tokens, 4000))
-  shapes = {
-    "embedding": (num_tokens, width),
-    "hidden/w": (context * width, units),
-    "hidden/b": (units,),
-    "output/w": (units, num_tokens),
-    "output/b": (num_tokens,),
-  }
-
-  def lifted(params, tasks, seeds):
-    del tasks
-    tokens = _windows(texts, seeds, batch_size, context + 1)
-    x = _embedded(params["embedding"], tokens[..., :context])
-    x = tf.reshape(x, [x.shape[0], batch_size, context * width])
-    x = tf.tanh(x @ params["hidden/w"] + params["hidden/b"][:, tf.newaxis])
-    x = x @ params["output/w"] + params["output/b"][:, tf.newaxis]
-    return mean_loss("cross_entropy", x, tf.one_hot(tokens[..., -1], num_tokens))
-
-  return _problem(shapes, lifted)
-
-
-def recurrent_model(
-  num_tokens: int = 12, width: int = 8, units: int = 16, steps: int = 8, batch_size: int = 16
-) -> base.Problem:
-  """The next token by a gated recurrent unit, at each place of a short piece of text."""
-  texts = tf.constant(markov_chains(num_tokens, 4000, seed=1))
-  shapes = {
-    "embedding": (num_tokens, width),
-    "gru/w": (width, 3 * units),
-    "gru/u": (units, 3 * units),
-    "gru/b": (3 * units,),
-    "output/w": (units, num_tokens),
-    "output/b": (num_tokens,),
-  }
-
-  def lifted(params, tasks, seeds):
-    del tasks
-    tokens = _windows(texts, seeds, batch_size, steps + 1)
-    x = _embedded(params["embedding"], tokens[..., :-1])
-    x = tf.reshape(x, [x.shape[0], batch_size * steps, width]) @ params["gru/w"]
-    x = x + params["gru/b"][:, tf.newaxis]
-    x = tf.reshape(x, [x.shape[0], batch_size, steps, 3 * units])
-    h, outputs = tf.zeros([x.shape[0], batch_size, units]), []
-    for t in range(steps):
-      own = h @ params["gru/u"]
-      z, r, c = tf.split(x[:, :, t], 3, -1)
-      own_z, own_r, own_c = tf.split(own, 3, -1)
-      z, r = tf.sigmoid(z + own_z), tf.sigmoid(r + own_r)
-      h = z * h + (1 - z) * tf.tanh(c + r * own_c)
-      outputs.append(h)
-    x = tf.stack(outputs, 2)
-    x = tf.reshape(x, [x.shape[0], batch_size * steps, units])
-    x = x @ params["output/w"] + params["output/b"][:, tf.newaxis]
-    y = tf.reshape(tokens[..., 1:], [x.shape[0], batch_size * steps])
-    return mean_loss("cross_entropy", x, tf.one_hot(y, num_tokens))
-
-  return _problem(shapes, lifted)
-
-
-def attention_model(
-  num_tokens: int = 12, width: int = 16, heads: int = 2, steps: int = 8, batch_size: int = 16
-) -> base.Problem:
-  """The next token by one block of causal attention with layer normalization."""
-  texts = tf.constant(markov_chains(num_tokens, 4000, seed=2))
-  shapes = {
-    "embedding": (num_tokens, width),
-    "position": (steps, width),
-    "norm_1/scale": (width,),
-    "norm_1/offset": (width,),
-    "query/w": (width, width),
-    "key/w": (width, width),
-    "value/w": (width, width),
-    "mix/w": (width, width),
-    "norm_2/scale": (width,),
-    "norm_2/offset": (width,),
-    "hidden/w": (width, 2 * width),
-    "hidden/b": (2 * width,),
-    "back/w": (2 * width, width),
-    "back/b": (width,),
-    "output/w": (width, num_tokens),
-    "output/b": (num_tokens,),
-  }
-  mask = tf.constant(np.triu(np.full([steps, steps], -1e9, np.float32), 1))
-
-  def lifted(params, tasks, seeds):
-    del tasks
-    count = seeds.shape[0]
-    tokens = _windows(texts, seeds, batch_size, steps + 1)
-    x = _embedded(params["embedding"], tokens[..., :-1]) + params["position"][:, tf.newaxis]
-    x = tf.reshape(x, [count, batch_size * steps, width])
-
-    def norm(x, name):
-      y = normalized(x, "layer") * params[f"{name}/scale"][:, tf.newaxis]
-      return y + params[f"{name}/offset"][:, tf.newaxis]
-
-    y = norm(x, "norm_1")
-    shape = [count, batch_size, steps, heads, width // heads]
-    merged = [count, batch_size * heads, steps, width // heads]
-    q, k, v = (
-      tf.reshape(tf.transpose(tf.reshape(y @ params[f"{name}/w"], shape), [0, 1, 3, 2, 4]), merged)
-      for name in ("query", "key", "value")
-    )
-    weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) / math.sqrt(width // heads) + mask)
-    y = tf.reshape(weights @ v, [count, batch_size, heads, steps, width // heads])
-    y = tf.reshape(tf.transpose(y, [0, 1, 3, 2, 4]), x.shape)
-    x += y @ params["mix/w"]
-    y = norm(x, "norm_2")
-    y = tf.nn.gelu(y @ params["hidden/w"] + params["hidden/b"][:, tf.newaxis])
-    x += y @ params["back/w"] + params["back/b"][:, tf.newaxis]
-    x = x @ params["output/w"] + params["output/b"][:, tf.newaxis]
-    y = tf.reshape(tokens[..., 1:], [count, batch_size * steps])
-    return mean_loss("cross_entropy", x, tf.one_hot(y, num_tokens))
-
-  return _problem(shapes, lifted)
-
-
-def factorization(
-  num_users: int = 60, num_items: int = 40, rank: int = 6, batch_size: int = 64
-) -> base.Problem:
-  """Made-up ratings by products of embeddings; most rows of a minibatch have no gradient."""
-  rng = np.random.default_rng(3)
-  ratings = rng.normal(size=[num_users, 3]) @ rng.normal(size=[3, num_items]) / math.sqrt(3)
-  ratings = tf.constant(ratings + 0.2 * rng.normal(size=ratings.shape) + 1, tf.float32)
-  shapes = {
-    "users": (num_users, rank),
-    "items": (num_items, rank),
-    "users/b": (num_users,),
-    "items/b": (num_items,),
-  }
-
-  def lifted(params, tasks, seeds):
-    del tasks
-    users = draw(seeds, batch_size, num_users)
-    items = draw(seeds + [1, 0], batch_size, num_items)
-    found = tf.reduce_sum(_embedded(params["users"], users) * _embedded(params["items"], items), -1)
-    for name, rows in (("users", users), ("items", items)):
-      found += _embedded(params[f"{name}/b"][..., tf.newaxis], rows)[..., 0]
-    wanted = tf.gather(tf.reshape(ratings, [-1]), users * num_items + items)
-    return tf.reduce_mean((found - wanted) ** 2, 1)
-
-  return _problem(shapes, lifted, embedding_scale=0.05)
-
-
-def starting_badly(problem: base.Problem, spread: float = 1.0) -> base.Problem:
-  """The same problem with each matrix of theta_0 times a factor of its own, 10^(+-spread)."""
-
-  def init(seed):
-    params, task = problem.init(seed)
-    exponents = tf.random.stateless_uniform([len(params)], seed + [7, 0], -spread, spread)
-    names = enumerate(params.items())
-    return {
-      name: x * 10.0 ** exponents[k] if x.shape.rank > 1 else x for k, (name, x) in names
-    }, task
-
-  return problem._replace(init=init)
-
-
-def rescaled(problem: base.Problem, spread: float = 1.0, each: str = "tensor") -> base.Problem:
-  """The same problem in other parameters: theta = c * theta', c = 10^(+-spread).
-
-  Args:
-    problem: any.
-    spread: of the exponent, uniform.
-    each: what gets a factor of its own: "tensor", "coordinate", or "all" for one in common.
-
-  Raises:
-    ValueError: for another `each`.
-  """
-  _check(each, ("tensor", "coordinate", "all"), "each")
-
-  def init(seed):
-    params, task = problem.init(seed)
-    factors = {}
-    for k, (name, x) in enumerate(params.items()):
-      shape = x.shape if each == "coordinate" else [1] * x.shape.rank
-      own = seed + [11 + (0 if each == "all" else k), 0]
-      factors[name] = 10.0 ** tf.random.stateless_uniform(shape, own, -spread, spread)
-    return {name: x / factors[name] for name, x in params.items()}, (task, factors)
-
-  def back(params, factors):
-    return {name: x * factors[name] for name, x in params.items()}
-
-  def loss(params, task, seed):
-    return problem.loss(back(params, task[1]), task[0], seed)
-
-  def lifted(params, tasks, seeds):
-    return base.losses(problem, back(params, tasks[1]), tasks[0], seeds)
-
-  return problem._replace(init=init, loss=loss, lifted_loss=lifted)
-
-
 def normalized(x: tf.Tensor, how: str) -> tf.Tensor:
   """Mean 0 and deviation 1 over the minibatch or over each example; `[B, batch, units]`."""
   axis = 1 if how == "batch" else 2
@@ -372,14 +156,14 @@ def mean_loss(kind: str, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
   return tf.reduce_mean(losses, [1, 2])
 
 
-def _embedded(table: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+def embedded(table: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
   """Rows `[B, ...]` of tables `[B, V, d]`: `[B, ..., d]`."""
   flat = tf.reshape(rows, [rows.shape[0], -1])
   found = tf.one_hot(flat, table.shape[1]) @ table
   return tf.reshape(found, [*rows.shape, table.shape[2]])
 
 
-def _problem(
+def glorot_problem(
   shapes: dict[str, tuple[int, ...]],
   lifted: Callable[..., tf.Tensor],
   embedding_scale: Optional[float] = None,
@@ -404,6 +188,6 @@ def _problem(
   return base.Problem(init, loss, lifted)
 
 
-def _check(value, known, name: str):
+def check(value, known, name: str):
   if value not in known:
     raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")

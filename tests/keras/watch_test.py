@@ -152,6 +152,7 @@ def test_a_directory_is_named(tmp_path):
   optimizer, theta = l2l_tf.LearnedOptimizer(tmp_path), models.variables()
   with pytest.warns(UserWarning, match=rf"\({tmp_path}\) is beyond"):
     optimizer.apply([math.nan * g for g in models.gradients(0)], theta)
+  assert int(optimizer.iterations) == 1
 
 
 QUADRATICS = [name for name in l2l_tf.pretrained.list() if name.startswith("quadratic")]

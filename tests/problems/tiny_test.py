@@ -7,7 +7,9 @@ import tensorflow as tf
 from l2l_tf import problems
 from l2l_tf.problems import base
 from l2l_tf.problems import general
+from l2l_tf.problems import sequences
 from l2l_tf.problems import tiny
+from l2l_tf.problems import transformations
 
 RNG = np.random.default_rng(0)
 EXAMPLES = tiny.Examples(
@@ -59,7 +61,7 @@ def test_draws_are_uniform_and_of_their_own_seed():
 def test_another_parameterization_is_the_same_function():
   plain = tiny.dense_network(EXAMPLES, [4])
   for each in ("tensor", "coordinate", "all"):
-    other = tiny.rescaled(plain, each=each)
+    other = transformations.rescaled(plain, each=each)
     theta, _ = plain.init(SEEDS[0])
     changed, task = other.init(SEEDS[0])
     np.testing.assert_allclose(
@@ -69,12 +71,12 @@ def test_another_parameterization_is_the_same_function():
     assert all(np.all((x >= 0.0999) & (x <= 10.001)) for x in factors.values())
     assert len({float(x[0]) for x in factors.values()}) == (1 if each == "all" else len(factors))
   with pytest.raises(ValueError, match="each must be one of tensor, coordinate, all, got 'row'"):
-    tiny.rescaled(plain, each="row")
+    transformations.rescaled(plain, each="row")
 
 
 def test_a_bad_start_scales_each_matrix_and_nothing_else():
   plain = tiny.dense_network(EXAMPLES, [4], normalization="layer")
-  theta, changed = plain.init(SEEDS[0])[0], tiny.starting_badly(plain).init(SEEDS[0])[0]
+  theta, changed = plain.init(SEEDS[0])[0], transformations.starting_badly(plain).init(SEEDS[0])[0]
   for name, x in theta.items():
     if x.shape.rank == 1:
       np.testing.assert_array_equal(changed[name], x)
@@ -94,7 +96,7 @@ def test_noise_gives_some_examples_the_label_of_others():
 
 
 def test_made_up_texts_can_be_predicted_from_two_tokens():
-  (text,) = tiny.markov_chains(6, 3000, num_chains=1)
+  (text,) = sequences.markov_chains(6, 3000, num_chains=1)
   counts = np.zeros([6, 6, 6])
   np.add.at(counts, (text[:-2], text[1:-1], text[2:]), 1)
   right = counts.max(-1).sum() / counts.sum()

@@ -1,0 +1,54 @@
+"""Functions from a problem to a problem: other starts, other parameters."""
+
+import tensorflow as tf
+
+from l2l_tf.problems import base
+from l2l_tf.problems import tiny
+
+
+def starting_badly(problem: base.Problem, spread: float = 1.0) -> base.Problem:
+  """The same problem with each matrix of theta_0 times a factor of its own, 10^(+-spread)."""
+
+  def init(seed):
+    params, task = problem.init(seed)
+    exponents = tf.random.stateless_uniform([len(params)], seed + [7, 0], -spread, spread)
+    names = enumerate(params.items())
+    return {
+      name: x * 10.0 ** exponents[k] if x.shape.rank > 1 else x for k, (name, x) in names
+    }, task
+
+  return problem._replace(init=init)
+
+
+def rescaled(problem: base.Problem, spread: float = 1.0, each: str = "tensor") -> base.Problem:
+  """The same problem in other parameters: theta = c * theta', c = 10^(+-spread).
+
+  Args:
+    problem: any.
+    spread: of the exponent, uniform.
+    each: what gets a factor of its own: "tensor", "coordinate", or "all" for one in common.
+
+  Raises:
+    ValueError: for another `each`.
+  """
+  tiny.check(each, ("tensor", "coordinate", "all"), "each")
+
+  def init(seed):
+    params, task = problem.init(seed)
+    factors = {}
+    for k, (name, x) in enumerate(params.items()):
+      shape = x.shape if each == "coordinate" else [1] * x.shape.rank
+      own = seed + [11 + (0 if each == "all" else k), 0]
+      factors[name] = 10.0 ** tf.random.stateless_uniform(shape, own, -spread, spread)
+    return {name: x / factors[name] for name, x in params.items()}, (task, factors)
+
+  def back(params, factors):
+    return {name: x * factors[name] for name, x in params.items()}
+
+  def loss(params, task, seed):
+    return problem.loss(back(params, task[1]), task[0], seed)
+
+  def lifted(params, tasks, seeds):
+    return base.losses(problem, back(params, tasks[1]), tasks[0], seeds)
+
+  return problem._replace(init=init, loss=loss, lifted_loss=lifted)
