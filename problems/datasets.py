@@ -12,6 +12,8 @@ import numpy as np
 VARIABLE = "TFDS_DATA_DIR"  # of the environment: the folder of TFDS copies
 NAMES = ("mnist", "cifar10")
 SOURCES = ("auto", "tfds", "download", "bundled")
+RE_ENCODED = "(re-encoded pixels)"  # in the `source` of a copy that is not exactly the original
+_JPEG = b"\xff\xd8"  # how such a file begins
 
 
 class Dataset(NamedTuple):
@@ -170,7 +172,17 @@ def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -
     ) from error
   num_classes = builder.info.features["label"].num_classes
   source = f"tfds {name} {builder.version} {split}: {len(labels)} examples"
+  if _re_encoded(builder, split):
+    source += f" {RE_ENCODED}"
   return Dataset(images, labels, num_classes, source)
+
+
+def _re_encoded(builder, split: str) -> bool:
+  """Whether a copy keeps JPEG, which loses detail; both originals are raw, and TFDS keeps PNG."""
+  import tensorflow_datasets as tfds
+
+  stored = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+  return any(bytes(x["image"]).startswith(_JPEG) for x in tfds.as_numpy(stored.take(1)))
 
 
 def _how_to_get(name: str, data_dir: Optional[str], bundled: bool) -> str:

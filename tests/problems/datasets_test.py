@@ -7,6 +7,8 @@ import urllib.request
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from l2l_tf import problems
 
@@ -182,12 +184,38 @@ has_cifar10 = os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR") or "", 
 def test_a_prepared_copy_of_cifar10(no_network, split, count):
   data = problems.load("cifar10", split)
   assert data.source.startswith("tfds cifar10 ")
-  assert data.source.endswith(f" {split}: {count} examples")
+  assert f" {split}: {count} examples" in data.source
   assert data.images.shape == (count, 32, 32, 3) and data.images.dtype == np.uint8
   np.testing.assert_array_equal(np.bincount(data.labels), [count // 10] * 10)
   np.testing.assert_allclose(
     data.images[:10_000].mean((0, 1, 2)) / 255, [0.49, 0.48, 0.44], atol=0.02
   )
+  assert not no_network
+
+
+@pytest.mark.parametrize("kept", ["png", "jpeg"])
+@pytest.mark.parametrize("name, shape", [("mnist", (28, 28, 1)), ("cifar10", (32, 32, 3))])
+def test_a_copy_that_lost_detail_says_so(tmp_path, no_network, name, shape, kept):
+  """TFDS keeps both as PNG; copies are about whose images were JPEG before."""
+  digits = np.random.default_rng(0).integers(0, 256, [20, *shape], np.uint8)
+  image = tfds.features.Image(shape=shape, encoding_format=kept)
+  builder = tfds.builder(name, try_gcs=False)
+  features = tfds.features.FeaturesDict({**builder.info.features, "image": image})
+  examples = {"image": digits, "label": [3] * 20}
+  if "id" in features:
+    examples["id"] = [str(k) for k in range(20)]
+  tfds.dataset_builders.store_as_tfds_dataset(
+    name=name,
+    version=str(builder.version),
+    features=features,
+    split_datasets={"train": tf.data.Dataset.from_tensor_slices(examples)},
+    data_dir=str(tmp_path),
+    disable_shuffling=True,
+  )
+  data = problems.load(name, "train[5:]", data_dir=str(tmp_path))
+  end = " (re-encoded pixels)" if kept == "jpeg" else ""
+  assert data.source == f"tfds {name} {builder.version} train[5:]: 15 examples{end}"
+  assert np.array_equal(data.images, digits[5:]) == (kept == "png")
   assert not no_network
 
 
