@@ -168,7 +168,8 @@ def _print_table(results: dict[str, Any], seconds: dict[str, float]):
   for name, entry in results["optimizers"].items():
     mean, final = (_interval(entry[key]) for key in ("mean_loss", "final_loss"))
     median = _number(entry["final_loss_quantiles"]["50"])
-    rate = f"{entry['learning_rate']:.3g}" if "learning_rate" in entry else ""
+    rate = entry.get("learning_rate", "")
+    rate = "none" if rate is None else rate and f"{rate:.3g}"
     ratio = results_lib.ratio_of(results, name, best) or ""
     cells = f"{mean:>18}{final:>18}{median:>10}{rate:>10}{ratio!s:>24}"
     print(f"  {name:{width}}{cells}{seconds[name]:>9.1f}")

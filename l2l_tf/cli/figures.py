@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Sequence
 import numpy as np
 
 from l2l_tf.cli import experiment_flags
+from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import results as results_lib
 from l2l_tf.inspection import proposal_files
 from l2l_tf.plotting import curves as plots
@@ -26,7 +27,6 @@ from l2l_tf.storage import outputs
 
 ERRORS = (results_lib.ResultsError, OSError)
 PANEL_INCHES = (3.4, 3.0)
-INTERVAL = 1.96  # half of a 95 % interval, in standard errors
 
 
 class Panel(NamedTuple):
@@ -208,7 +208,8 @@ def _curves(results: dict[str, Any]) -> tuple[dict, dict, list[str]]:
     label = _label(name) if entry["kind"] == "learned" else name
     label = name if label in curves else label
     curves[label] = np.array(entry["mean"], np.float64)  # null becomes NaN
-    halves[label] = INTERVAL * np.array(entry["standard_error"], np.float64)
+    error = np.array(entry["standard_error"], np.float64)
+    halves[label] = intervals.half(error, results["num_runs"])
     if entry["kind"] == "learned":
       learned.append(label)
   return curves, halves, learned

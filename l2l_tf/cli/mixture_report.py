@@ -1,8 +1,9 @@
 """The closing table of a training on a mixture: what phi reaches on each problem that validates."""
 
+import math
+
 import numpy as np
 
-from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
@@ -35,9 +36,10 @@ def table(run: TrainingRun, test_runs: int, tuning_runs: int) -> str:
     line = f"  {name:20}{final:12.4g}"
     if tuning_runs:
       rate = baselines.tune(problem, ("adam",), *setting, tuning_runs)["adam"]
-      adam = _final(problem, optimizers.Adam(rate), seeds, training.num_steps)
+      curves = baselines.curves_at(problem, "adam", rate, seeds, training.num_steps)
+      adam = float(protocol.final_losses(curves).mean())
       ratios.append(final / adam)
-      line += f"{adam:12.4g}{rate:12.3g}{final / adam:8.3f}"
+      line += f"{adam:12.4g}{rate or math.nan:12.3g}{final / adam:8.3f}"
     lines.append(line)
   if ratios:
     mean = float(np.exp(np.mean(np.log(ratios))))

@@ -13,17 +13,17 @@ import shutil
 import sys
 import tempfile
 import time
-from typing import Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 import numpy as np
 
-from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import mixture_report
 from l2l_tf.cli import next_steps
 from l2l_tf.cli.imitate import print_round
 from l2l_tf.config import user_problem
+from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import verdict
@@ -112,9 +112,10 @@ def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -
   tuned = run.tune_rivals(flags.tuning_runs) if flags.tuning_runs else {}
   rates = {name: rival.learning_rate for name, rival in tuned.items()}
   if tuned:
+    best = {name: "none, all diverge" if r is None else f"{r:.3g}" for name, r in rates.items()}
     print(
-      f"Adam's best of {len(protocol.LEARNING_RATES)} learning rates: {rates['adam']:.3g}, SGD's:"
-      f" {rates['sgd']:.3g}",
+      f"Adam's best of {len(protocol.LEARNING_RATES)} learning rates: {best['adam']}, SGD's:"
+      f" {best['sgd']}",
       flush=True,
     )
   try:
@@ -130,7 +131,7 @@ def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -
   if isinstance(run.problem, Mixture):
     print(mixture_report.table(run, flags.test_runs, flags.tuning_runs))
   else:
-    curves = _report(run, rates.get("adam"), flags.test_runs)
+    curves = _report(run, rates, flags.test_runs)
   progress, at_most = run.trainer.progress, run.experiment.training.num_epochs
   print(f"  optimizer     {run.best_directory}")
   print(f"  TensorBoard   {_watch_command(run.directory)}")
@@ -244,9 +245,9 @@ def _has_best(run: training_run.TrainingRun) -> bool:
 
 
 def _report(
-  run: training_run.TrainingRun, rate: Optional[float], test_runs: int
+  run: training_run.TrainingRun, rates: Mapping[str, Optional[float]], test_runs: int
 ) -> list[np.ndarray]:
-  """Prints the table of fresh instances, with Adam at `rate` if there is one; draws its curves.
+  """Prints the table of fresh instances, with Adam if it was tuned; draws its curves.
 
   The teacher that phi has imitated, if so, has a row too.
 
@@ -255,14 +256,17 @@ def _report(
   """
   steps = run.experiment.training.num_steps
   seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.TEST, count=test_runs)
-  rows = {"learned": run.trainer.optimizer}
-  if rate:
-    rows[f"Adam, learning rate {rate:.3g}"] = optimizers.Adam(rate)
+  reporting.say(f"Testing on {test_runs} fresh instances")
+  curves = {"learned": protocol.curves(run.problem, run.trainer.optimizer, seeds, steps)}
+  if "adam" in rates:
+    rate = rates["adam"]
+    label = "Adam, no learning rate" if rate is None else f"Adam, learning rate {rate:.3g}"
+    curves[label] = baselines.curves_at(run.problem, "adam", rate, seeds, steps)
   if taught := run.config.get("imitation"):
     rate, warmup = taught["teacher_rate"], taught["warmup_steps"]
-    rows[f"its teacher, at most {rate:.3g}"] = imitation.Teacher(rate, warmup, taught["num_steps"])
-  reporting.say(f"Testing on {test_runs} fresh instances")
-  curves = {n: protocol.curves(run.problem, o, seeds, steps) for n, o in rows.items()}
+    teacher = imitation.Teacher(rate, warmup, taught["num_steps"])
+    label = f"its teacher, at most {rate:.3g}"
+    curves[label] = protocol.curves(run.problem, teacher, seeds, steps)
   print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
   print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")
   for name, losses in curves.items():

@@ -39,7 +39,6 @@ ERRORS = (
   proposal_files.VisualizationError,
   candidates.ContenderError,
   files.CheckpointError,
-  baselines.NoRival,
   results.ResultsError,
   user_problem.UserProblemError,
   DataError,
@@ -129,6 +128,7 @@ def main(argv: Sequence[str]) -> int:
   rates = rates or baselines.tune(
     problem, proposal_files.RIVALS, flags.seed, flags.num_steps, tuning_runs
   )
+  rates = {name: rate for name, rate in rates.items() if rate is not None}  # others all diverged
   document = head | proposal_files.compute(
     problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, ranges
   )
@@ -142,7 +142,9 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
-def _rates(path: str, setting: comparison.Setting, data: str) -> tuple[dict[str, float], int]:
+def _rates(
+  path: str, setting: comparison.Setting, data: str
+) -> tuple[dict[str, Optional[float]], int]:
   """The rates of the rivals in a results file, and how many instances picked them.
 
   Raises:

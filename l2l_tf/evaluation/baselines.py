@@ -1,6 +1,6 @@
 """Tuned rivals: hand-designed optimizers with the best of 30 learning rates (section 3)."""
 
-from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
+from typing import Callable, Iterable, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -11,15 +11,11 @@ from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 
 
-class NoRival(RuntimeError):
-  """There is nothing to compare with: every learning rate diverged."""
-
-
 class Rival(NamedTuple):
   """A tuned rival on the held-out instances."""
 
-  learning_rate: float
-  curve: np.ndarray  # mean losses, [T+1]
+  learning_rate: Optional[float]  # None if every one diverged
+  curve: np.ndarray  # mean losses, [T+1]; infinite if every rate diverged
 
 
 def tune(
@@ -29,8 +25,10 @@ def tune(
   num_steps: int,
   num_runs: int,
   over: Callable[[Iterable], Iterable] = iter,
-) -> dict[str, float]:
+) -> dict[str, Optional[float]]:
   """Returns the learning rate of each rival with the best final loss on the tuning instances.
+
+  None for a rival that diverges at every rate.
 
   Args:
     problem: what is optimized.
@@ -39,28 +37,30 @@ def tune(
     num_steps: T.
     num_runs: tuning instances.
     over: passes on the instances of each rival, and may count them.
-
-  Raises:
-    NoRival: if every learning rate of one of them diverged.
   """
   seeds = seeds_of(problem, seed, Stream.TUNING, count=num_runs)
   rates = {}
   for name in names:
     grid = protocol.grid_curves(problem, optimizers.HAND_DESIGNED[name], over(seeds), num_steps)
-    try:
-      rates[name] = protocol.best_rate(grid)
-    except ValueError as error:
-      raise NoRival(f"There is no rival to compare with: {name} diverged. {error}") from error
+    rates[name] = protocol.best_rate(grid)
   return rates
 
 
 def validate(
-  problem: Problem, rates: Mapping[str, float], seed: int, num_steps: int, num_runs: int
+  problem: Problem, rates: Mapping[str, Optional[float]], seed: int, num_steps: int, num_runs: int
 ) -> dict[str, Rival]:
   """Runs each rival at its rate on the validation instances of the experiment's `seed`."""
   seeds = seeds_of(problem, seed, Stream.VALIDATION, count=num_runs)
   found = {}
   for name, rate in rates.items():
-    curves = protocol.curves(problem, optimizers.HAND_DESIGNED[name](rate), seeds, num_steps)
-    found[name] = Rival(rate, curves.mean(axis=0))
+    found[name] = Rival(rate, curves_at(problem, name, rate, seeds, num_steps).mean(axis=0))
   return found
+
+
+def curves_at(
+  problem: Problem, name: str, rate: Optional[float], seeds: np.ndarray, num_steps: int
+) -> np.ndarray:
+  """The curves of a rival at a rate from each seed, `[R, T+1]`; infinite without a rate."""
+  if rate is None:
+    return protocol.lost(len(seeds), num_steps)
+  return protocol.curves(problem, optimizers.HAND_DESIGNED[name](rate), seeds, num_steps)

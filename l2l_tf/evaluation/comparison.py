@@ -8,7 +8,7 @@ rivals with another, thus computes only what is missing, and ends with the same 
 import dataclasses
 import functools
 import time
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -123,8 +123,7 @@ class Comparison:
       entries[name] = entries[name] | results.summary(losses[name])
     for name in self._rivals:
       rate, tuned = self._tuned(name)
-      optimizer = optimizers.HAND_DESIGNED[name](rate)
-      losses[name] = self._curves(name, optimizer, {"rival": name, "learning_rate": rate})
+      losses[name] = self._rival_curves(name, rate)
       entries[name] = entries[name] | tuned | results.summary(losses[name])
     learned = [contender.name for contender in self.contenders]
     return {
@@ -136,21 +135,26 @@ class Comparison:
       **results.ratios(learned, self._rivals, losses),
     }
 
-  def _tuned(self, name: str) -> tuple[float, dict[str, Any]]:
-    """The learning rate of a rival, and what a results file says of how it was picked."""
+  def _tuned(self, name: str) -> tuple[Optional[float], dict[str, Any]]:
+    """The learning rate of a rival, and what a results file says of how it was picked.
+
+    None if every rate diverged on the tuning instances.
+    """
     setting, rates = self.setting, protocol.LEARNING_RATES
     final = protocol.final_losses(self._grid(name, rates, setting.tuning_runs)).mean(axis=1)
     best = int(np.argmin(final))
     about = {"tuning_final_losses": results.numbers(final)}
+    any_ends = np.isfinite(final[best])
     if setting.finalist_runs:
-      best, finalists = self._climb(name, best)
+      best, finalists = self._climb(name, best) if any_ends else (best, {})
       numbers = sorted(finalists)
       about["finalists"] = {
         "runs": setting.finalist_runs,
         "learning_rates": [rates[k] for k in numbers],
         "final_losses": results.numbers(np.array([finalists[k] for k in numbers])),
       }
-    return rates[best], {"learning_rate": rates[best], **about}
+    rate = rates[best] if any_ends else None
+    return rate, {"learning_rate": rate, **about}
 
   def _climb(self, name: str, best: int) -> tuple[int, dict[int, float]]:
     """From rate number `best` of a rival to one that is better than both of its neighbours.
@@ -169,6 +173,15 @@ class Comparison:
       if winner == best:
         return best, finalists
       best = winner
+
+  def _rival_curves(self, name: str, rate: Optional[float]) -> np.ndarray:
+    """The curves of a rival at its rate from every test seed, `[R, T+1]`."""
+    if rate is None:
+      self.seconds[name] = self.seconds.get(name, 0.0)
+      self._progress(name, self.setting.num_runs)
+      return protocol.lost(self.setting.num_runs, self.setting.num_steps)
+    optimizer = optimizers.HAND_DESIGNED[name](rate)
+    return self._curves(name, optimizer, {"rival": name, "learning_rate": rate})
 
   def _grid(self, name: str, rates: Sequence[float], num_runs: int) -> np.ndarray:
     """The curves of a rival at K rates from the first R tuning seeds, `[K, R, T+1]`."""

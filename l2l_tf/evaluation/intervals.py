@@ -13,7 +13,12 @@ class Interval(NamedTuple):
   half: float
 
   def __str__(self) -> str:
-    return f"{self.mean:.4g} ± {self.half:.2g}"
+    return f"{self.mean:.4g} ± {self.half:.2g}" if np.isfinite(self.mean) else "diverged"
+
+
+def half(standard_error: np.ndarray, count: int) -> np.ndarray:
+  """Half of Student's t interval of means of `count` values each, from their standard errors."""
+  return standard_error * scipy.stats.t.ppf(0.975, count - 1)
 
 
 def interval(values: np.ndarray) -> Interval:
@@ -21,8 +26,9 @@ def interval(values: np.ndarray) -> Interval:
   values = np.asarray(values, np.float64)
   if len(values) < 2:
     return Interval(float(values.mean()), float("nan"))
-  error = values.std(ddof=1) / np.sqrt(len(values))
-  return Interval(float(values.mean()), float(error * scipy.stats.t.ppf(0.975, len(values) - 1)))
+  with np.errstate(invalid="ignore"):  # inf - inf
+    error = values.std(ddof=1) / np.sqrt(len(values))
+  return Interval(float(values.mean()), float(half(error, len(values))))
 
 
 class Ratio(NamedTuple):
@@ -55,5 +61,5 @@ def ratio_interval(numerators: np.ndarray, denominators: np.ndarray) -> Ratio:
     return Ratio(ratio, float("nan"), float("nan"))
   ratio = x.mean() / y.mean()
   error = (x - ratio * y).std(ddof=1) / np.sqrt(len(x)) / x.mean()  # of log r
-  factor = np.exp(error * scipy.stats.t.ppf(0.975, len(x) - 1))
+  factor = np.exp(half(error, len(x)))
   return Ratio(float(ratio), float(ratio / factor), float(ratio * factor))

@@ -7,7 +7,7 @@ functions of the seeds alone.
 
 import functools
 import math
-from typing import Callable, Iterable, Sequence
+from typing import Callable, Iterable, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -120,15 +120,16 @@ def final_losses(losses: np.ndarray) -> np.ndarray:
   return np.where(np.isfinite(final), final, np.inf)
 
 
-def best_rate(losses: np.ndarray, rates: Sequence[float] = LEARNING_RATES) -> float:
+def best_rate(losses: np.ndarray, rates: Sequence[float] = LEARNING_RATES) -> Optional[float]:
   """The rate whose curves, of `[K, R, T+1]`, have the least mean final loss.
 
-  A run that diverged counts as infinite: a rate wins with all of its runs or not at all.
-
-  Raises:
-    ValueError: if every rate diverged.
+  A run that diverged counts as infinite: a rate wins with all of its runs or not at all. None if
+  every rate diverged: such a rival has no rate, is not run (`lost`), and loses to all that end.
   """
   final = final_losses(losses).mean(axis=1)
-  if not np.isfinite(final).any():
-    raise ValueError(f"Every one of the {len(rates)} learning rates diverged.")
-  return float(rates[int(np.argmin(final))])
+  return float(rates[int(np.argmin(final))]) if np.isfinite(final).any() else None
+
+
+def lost(num_runs: int, num_steps: int) -> np.ndarray:
+  """The curves, `[R, T+1]`, of a rival that has no rate: infinite."""
+  return np.full([num_runs, num_steps + 1], np.inf)

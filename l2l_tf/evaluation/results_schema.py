@@ -72,7 +72,7 @@ _SUMMARY = {
   "final_losses": NUMBERS,
   "diverged": COUNT,
 }
-_RIVAL = _SUMMARY | {"learning_rate": NUMBER, "tuning_final_losses": NUMBERS}
+_RIVAL = _SUMMARY | {"learning_rate": NUMBER_OR_NULL, "tuning_final_losses": NUMBERS}
 _FINALISTS = {"runs": COUNT, "learning_rates": NUMBERS, "final_losses": NUMBERS}
 _LEARNED = _SUMMARY | {"source": TEXT, "sha256": TEXT}
 _PAIR = {

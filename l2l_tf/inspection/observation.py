@@ -44,8 +44,7 @@ class Observer:
     Args:
       problem: what is optimized.
       optimizer: a copy of the one that is trained, which each observation sets to another phi.
-      rates: learning rates of the rivals by name, "adam" among them; without any no updates
-        against gradients.
+      rates: learning rates of the rivals by name; without "adam" no updates against gradients.
       seed: of the instance, int32 `[2]`.
       num_steps: of the run, of which at most `MOST_STEPS` are measured.
     """
@@ -55,7 +54,7 @@ class Observer:
     self._record = diagnosis.recorder(problem, optimizer)
     self._steps = tuple(t for t in SWEPT if t <= num_steps)
     self._recorder = None
-    if rates:
+    if "adam" in rates:
       rivals = {name: optimizers.HAND_DESIGNED[name](rate) for name, rate in rates.items()}
       last = self._steps[-1]
       seen = proposals.gradients_along(problem, rivals["adam"], seed, last)

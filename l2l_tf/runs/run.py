@@ -200,18 +200,12 @@ class TrainingRun:
 
     Args:
       num_runs: instances for each learning rate.
-
-    Raises:
-      RunError: if every one of them diverged.
     """
     training = self.experiment.training
     setting = (training.seed, training.num_steps)
     label = f"Tuning Adam and SGD, {len(protocol.LEARNING_RATES)} learning rates each"
     with reporting.Report(len(RIVALS) * num_runs, "instance", label=label) as report:
-      try:
-        rates = baselines.tune(self.shown, RIVALS, *setting, num_runs, report.over)
-      except baselines.NoRival as error:
-        raise RunError(str(error)) from error
+      rates = baselines.tune(self.shown, RIVALS, *setting, num_runs, report.over)
     reporting.say(f"Running both on the {training.validation_runs} instances of validation")
     return baselines.validate(self.shown, rates, *setting, training.validation_runs)
 
@@ -234,7 +228,8 @@ class TrainingRun:
     events = tensorboard.Summaries(os.path.join(self.directory, "events"), self.config)
     report = TrainingReport(trainer)
     rival_curves = {name: rival.curve for name, rival in tuned.items()}
-    observe = self._observer({name: rival.learning_rate for name, rival in tuned.items()})
+    rates = {name: rival.learning_rate for name, rival in tuned.items()}
+    observe = self._observer({name: rate for name, rate in rates.items() if rate is not None})
     with Signals() as signals, events, report:
       while not trainer.done:
         seconds = self._meta_steps(report, signals)

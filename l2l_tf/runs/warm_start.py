@@ -19,6 +19,7 @@ TUNING_RUNS = 3  # instances that pick the teacher's learning rate
 WARMUP = 25  # the teacher's highest rate is reached after 1 / WARMUP of the steps
 LEARNING_RATE = 6e-3  # of Adam on phi: 2e-3, as for a thousand steps, needs twice the rounds
 LONGEST_WINDOW = 100  # steps
+_WITHOUT = "Set imitation_rounds to 0 to start without."
 
 
 def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
@@ -81,10 +82,13 @@ def imitate(
   grid = protocol.grid_curves(
     problem, lambda rates: imitation.Teacher(rates, warmup, steps), seeds, steps
   )
+  rate = protocol.best_rate(grid)
+  if rate is None:
+    raise RunError(f"There is no teacher to imitate: it diverged at all rates. {_WITHOUT}")
   try:
     config = imitation.Imitation(
       num_steps=steps,
-      teacher_rate=protocol.best_rate(grid),
+      teacher_rate=rate,
       warmup_steps=warmup,
       rounds=training.imitation_rounds,
       unroll_length=max(n for n in range(1, LONGEST_WINDOW + 1) if steps % n == 0),
@@ -95,8 +99,6 @@ def imitate(
       imitator = imitation.Imitator(problem, optimizer, config, Parts(directory), key={})
       for index in range(config.rounds):
         report(index, imitator.round(index))
-  except ValueError as error:  # imitation.Diverged, or of `best_rate`
-    raise RunError(
-      f"There is no teacher to imitate: {error} Set imitation_rounds to 0 to start without."
-    ) from error
+  except imitation.Diverged as error:
+    raise RunError(f"There is no teacher to imitate: {error} {_WITHOUT}") from error
   return config.to_dict()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from l2l_tf.evaluation import results
@@ -74,6 +75,16 @@ def test_layout_is_the_papers():
   np.testing.assert_array_equal(lines["Adam"].get_ydata(), expected)
   assert len(right.collections) == 7  # the shaded intervals
   assert len(figure.legends[0].get_texts()) == 7
+
+
+def test_what_is_shaded_is_students_interval():
+  """With few runs 1.96 standard errors would be too narrow."""
+  made = tiny_results.make({"name": "bowl"}, 20)
+  _, halves, _ = figures._curves(made)
+  factor = scipy.stats.t.ppf(0.975, made["num_runs"] - 1)
+  errors = np.array(made["optimizers"]["adam"]["standard_error"])
+  np.testing.assert_allclose(halves["adam"], factor * errors)
+  assert factor > 1.98
 
 
 def test_figure_7_shows_both_sets_and_both_kinds():

@@ -11,6 +11,7 @@ import pytest
 
 import l2l_tf
 from l2l_tf.config import presets
+from l2l_tf.evaluation import protocol
 from tests import programs
 from tests.tiny_training import MNIST
 from tests.tiny_training import run
@@ -53,6 +54,15 @@ def test_without_adam(tmp_path):
   )
   assert re.search(pattern, out)
   assert re.search(r"bin/visualize\.py .* --tuning_runs=1 ", out)
+
+
+def test_where_no_rate_serves_adam_it_loses(tmp_path, monkeypatch):
+  monkeypatch.setattr(protocol, "best_rate", lambda losses: None)
+  status, out, err = run(*MNIST, f"--run_dir={tmp_path / 'run'}")
+  assert status == 0, err
+  assert "learning rates: none, all diverge, SGD's: none, all diverge" in out
+  assert re.search(r"^  Adam, no learning rate +diverged +diverged$", out, re.M), out
+  assert "The learned optimizer beats tuned Adam, which diverged on 2 of 2 instances." in out
 
 
 def execute(command, here):

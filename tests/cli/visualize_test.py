@@ -56,6 +56,13 @@ def test_writes_the_file_and_prints_the_table(here, capsys):
   assert (here / path).read_text() == first
 
 
+def test_a_rival_without_a_rate_is_not_shown(here, monkeypatch):
+  monkeypatch.setattr(baselines, "tune", lambda *args: {"adam": None, "sgd": 0.1})
+  assert _run(*SMALL, LEARNED) == 0
+  document = proposal_files.read("runs/results/visualizations/bowl_lstm.json")
+  assert document["rivals"] == {"sgd": {"learning_rate": 0.1}}
+
+
 def test_rates_come_from_results_of_the_same_problem(here, monkeypatch, capsys):
   made = tiny_results.make({"name": "bowl", "dimensions": 4}, 6) | {"data": "generated"}
   made["optimizers"]["sgd"]["learning_rate"] = 0.03125

@@ -1,6 +1,6 @@
 """Tests of tuning the rivals."""
 
-import pytest
+import numpy as np
 
 from l2l_tf import optimizers
 from l2l_tf import problems
@@ -20,6 +20,9 @@ def test_each_rival_has_the_best_rate_of_the_tuning_instances():
   assert list(rates) == ["adam", "sgd"] and rates["adam"] != rates["sgd"]
 
 
-def test_nothing_to_compare_with():
-  with pytest.raises(baselines.NoRival, match="adam diverged. Every one of the 30 learning rates"):
-    baselines.tune(problems.quadratic(3, init_scale=1e30), ("adam",), 0, 3, 1)
+def test_a_rival_that_diverges_at_every_rate_has_none_and_loses():
+  problem = problems.quadratic(3, init_scale=1e30)
+  rates = baselines.tune(problem, ("adam",), 0, 3, 1)
+  assert rates == {"adam": None}
+  rival = baselines.validate(problem, rates, 0, 3, 2)["adam"]
+  assert rival.learning_rate is None and rival.curve.tolist() == [np.inf] * 4

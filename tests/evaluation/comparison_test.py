@@ -11,6 +11,7 @@ from l2l_tf import problems
 from l2l_tf.config import problems as problem_options
 from l2l_tf.config.options import Options
 from l2l_tf.evaluation import protocol
+from l2l_tf.evaluation import results
 from l2l_tf.evaluation.candidates import Contender
 from l2l_tf.evaluation.comparison import Comparison
 from l2l_tf.evaluation.comparison import Setting
@@ -105,11 +106,27 @@ def test_a_planted_best_rate_is_found_and_a_diverged_one_loses(tmp_path, monkeyp
   assert entry["tuning_final_losses"][17] == 0.5 and entry["tuning_final_losses"][20] is None
 
 
-def test_a_rival_that_always_diverges_loses_and_does_not_crash(tmp_path, monkeypatch):
-  monkeypatch.setattr(Comparison, "_grid", lambda self, *args: np.full([30, 3, 13], np.nan))
-  results = _compare(tmp_path).run()
-  assert results["optimizers"]["sgd"]["learning_rate"] == protocol.LEARNING_RATES[0]
-  assert results["optimizers"]["sgd"]["tuning_final_losses"] == [None] * 30
+@pytest.mark.parametrize("finalist_runs", [0, 7])
+def test_a_rival_that_always_diverges_has_no_rate_is_not_run_and_loses(
+  tmp_path, monkeypatch, finalist_runs
+):
+  grid = Comparison._grid
+
+  def without_sgd(self, name, rates, num_runs):
+    losses = grid(self, name, rates, num_runs)
+    return np.full_like(losses, np.nan) if name == "sgd" else losses
+
+  monkeypatch.setattr(Comparison, "_grid", without_sgd)
+  setting = dataclasses.replace(BOWL, finalist_runs=finalist_runs)
+  compared = _compare(tmp_path, setting, rivals=("sgd", "adam"))
+  found = compared.run()
+  entry = found["optimizers"]["sgd"]
+  assert entry["learning_rate"] is None and entry["tuning_final_losses"] == [None] * 30
+  assert entry["final_losses"] == [None] * 5 and entry["diverged"] == 5
+  assert entry["mean"] == [None] * 13
+  assert not finalist_runs or entry["finalists"]["learning_rates"] == []
+  assert found["best_rival"] == "adam"
+  results.validate({"schema": results.SCHEMA, "command": "", "versions": {}} | found)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ def test_interval_by_hand():
   assert str(intervals.Interval(0.123456, 0.0321)) == "0.1235 ± 0.032"
   alone = intervals.interval([1.5])
   assert alone.mean == 1.5 and np.isnan(alone.half)
+  np.testing.assert_allclose(intervals.half(np.array([1.0, 2.0]), 10), [2.26216, 4.52431], 1e-5)
+  lost = intervals.interval(np.array([1.0, np.inf, np.inf]))
+  assert str(lost) == "diverged"
 
 
 def pairs(rng, num_runs, noise=0.2):

@@ -87,9 +87,9 @@ def test_a_rate_with_one_run_that_diverged_loses(bad):
   assert protocol.best_rate(losses, [1.0, 2.0, 3.0]) == 1.0
 
 
-def test_all_rates_diverged():
-  with pytest.raises(ValueError, match="Every one of the 2 learning rates diverged"):
-    protocol.best_rate(np.full((2, 3, 12), np.nan), [1.0, 2.0])
+def test_where_all_rates_diverged_there_is_no_best():
+  assert protocol.best_rate(np.full((2, 3, 12), np.nan), [1.0, 2.0]) is None
+  assert protocol.final_losses(protocol.lost(3, 11)).tolist() == [np.inf] * 3
 
 
 def test_sgd_that_diverges_gives_a_curve_all_the_same():

@@ -144,7 +144,7 @@ def _changes():
     change(*lstm, "final_loss", to={"mean": 1.0}),
     change(*lstm, "final_losses", to=[1.0]),
     change(*adam, "tuning_final_losses", to=[1.0]),
-    change(*adam, "learning_rate", to=None),
+    change(*adam, "learning_rate", to="none"),
     change(*adam, "finalists", to=None),
     change(*adam, "finalists", to={"runs": 5, "learning_rates": [0.1]}),
     change(*adam, "finalists", to=FINALISTS | {"final_losses": [2.0]}),
