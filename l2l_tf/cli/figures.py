@@ -42,7 +42,8 @@ class Panel(NamedTuple):
 
 def _mnist(file: str, title: str, num_steps: int, first_step: int = 0, **options: Any) -> Panel:
   base = {"hidden": [20], "activation": "sigmoid", "batch_size": 128, "margin": 0, "pooling": 1}
-  return Panel(file, title, {"name": "mnist", **base, **options}, num_steps, first_step)
+  base = {"name": "mnist", **base, "split": "train"}
+  return Panel(file, title, base | options, num_steps, first_step)
 
 
 def _cifar10(title: str, split: str) -> Panel:

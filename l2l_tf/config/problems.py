@@ -23,6 +23,9 @@ class Mnist(Options):
   init_scale: float = option(0.01, "standard deviation of theta_0 (not given)", 0.0, 1e30)
   margin: int = option(0, "pixels cut from every edge (0); 4 loses little ink: cheaper", 0, 13)
   pooling: int = option(1, "average blocks of so many pixels a side (1): cheaper", 1, 28)
+  split: str = option(
+    "train", "digits that instances draw from; test: the held-out ones", choices=("train", "test")
+  )
   data: str = option("auto", "where MNIST comes from", choices=problems.datasets.SOURCES)
   data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
 
@@ -34,7 +37,7 @@ class Mnist(Options):
 
   def build(self) -> tuple[problems.Problem, str]:
     """Returns the problem and which data it uses."""
-    data = problems.load("mnist", "train", self.data, self.data_dir)
+    data = problems.load("mnist", self.split, self.data, self.data_dir)
     data = problems.datasets.pool(problems.datasets.crop(data, self.margin), self.pooling)
     problem = problems.mlp(data, self.hidden, self.activation, self.batch_size, self.init_scale)
     return problem, data.source

@@ -230,7 +230,7 @@ NEEDS |= {"history": "--optimizer=ntm_lbfgs", "controller_sizes": "--optimizer=g
 NEEDS |= dict.fromkeys(
   ["size", "content_weight", "style_weight", "smoothness_weight", "vgg"], "--problem=neural_art"
 )
-NEEDS |= dict.fromkeys(["filters", "kernel_size", "units", "split"], "--problem=cifar10")
+NEEDS |= dict.fromkeys(["filters", "kernel_size", "units"], "--problem=cifar10")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -267,7 +267,7 @@ def test_a_bad_value_is_named(name):
     (["--problem=bowl", "--hidden=3"], ["--hidden", "does not apply", "--problem=bowl"]),
     (["--dimensions=3"], ["--dimensions", "does not apply", "--problem=mnist"]),
     (["--problem=quadratic", "--data=bundled"], ["--data", "does not apply"]),
-    (["--split=test"], ["--split", "does not apply", "--problem=mnist"]),
+    (["--units=3"], ["--units", "does not apply", "--problem=mnist"]),
     (["--problem=cifar10", "--pooling=3"], ["--pooling must divide 32, got 3"]),
     (
       ["--problem=neural_art", "--content_weight=0", "--style_weight=0", "--smoothness_weight=0"],

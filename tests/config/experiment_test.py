@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from l2l_tf import optimizers
+from l2l_tf import problems
 from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.config import presets
 from l2l_tf.config import problems as problem_options
@@ -163,3 +164,23 @@ def test_sampled_coordinates_and_imitation_need_independent_ones():
     dataclasses.replace(preset, optimizer=other.optimizer)
   two = presets.with_optimizer(preset, "partition")
   assert two.training.backprop_coordinates == preset.training.backprop_coordinates
+
+
+@pytest.mark.parametrize("kind, name", [(problem_options.Mnist, "mnist"), (problem_options.Cifar10, "cifar10")])
+def test_instances_draw_from_the_split_that_is_named(monkeypatch, kind, name):
+  digits = np.zeros([4, *(28, 28, 1) if name == "mnist" else (32, 32, 3)], np.uint8)
+  asked = []
+
+  def load(*arguments):
+    asked.append(arguments[:2])
+    return problems.Dataset(digits, np.zeros(4, np.int64), 10, "made up")
+
+  monkeypatch.setattr(problems, "load", load)
+  for split in ("train", "test"):
+    kind(split=split, batch_size=2).build()
+  assert asked == [(name, "train"), (name, "test")]
+
+
+def test_the_bundled_digits_have_no_held_out_ones():
+  with pytest.raises(problems.DataError, match="split 'train' only, got 'test'"):
+    problem_options.Mnist(split="test", data="bundled").build()
