@@ -20,6 +20,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from benchmarks import measuring
+from benchmarks import reports
 from benchmarks.implementations import case as case_lib
 from benchmarks.implementations import matrix_products
 from benchmarks.implementations import ours
@@ -203,7 +204,7 @@ def main(argv: Sequence[str]) -> int:
     rows = []
     for threads in flags.threads:
       rows += race(path, names, python, threads, flags.rounds, flags.batch)
-  measuring.report(rows, flags.out, data=data.source, differences=differences)
+  reports.report(__file__, flags, rows, data=data.source, differences=differences)
   return 0
 
 

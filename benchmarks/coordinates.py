@@ -13,6 +13,7 @@ from typing import Any, Sequence
 
 from benchmarks import keras_cost
 from benchmarks import measuring
+from benchmarks import reports
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.training import Training
@@ -71,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
   rows = [own(inference, n, flags.repeats) for n in flags.inference]
   for n in flags.meta_training:
     rows.append(own(meta_training, n, flags.repeats, flags.unroll_length))
-  measuring.report(rows, flags.out, unroll_length=flags.unroll_length)
+  reports.report(__file__, flags, rows, unroll_length=flags.unroll_length)
   return 0
 
 

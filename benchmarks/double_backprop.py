@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import measuring
+from benchmarks import reports
 from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
@@ -161,7 +162,7 @@ def main(argv: Sequence[str]) -> int:
       row["time_over_plain"] = row["median_s"] / plain["median_s"]
       row["peak_over_plain"] = measuring.ratio(row["peak_mib"], plain["peak_mib"])
       rows.append(row)
-  measuring.report(rows, flags.out, differences=differences)
+  reports.report(__file__, flags, rows, differences=differences)
   return 0
 
 

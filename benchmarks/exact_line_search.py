@@ -1,4 +1,4 @@
-"""BFGS and conjugate gradients on the quadratics: python benchmarks/exact_line_search.py
+"""BFGS and conjugate gradients on the quadratics: python -m benchmarks.exact_line_search
 
 Both with exact line search, which no optimizer of bin/evaluate.py may do: it uses W. They run in
 float64 on the very functions and theta_0 that bin/evaluate.py --problem=quadratic reports, and say
@@ -13,14 +13,13 @@ from typing import Callable, Generator, Sequence
 
 import numpy as np
 
+from benchmarks import reports
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
 from l2l_tf.problems.base import instances
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
-from l2l_tf.storage import files
 from l2l_tf.storage import outputs
-from l2l_tf.storage import provenance
 
 REPORTED = (1, 2, 5, 10, 20, 100)  # steps
 QUANTILES = (5, 50, 95)
@@ -104,9 +103,7 @@ def main(argv: Sequence[str]) -> int:
       rows[name][str(t)] = {"mean": losses[:, t].mean(), "quantiles": quantiles.tolist()}
       cells = ", ".join(f"{q:.2g}" for q in quantiles)
       print(f"  {name:20} step {t:4}: {losses[:, t].mean():.3g} ({cells})", flush=True)
-  if flags.out:
-    head = setting.counts | setting.same
-    files.write_json(flags.out, head | {"losses": rows, "versions": provenance.versions()})
+  reports.write(__file__, flags, {**setting.counts, **setting.same, "losses": rows})
   return 0
 
 

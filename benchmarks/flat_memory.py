@@ -13,6 +13,7 @@ import gc
 from typing import Sequence
 
 from benchmarks import measuring
+from benchmarks import reports
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
@@ -57,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
       peak = (measuring.peak_bytes() - baseline) / measuring.MIB
       rows.append({"meta_steps": step, "resident_mib": resident, "peak_mib": peak})
       measuring.reset_peak()
-  measuring.report(rows, flags.out, data=data)
+  reports.report(__file__, flags, rows, data=data)
   first, last = rows[len(rows) // 10]["peak_mib"], rows[-1]["peak_mib"]
   print(
     f"peak after {rows[len(rows) // 10]['meta_steps']} meta-steps to the end: {last - first:+.1f}"

@@ -1,4 +1,4 @@
-"""Time of the rivals' whole grid: python benchmarks/grid.py [--out=benchmarks/grid.json]
+"""Time of the rivals' whole grid: python -m benchmarks.grid [--out=benchmarks/grid.json]
 
 Six rivals x 30 learning rates x 10 seeds x 100 steps of the MNIST base problem (section 3.2), as
 bin/evaluate.py runs it: tracing included, nothing from the disk. The bound is five minutes on two
@@ -12,14 +12,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import time
 from typing import Sequence
 
+from benchmarks import reports
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
-from l2l_tf.storage import files
-from l2l_tf.storage import provenance
 
 RUNS, STEPS = 10, 100
 
@@ -43,9 +42,7 @@ def main(argv: Sequence[str]) -> int:
     print(f"  {name:10}{rows[name]:7.1f} s   best rate {protocol.best_rate(grid):.3g}", flush=True)
   total = sum(rows.values())
   print(f"  {'all':10}{total:7.1f} s on {os.cpu_count()} cores")
-  if flags.out:
-    result = {"data": data, "seconds": rows, "total_seconds": total, "cores": os.cpu_count()}
-    files.write_json(flags.out, result | {"versions": provenance.versions()})
+  reports.write(__file__, flags, {"data": data, "seconds": rows, "total_seconds": total})
   return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, Sequence
 import tensorflow as tf
 
 from benchmarks import measuring
+from benchmarks import reports
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.presets import PRESETS
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
   own = measuring.in_own_process
   rows = [own(inference, b, flags.repeats, flags.num_steps, flags.data) for b in flags.instances]
   rows += [own(meta_training, b, flags.repeats) for b in flags.instances]
-  measuring.report(rows, flags.out, num_steps=flags.num_steps)
+  reports.report(__file__, flags, rows, num_steps=flags.num_steps)
   return 0
 
 

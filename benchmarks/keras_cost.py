@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import measuring
+from benchmarks import reports
 import l2l_tf
 from l2l_tf.cli import experiment_flags
 
@@ -75,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     raise experiment_flags.UsageError("--parameters and --repeats must be at least 1.")
   own = measuring.in_own_process
   rows = [own(measure, name, n, flags.repeats) for n in flags.parameters for name in OPTIMIZERS]
-  measuring.report(rows, flags.out, keras=keras.__version__)
+  reports.report(__file__, flags, rows)
   return 0
 
 

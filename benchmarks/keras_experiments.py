@@ -25,6 +25,7 @@ import numpy as np
 import sklearn.datasets
 import tqdm
 
+from benchmarks import reports
 import l2l_tf
 from l2l_tf import problems
 from l2l_tf import unroll
@@ -36,7 +37,6 @@ from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import files
 from l2l_tf.storage import outputs
-from l2l_tf.storage import provenance
 
 BATCH = 128
 CROSS_ENTROPY = "cross entropy"
@@ -248,9 +248,8 @@ def main(argv: Sequence[str]) -> int:
     rows = compare(task, flags.seeds, flags.tuning_seeds, flags.horizons, name == "mnist")
     results[name] = {"data": task.data, "loss": task.loss, "optimizers": rows}
     print(f"\n{task.data}\n\n{table(name, rows, flags.horizons)}", flush=True)
-  versions = {**provenance.versions(), "keras": keras.__version__}
   seconds = time.monotonic() - began
-  files.write_json(flags.out, {**head, "seconds": seconds, "versions": versions, "tasks": results})
+  reports.write(__file__, flags, {**head, "seconds": seconds, "tasks": results})
   print(f"\nWritten to {flags.out}")
   return 0
 

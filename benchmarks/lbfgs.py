@@ -19,6 +19,7 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
+from benchmarks import reports
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.evaluation import comparison
@@ -27,12 +28,9 @@ from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 from l2l_tf.problems import base
 from l2l_tf.problems import DataError
-from l2l_tf.storage import files
 from l2l_tf.storage import outputs
-from l2l_tf.storage import provenance
 
 LIMITS = {"num_runs": (2, 10**4), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
-PATH_FLAGS = ("out", "against", "content_dir", "style")  # recorded relative to here
 HISTORY = 20  # pairs that L-BFGS keeps
 
 
@@ -125,19 +123,16 @@ def main(argv: Sequence[str]) -> int:
   print(f"  final loss {intervals.interval(final)}")
   for name, ratio in compared.items():
     print(f"  final loss / {name}'s, paired: {ratio}")
-  if flags.out:
-    document = {
-      "command": experiment_flags.command("-m benchmarks.lbfgs", flags, PATH_FLAGS, ("overwrite",)),
-      "versions": provenance.versions(),
-      **about.same,
-      **about.counts,
-      "mean": results.numbers(losses.mean(axis=0)),
-      "final_losses": results.numbers(final),
-      "ratios": {
-        name: dict(zip(ratio._fields, results.numbers(ratio))) for name, ratio in compared.items()
-      },
-    }
-    files.write_json(flags.out, document)
+  document = {
+    **about.same,
+    **about.counts,
+    "mean": results.numbers(losses.mean(axis=0)),
+    "final_losses": results.numbers(final),
+    "ratios": {
+      name: dict(zip(ratio._fields, results.numbers(ratio))) for name, ratio in compared.items()
+    },
+  }
+  reports.write(__file__, flags, document)
   return 0
 
 

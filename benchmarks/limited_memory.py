@@ -1,4 +1,4 @@
-"""Cost of NTM-L-BFGS: python benchmarks/limited_memory.py [--out=benchmarks/limited_memory.json]
+"""Cost of NTM-L-BFGS: python -m benchmarks.limited_memory [--out=benchmarks/limited_memory.json]
 
 Times inference steps of the 2 x 20 NTM-L-BFGS, and counts the bytes of its state, against the
 number of coordinates n and the length of the history. Both grow linearly with n and with the
@@ -15,9 +15,9 @@ from typing import Any, Sequence
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import reports
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
-from l2l_tf.storage import files
 
 STEPS = 5  # in one timed loop
 
@@ -58,7 +58,7 @@ def measure(num_coordinates: int, history: int, repeats: int) -> dict[str, Any]:
     "num_coordinates": num_coordinates,
     "history": history,
     "seconds": {"median": median, "low": low, "high": high},
-    "peak_state_bytes": sum(leaf.shape.num_elements() * leaf.dtype.size for leaf in leaves),
+    "state_bytes": sum(leaf.shape.num_elements() * leaf.dtype.size for leaf in leaves),
   }
 
 
@@ -82,10 +82,9 @@ def main(argv: Sequence[str]) -> int:
       row = measure(n, history, flags.repeats)
       rows.append(row)
       times = "".join(f"{1e3 * t:{w}.2f}" for t, w in zip(row["seconds"].values(), (12, 9, 9)))
-      megabytes = f"{row['peak_state_bytes'] / 1e6:11.2f}{4e-6 * n * n:17.0f}"
+      megabytes = f"{row['state_bytes'] / 1e6:11.2f}{4e-6 * n * n:17.0f}"
       print(f"{n:8}{history:9}{times}{megabytes}", flush=True)
-  if flags.out:
-    files.write_json(flags.out, {"cores": os.cpu_count(), "rows": rows})
+  reports.write(__file__, flags, {"rows": rows})
   return 0
 
 

@@ -13,6 +13,7 @@ import dataclasses
 from typing import Any, Sequence
 
 from benchmarks import measuring
+from benchmarks import reports
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
   for row in rows:
     row["step_over_first"] = row["step_s"] / rows[0]["step_s"]
     row["peak_over_first"] = measuring.ratio(row["peak_mib"], rows[0]["peak_mib"])
-  measuring.report(rows, flags.out)
+  reports.report(__file__, flags, rows)
   return 0
 
 

@@ -1,6 +1,5 @@
-"""What the benchmarks share: time, peak memory, the machine's description, tables and JSON."""
+"""What the benchmarks measure with: time, peak memory, the machine's description."""
 
-import json
 import multiprocessing
 import os
 import platform
@@ -103,15 +102,13 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
   return {"median": median, "low": low, "high": high, "count": len(seconds)}
 
 
-def machine(packages: Sequence[str] = ("tensorflow", "numpy")) -> dict[str, Any]:
-  """The processor, its cores, those this process may use, and the versions of `packages`."""
+def machine() -> dict[str, Any]:
+  """The processor, its cores, and those this process may use."""
   return {
     "cpu": _cpu(),
     "cores": os.cpu_count(),
     "usable_cores": len(cpus()),
     "system": f"{platform.system()} {platform.machine()}",
-    "python": platform.python_version(),
-    **versions(packages),
   }
 
 
@@ -134,33 +131,3 @@ def cpus() -> list[int]:
   if hasattr(os, "sched_getaffinity"):
     return sorted(os.sched_getaffinity(0))
   return list(range(os.cpu_count() or 1))
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-  """Lines up rows with the same keys: floats with four digits, a column for each key."""
-  text = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-  widths = [max(len(line[i]) for line in text) for i in range(len(text[0]))]
-  lines = []
-  for line in text:
-    first, *others = (cell.rjust(width) for cell, width in zip(line, widths))
-    lines.append("  ".join([line[0].ljust(len(first)), *others]).rstrip())
-  return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-  return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
-
-
-def report(rows: Sequence[dict[str, Any]], out: Optional[str], **about: Any):
-  """Prints the table of `rows`; writes them to the JSON file `out`, if there is one to write.
-
-  Args:
-    rows: what was measured.
-    out: path of the file.
-    **about: what the figures depend on, beside the machine; goes into the file.
-  """
-  print(table(rows), flush=True)
-  if out:
-    with open(out, "w", encoding="utf-8") as file:
-      json.dump({"machine": machine(), **about, "rows": list(rows)}, file, indent=1)
-      file.write("\n")

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from benchmarks import measuring
+from benchmarks import reports
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.problems import PROBLEMS
@@ -33,7 +33,6 @@ from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import outputs
-from l2l_tf.storage import provenance
 
 PROGRAM = "-m benchmarks.quick_seeds"
 STEPS = 100
@@ -108,11 +107,6 @@ def main(argv: Sequence[str]) -> int:
   for name, row in rows.items():
     print(f"{name:22}{row['mean_ratio']:8.3f}{row['final_ratio']:8.3f} of {row['rival']}")
   document = {
-    "command": experiment_flags.command(
-      "-m benchmarks.quick_seeds", flags, ["out"], ["jobs", "runs"]
-    ),
-    "machine": measuring.machine(),
-    "versions": provenance.versions(),
     "steps": STEPS,
     "test_runs": flags.test_runs,
     "tuning_runs": TUNING_RUNS,
@@ -120,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
     "cases": rows,
   }
   check()
-  files.write_json(flags.out, document)
+  reports.write(__file__, flags, document)
   for path in os.listdir(work):
     os.remove(os.path.join(work, path))
   os.rmdir(work)

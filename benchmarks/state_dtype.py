@@ -1,4 +1,4 @@
-"""What a state in bfloat16 costs: python benchmarks/state_dtype.py [--out=FILE.json]
+"""What a state in bfloat16 costs: python -m benchmarks.state_dtype [--out=FILE.json]
 
 Runs a pretrained optimizer on fresh instances of the MNIST base MLP, with its hidden states kept in
 float32 and in bfloat16 between steps: bytes of state for each coordinate, mean and final loss, and
@@ -13,6 +13,7 @@ from typing import Sequence
 
 import tensorflow as tf
 
+from benchmarks import reports
 import l2l_tf
 from l2l_tf import pretrained
 from l2l_tf import problems
@@ -24,7 +25,6 @@ from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
-from l2l_tf.storage import files
 from l2l_tf.storage import outputs
 from l2l_tf.storage.files import CheckpointError
 
@@ -65,9 +65,8 @@ def main(argv: Sequence[str]) -> int:
     print(f"{dtype.name:10} {row['bytes']:18}   {mean!s:16}   {final}", flush=True)
   ratio = intervals.ratio_interval(finals[1], finals[0])
   print(f"final loss, bfloat16 / float32: {ratio}")
-  if flags.out:
-    results = {**about.same, **about.counts, "rows": rows, "ratio": ratio._asdict()}
-    files.write_json(flags.out, results)
+  found = {"optimizer": flags.optimizer, **about.same, **about.counts}
+  reports.write(__file__, flags, {**found, "rows": rows, "ratio": ratio._asdict()})
   return 0
 
 

@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks import measuring
+from benchmarks import reports
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import presets
 from l2l_tf.config import problems as problem_options
@@ -49,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
   rows = []
   for watched in np.ravel(turns):
     rows.append(measuring.in_own_process(train, flags.problem, flags.epochs, bool(watched)))
-  measuring.report(rows, flags.out, problem=flags.problem)
+  reports.report(__file__, flags, rows, problem=flags.problem)
   for key, what in (("seconds", "Time"), ("cpu_seconds", "Processor time")):
     without, with_it = (np.mean([r[key] for r in rows if r["watched"] == w]) for w in (0, 1))
     print(f"{what} with TensorBoard / without: {with_it / without:.3f}")
