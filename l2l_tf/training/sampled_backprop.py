@@ -9,7 +9,7 @@ Since theta_t = theta_0 + g_0 + ... + g_{t-1}, the linearised meta-loss of `unro
 and a coordinatewise optimizer turns the gradients of one coordinate into the updates of that same
 coordinate. So the meta-gradient is a sum over coordinates, and an unbiased estimate of it replays
 the recorded gradients of a few of them. On MNIST a thousand of the 15,680 first-layer weights serve
-as well as all: the noise of minibatches is far larger. The note on cost is in docs/training.md.
+as well as all: the noise of minibatches is far larger.
 The groups of a `Partition` are replayed one by one.
 
 Note: the paper backpropagates through all coordinates.
