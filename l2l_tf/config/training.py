@@ -23,13 +23,13 @@ class Training(Options):
   estimator: str = option(
     "backprop",
     "of the meta-gradient: backprop through windows (paper), es: evolution strategies over whole"
-    " episodes",
-    choices=("backprop", "es"),
+    " episodes, pes: over windows, persistent",
+    choices=("backprop", "es", "pes"),
   )
-  perturbation: float = option(0.03, "of phi, its standard deviation, with es", 1e-9, 1e3)
+  perturbation: float = option(0.03, "of phi, its standard deviation, with es, pes", 1e-9, 1e3)
   shortest: int = option(
     0,
-    "with es: lengths of episodes are log-uniform from this to num_steps; 0: all num_steps",
+    "with es, pes: lengths of runs are log-uniform from this to num_steps; 0: all num_steps",
     0,
     10**6,
   )
@@ -69,9 +69,9 @@ class Training(Options):
 
   def __post_init__(self):
     super().__post_init__()
-    if self.estimator == "backprop":
+    if self.estimator != "es":
       check_windows(self.num_steps, self.unroll_length)
-    else:
+    if self.estimator != "backprop":
       self._check_evolution()
     if self.backprop_coordinates and self.second_derivatives:
       raise ValueError(
@@ -97,7 +97,9 @@ class Training(Options):
     """Raises ValueError for options that do not go with evolution strategies."""
     for name in ("backprop_coordinates", "second_derivatives", "segment_length"):
       if getattr(self, name):
-        raise ValueError(f"{name} is of backpropagation and cannot go with estimator es.")
+        raise ValueError(
+          f"{name} is of backpropagation and cannot go with estimator {self.estimator}."
+        )
     if self.shortest > self.num_steps:
       raise ValueError(
         f"shortest must be at most num_steps, got {self.shortest} and {self.num_steps}."
@@ -106,7 +108,7 @@ class Training(Options):
   @property
   def window_length(self) -> int:
     """Steps of the optimizee that a meta-step sees."""
-    return self.unroll_length if self.estimator == "backprop" else self.num_steps
+    return self.num_steps if self.estimator == "es" else self.unroll_length
 
   @property
   def windows(self) -> int:

@@ -36,10 +36,11 @@ from l2l_tf.training import imitation
 from l2l_tf.training.distribution import Distribution
 from l2l_tf.training.trainer import Diverged
 from l2l_tf.training.evolution_trainer import EvolutionTrainer
+from l2l_tf.training.persistent_trainer import PersistentTrainer
 from l2l_tf.training.meta_trainer import MetaTrainer
 from l2l_tf.training.counters import Progress
 
-TRAINERS = {"backprop": MetaTrainer, "es": EvolutionTrainer}
+TRAINERS = {"backprop": MetaTrainer, "es": EvolutionTrainer, "pes": PersistentTrainer}
 RIVALS = ("adam", "sgd")  # to compare with
 
 
@@ -132,9 +133,9 @@ class TrainingRun:
     run_config.check(self.directory, began, self.config)
     self.config |= {name: began[name] for name in ("init_from", "imitation") if name in began}
     text = self._checkpoint.restore()
-    self.trainer.after_restoring()
     try:
       self.trainer.progress = Progress.from_json(text)
+      self.trainer.after_restoring()
     except ValueError as error:
       raise files.CheckpointError(
         f"The checkpoint in {self.directory} does not fit this training: {error}"

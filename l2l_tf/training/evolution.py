@@ -1,12 +1,15 @@
-"""Meta-gradients without backpropagation: antithetic evolution strategies over whole unrolls.
+"""Meta-gradients without backpropagation: antithetic evolution strategies.
 
 phi is perturbed in pairs, phi + sigma e and phi - sigma e. Both optimize the same instance, from
 the same theta_0 with the same minibatches. Pairs run side by side on the tasks axis, one graph for
 all of them, if the optimizer can have a phi for each instance, else in turn. Nothing but sums of
 losses is kept: memory does not grow with the unroll.
 
-The gradient is that of the objective smoothed by a Gaussian of deviation sigma (Salimans et al.
-2017, arXiv:1703.03864, section 2).
+Over whole runs the gradient is that of the objective smoothed by a Gaussian of deviation sigma
+(Salimans et al. 2017, arXiv:1703.03864, section 2). Over windows of a run, each with a perturbation
+of its own, it is the window's difference times the sum of all perturbations since the run began
+(persistent evolution strategies, Vicol et al. 2021, arXiv:2112.13835, Eq. 10): unbiased where that
+of the window's own perturbation alone forgets what earlier windows have done to it.
 """
 
 from typing import Sequence
@@ -48,79 +51,108 @@ def perturb(
   return both, noise
 
 
+def start(problem: Problem, optimizer: Optimizer, seeds: tf.Tensor) -> unroll.Carry:
+  """Where P pairs begin: 2 P instances, both of a pair on that of its seed.
+
+  Args:
+    problem: what to optimize.
+    optimizer: any.
+    seeds: int32 `[P, 2]`.
+
+  Returns:
+    The carry of all; if the optimizer takes them in turn one carry an instance, stacked.
+  """
+  twice = tf.concat([seeds, seeds], 0)
+  if optimizer.with_phi(optimizer.trainable_variables) is not None:
+    return unroll.start(problem, optimizer, twice)[0]
+  begin = lambda seed: unroll.start(problem, optimizer, seed[tf.newaxis])[0]  # noqa: E731
+  return tf.map_fn(begin, twice, fn_output_signature=_specs(begin, tf.TensorSpec([2], tf.int32)))
+
+
+def _specs(function, *arguments):
+  """The `TensorSpec`s of what a function returns, without running it."""
+  traced = tf.function(function, autograph=False).get_concrete_function(*arguments)
+  return tf.nest.map_structure(tf.TensorSpec.from_tensor, traced.structured_outputs)
+
+
 def objectives(
   problem: Problem,
   optimizer: Optimizer,
   phi: Sequence[tf.Tensor],
-  seeds: tf.Tensor,
+  carry: unroll.Carry,
   num_steps: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """What each phi leads to.
+  length: tf.Tensor,
+) -> tuple[unroll.Carry, tf.Tensor, tf.Tensor]:
+  """What each phi leads to in a window of a run.
 
   Args:
     problem: what to optimize.
     optimizer: any.
     phi: of each instance, `[B, ...]` for each variable of the optimizer.
-    seeds: int32 `[B, 2]`, of the instances.
-    num_steps: T, which the graph does not depend on.
+    carry: where the window starts, of B instances, from `start` or the window before.
+    num_steps: of the window; the graph does not depend on it.
+    length: T, of the run.
 
   Returns:
-    The objective, see `objective`, and the mean loss, `[B]` each.
+    The carry after the window; its part of the objective, see `objective`, and its mean loss, `[B]`
+    each.
   """
   batched = optimizer.with_phi(phi)
   if batched is not None:
-    return objective(problem, batched, seeds, num_steps)
-  return _in_turn(problem, optimizer, phi, seeds, num_steps)
+    return objective(problem, batched, carry, num_steps, length)
+  return _in_turn(problem, optimizer, phi, carry, num_steps, length)
 
 
 def objective(
-  problem: Problem, optimizer: Optimizer, seeds: tf.Tensor, num_steps: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """0.3 times the mean log loss of a run plus 0.7 times that of its last tenth, and the mean loss.
+  problem: Problem,
+  optimizer: Optimizer,
+  carry: unroll.Carry,
+  num_steps: tf.Tensor,
+  length: tf.Tensor,
+) -> tuple[unroll.Carry, tf.Tensor, tf.Tensor]:
+  """A window's part of 0.3 times a run's mean log loss plus 0.7 times that of its last tenth.
 
-  Logarithms let losses of all scales mix. f(theta_0) does not count: it does not depend on phi.
+  Logarithms let losses of all scales mix. f(theta_0) does not count: it does not depend on phi. The
+  parts of all windows add up to the run's objective.
   """
-  carry, first = unroll.start(problem, optimizer, seeds)
-  last = num_steps - tf.maximum(num_steps // 10, 1)
+  tail = tf.maximum(length // 10, 1)
+  zeros = tf.zeros(carry.seeds.shape[:1])
+  even = (1 - END_WEIGHT) / tf.cast(length, zeros.dtype)
+  more = END_WEIGHT / tf.cast(tail, zeros.dtype)
 
-  def body(t, carry, total, end, mean):
+  def body(t, carry, value, total):
     carry, losses = unroll.unroll(problem, optimizer, carry, 1)
-    loss = tf.where(tf.math.is_finite(losses[0]), losses[0], WORST)
-    log = tf.math.log(tf.clip_by_value(loss, SMALLEST, WORST))
-    end += tf.where(t >= last, log, tf.zeros_like(log))
-    return t + 1, carry, total + log, end, mean + loss
+    loss = tf.cast(tf.where(tf.math.is_finite(losses[0]), losses[0], WORST), zeros.dtype)
+    weight = even + tf.where(carry.step > length - tail, more, 0.0)
+    value += weight * tf.math.log(tf.clip_by_value(loss, SMALLEST, WORST))
+    return t + 1, carry, value, total + loss
 
-  zeros = tf.zeros_like(first)
-  _, _, total, end, mean = tf.while_loop(
-    lambda t, *_: t < num_steps, body, (tf.constant(0), carry, zeros, zeros, zeros)
+  _, carry, value, total = tf.while_loop(
+    lambda t, *_: t < num_steps, body, (tf.constant(0), carry, zeros, zeros)
   )
-  count = tf.cast(num_steps, zeros.dtype)
-  end /= tf.cast(num_steps - last, zeros.dtype)
-  return (1 - END_WEIGHT) * total / count + END_WEIGHT * end, mean / count
+  return carry, value, total / tf.cast(num_steps, zeros.dtype)
 
 
-def _in_turn(problem, optimizer, phi, seeds, num_steps):
+def _in_turn(problem, optimizer, phi, carry, num_steps, length):
   """Puts one phi after the other into the optimizer's variables, and its own back at the end."""
   variables = optimizer.trainable_variables
   kept = [tf.identity(v) for v in variables]
-  dtype = variables[0].dtype
-  size = seeds.shape[0]
 
-  def body(b, values, means):
-    for variable, each in zip(variables, phi):
-      variable.assign(each[b])
-    own = tf.ensure_shape(seeds[b : b + 1], [1, 2])
-    value, mean = objective(problem, optimizer, own, num_steps)
-    return b + 1, values.write(b, value[0]), means.write(b, mean[0])
+  def one(row):
+    values, own = row
+    for variable, value in zip(variables, values):
+      variable.assign(value)
+    own, value, mean = objective(problem, optimizer, own, num_steps, length)
+    return own, value[0], mean[0]
 
-  arrays = [tf.TensorArray(dtype, size, element_shape=[]) for _ in range(2)]
-  _, values, means = tf.while_loop(
-    lambda b, *_: b < size, body, (tf.constant(0), *arrays), parallel_iterations=1
-  )
-  with tf.control_dependencies([values.stack()]):
+  own = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), carry)
+  signature = own, tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.float32)
+  rows = list(phi), carry
+  carry, values, means = tf.map_fn(one, rows, fn_output_signature=signature, parallel_iterations=1)
+  with tf.control_dependencies([values]):
     for variable, value in zip(variables, kept):
       variable.assign(value)
-  return values.stack(), means.stack()
+  return carry, values, means
 
 
 def differences(objectives_: tf.Tensor) -> tf.Tensor:
@@ -140,7 +172,7 @@ def gradient(differences_: tf.Tensor, noise: Sequence[tf.Tensor], sigma: float) 
 
   Args:
     differences_: of the objective, or in any unit, `[P]`.
-    noise: in units of sigma, `[P, ...]`.
+    noise: in units of sigma, `[P, ...]`; of a window the sum since the run began.
     sigma: see `perturb`.
   """
   count = tf.cast(tf.shape(differences_)[0], differences_.dtype)

@@ -1,7 +1,7 @@
 """Training an optimizer by evolution strategies: long episodes, many problems, any optimizer."""
 
 import math
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -27,62 +27,78 @@ class EvolutionTrainer(trainer.Trainer):
   def __init__(self, *args, **kwargs):
     """See `Trainer`."""
     super().__init__(*args, **kwargs)
-    self._meta_steps: dict[str, Callable[..., tuple[tf.Tensor, ...]]] = {}
+    self._meta_steps: dict[str, Callable[..., tuple[Any, ...]]] = {}
 
   def _begin_episode(self):
-    p, config = self.progress, self.config
-    words = (config.seed, Stream.META_TRAINING, p.epoch, p.episode)
-    rng = np.random.default_rng([*words, _CHOICE])
-    self._name = self._pick(rng)
-    low, high = config.shortest or config.num_steps, config.num_steps
-    self._num_steps = round(math.exp(rng.uniform(math.log(low), math.log(high))))
-    seeds = make_seeds(*words, _NOISE, count=config.num_tasks)
-    self._noise_seeds = self.distribution.scatter(self.distribution.shares(seeds, "num_tasks"))
+    self._rng = np.random.default_rng([*self._words(), _CHOICE])
+    self._name = self._pick()
+    self._length = self._draw_length()
 
-  def _pick(self, rng: np.random.Generator) -> str:
+  def _words(self) -> tuple[int, ...]:
+    """What the seeds of this episode follow from."""
+    p = self.progress
+    return self.config.seed, Stream.META_TRAINING, p.epoch, p.episode
+
+  def _pick(self) -> str:
     if not isinstance(self.problem, Mixture):
       return ""
     weights = np.array([self.problem.weights[name] for name in self.problem.problems], float)
-    return str(rng.choice(list(self.problem.problems), p=weights / weights.sum()))
+    return str(self._rng.choice(list(self.problem.problems), p=weights / weights.sum()))
+
+  def _draw_length(self) -> int:
+    """Steps of a run, log-uniform."""
+    low, high = self.config.shortest or self.config.num_steps, self.config.num_steps
+    return round(math.exp(self._rng.uniform(math.log(low), math.log(high))))
+
+  @property
+  def _problem(self) -> Problem:
+    """That of this episode."""
+    return self.problem.problems[self._name] if self._name else self.problem
+
+  def _noise_seeds(self, *more: int) -> Any:
+    """Of the perturbations, int32 `[P, 2]`, over the replicas."""
+    seeds = make_seeds(*self._words(), _NOISE, *more, count=self.config.num_tasks)
+    return self.distribution.scatter(self.distribution.shares(seeds, "num_tasks"))
 
   def _advance(self, learning_rate):
-    problem = self.problem.problems[self._name] if self._name else self.problem
-    loss, norm, finite = self._meta_step(self._name)(
-      self._episode_seeds(problem), self._noise_seeds, tf.constant(self._num_steps), learning_rate
-    )
-    return trainer.StepReport(float(loss), float(norm), bool(finite))
+    inputs = self._episode_seeds(self._problem), self._noise_seeds()
+    report, _ = self._take(inputs, self._length, learning_rate)
+    return report
 
-  def _meta_step(self, name: str) -> Callable[..., tuple[tf.Tensor, ...]]:
-    """The meta-step on one of the problems, compiled when it is first drawn."""
-    if name not in self._meta_steps:
-      self._meta_steps[name] = self._build_meta_step(name)
-    return self._meta_steps[name]
+  def _take(self, inputs, length: int, learning_rate) -> tuple[trainer.StepReport, Any]:
+    """A meta-step; what the estimator keeps for the next one, over the replicas, is returned."""
+    if self._name not in self._meta_steps:  # compiled when its problem is first drawn
+      self._meta_steps[self._name] = self._build_meta_step(self._problem)
+    step = self._meta_steps[self._name]
+    loss, norm, finite, kept = step(inputs, tf.constant(length), learning_rate)
+    return trainer.StepReport(float(loss), float(norm), bool(finite)), kept
 
-  def _build_meta_step(self, name: str) -> Callable[..., tuple[tf.Tensor, ...]]:
-    problem = self.problem.problems[name] if name else self.problem
+  def _build_meta_step(self, problem: Problem) -> Callable[..., tuple[Any, ...]]:
     single = self.distribution.num_replicas == 1
     own = self._estimator(problem)
     if self.config.jit_compile and not single:
       own = tf.function(own, autograph=False, jit_compile=True)
 
-    def meta_step(seeds, noise_seeds, num_steps, learning_rate):
-      found = self.distribution.run(
-        lambda *shares: self._over_all(*own(*shares, num_steps)), seeds, noise_seeds
-      )
-      loss, gradients = self.distribution.first(found)
-      return loss, *self._update(gradients, loss, learning_rate)
+    def meta_step(inputs, length, learning_rate):
+      def of_replica(*shares):
+        loss, differences, noise, kept = own(*shares, length)
+        return self._over_all(loss, differences, noise), kept
+
+      means, kept = self.distribution.run(of_replica, *inputs)
+      loss, gradients = self.distribution.first(means)
+      return loss, *self._update(gradients, loss, learning_rate), kept
 
     jit_compile = self.config.jit_compile and single
     return tf.function(meta_step, autograph=False, jit_compile=jit_compile)
 
   def _estimator(self, problem: Problem):
-    """Of one replica: the mean loss, the differences of its pairs, and their perturbations."""
+    """Of one replica: mean loss, differences of its pairs, their perturbations, what is kept."""
 
-    def estimate(seeds, noise_seeds, num_steps):
+    def estimate(seeds, noise_seeds, length):
       phi, noise = evolution.perturb(self.phi, noise_seeds, self.config.perturbation)
-      twice = tf.concat([seeds, seeds], 0)
-      values, means = evolution.objectives(problem, self.optimizer, phi, twice, num_steps)
-      return tf.reduce_mean(means), evolution.differences(values), noise
+      carry = evolution.start(problem, self.optimizer, seeds)
+      _, values, means = evolution.objectives(problem, self.optimizer, phi, carry, length, length)
+      return tf.reduce_mean(means), evolution.differences(values), noise, ()
 
     return estimate
 

@@ -85,7 +85,9 @@ def test_for_small_perturbations_it_is_backpropagation():
   noise_seeds = tf.constant(make_seeds(6, count=pairs))
   phi, noise = evolution.perturb(rule.trainable_variables, noise_seeds, sigma)
   same = tf.repeat(seeds, 2 * pairs, axis=0)
-  values, means = evolution.objectives(problem, rule, phi, same, tf.constant(steps))
+  carry, _ = unroll.start(problem, rule, same)
+  length = tf.constant(steps)
+  _, values, means = evolution.objectives(problem, rule, phi, carry, length, length)
   np.testing.assert_allclose(tf.reduce_mean(means), tf.reduce_mean(losses), rtol=1e-2)
   found = evolution.gradient(evolution.differences(values), noise, sigma)
   found = tf.concat([tf.reshape(g, [-1]) for g in found], 0)
@@ -94,8 +96,17 @@ def test_for_small_perturbations_it_is_backpropagation():
   assert cosine == pytest.approx(expected, abs=0.02)
 
 
-def test_an_optimizer_with_one_phi_takes_the_pairs_in_turn():
-  optimizer, problem = lstm(), problems.bowl(3)
+def gac() -> optimizers.GlobalAveragingLSTM:
+  return optimizers.GlobalAveragingLSTM((3,), num_gacs=1, seed=1)
+
+
+def ntm() -> optimizers.NTMBFGS:
+  return optimizers.NTMBFGS((3,), num_gacs=1, seed=1)
+
+
+@pytest.mark.parametrize("make", [lstm, gac, ntm])
+def test_an_optimizer_with_one_phi_takes_the_pairs_in_turn(make):
+  optimizer, problem = make(), problems.bowl(3)
   before = [v.numpy() for v in optimizer.trainable_variables]
   seeds = tf.constant(make_seeds(2, count=2))
   phi, _ = evolution.perturb(optimizer.trainable_variables, seeds, 0.1)
@@ -103,9 +114,10 @@ def test_an_optimizer_with_one_phi_takes_the_pairs_in_turn():
 
   @tf.function(autograph=False)
   def run():
-    return evolution.objectives(problem, optimizer, phi, twice, tf.constant(6))
+    carry, length = evolution.start(problem, optimizer, seeds), tf.constant(6)
+    return evolution.objectives(problem, optimizer, phi, carry, length, length)
 
-  values, means = run()
+  carry, values, means = run()
   for variable, value in zip(optimizer.trainable_variables, before):
     np.testing.assert_array_equal(variable, value)
   for b in range(4):
@@ -113,6 +125,10 @@ def test_an_optimizer_with_one_phi_takes_the_pairs_in_turn():
       variable.assign(each[b])
     losses = unroll.rollout(problem, optimizer, twice[b : b + 1], 6)[1:, 0]
     np.testing.assert_allclose(means[b], np.mean(losses), rtol=1e-5)
+    own, _ = unroll.start(problem, optimizer, twice[b : b + 1])
+    own, _ = unroll.unroll(problem, optimizer, own, 6)
+    for found, wanted in zip(tf.nest.flatten(carry), tf.nest.flatten(own)):
+      np.testing.assert_allclose(found[b], wanted, rtol=1e-4, atol=1e-6)
     expected = 0.3 * np.mean(np.log(losses)) + 0.7 * np.log(losses[-1])
     np.testing.assert_allclose(values[b], expected, rtol=1e-4)
 
@@ -136,9 +152,9 @@ def exploding():
 
 
 def test_runs_that_are_no_numbers_count_as_bad_and_no_more():
-  values, _ = evolution.objective(
-    exploding(), optimizers.SGD(1e3), tf.constant(make_seeds(1, count=2)), tf.constant(5)
-  )
+  problem, optimizer = exploding(), optimizers.SGD(1e3)
+  carry, _ = unroll.start(problem, optimizer, tf.constant(make_seeds(1, count=2)))
+  _, values, _ = evolution.objective(problem, optimizer, carry, tf.constant(5), tf.constant(5))
   np.testing.assert_allclose(values, math.log(evolution.WORST), rtol=1e-5)
 
 
@@ -174,7 +190,7 @@ def test_a_mixture_draws_its_problems_by_weight_and_lengths_log_uniformly():
   for trainer.progress.episode in range(400):
     trainer._begin_episode()
     names.append(trainer._name)
-    lengths.append(trainer._num_steps)
+    lengths.append(trainer._length)
   assert names.count("bowl") == pytest.approx(300, abs=40)
   assert min(lengths) >= 5 and max(lengths) <= 500
   assert np.median(lengths) == pytest.approx(50, rel=0.25)
@@ -203,7 +219,8 @@ def test_compiled_by_xla_a_step_is_the_same():
   rule = general()
 
   def run():
-    return evolution.objectives(corner, rule, both, seeds[:2], tf.constant(7))
+    carry, length = evolution.start(corner, rule, seeds[:1]), tf.constant(7)
+    return evolution.objectives(corner, rule, both, carry, length, length)[1:]
 
   plain, compiled = (tf.function(run, autograph=False, jit_compile=jit) for jit in (False, True))
   for a, b in zip(plain(), compiled()):
@@ -215,8 +232,10 @@ def test_compiled_by_xla_a_step_is_the_same():
   [
     ({"shortest": 21}, "shortest must be at most num_steps, got 21 and 20"),
     ({"second_derivatives": True}, "second_derivatives is of backpropagation"),
+    ({"estimator": "pes", "segment_length": 5}, "segment_length is .* estimator pes"),
+    ({"estimator": "pes", "unroll_length": 7}, "num_steps must be a multiple of unroll_length"),
     ({"perturbation": 0.0}, "perturbation must be at least 1e-09"),
-    ({"estimator": "magic"}, "estimator must be one of backprop, es"),
+    ({"estimator": "magic"}, "estimator must be one of backprop, es, pes"),
   ],
 )
 def test_bad_options_are_refused(options, message):
