@@ -24,8 +24,8 @@ class Experiment:
   def __post_init__(self):
     if _problem_name(self.problem) in MIXTURES and self.training.estimator == "backprop":
       raise ValueError(
-        f"estimator must be es for {', '.join(MIXTURES)}: a mixture of problems is trained on in"
-        " whole episodes."
+        f"estimator must be es or pes for {', '.join(MIXTURES)}, a mixture of problems, got"
+        f" {self.training.estimator}."
       )
     if type(self.optimizer) in INDEPENDENT:
       return

@@ -173,7 +173,7 @@ CONTRADICTIONS = [  # flags that are good alone, but not together, or not withou
   ("train", "--optimizer=lstm_gac --imitation_rounds=5", "do not depend on each other"),
   ("train", "--optimizer=lstm_gac --layer_sizes=20,4 --num_gacs=5", "num_gacs"),
   ("train", "--optimizer=ntm_bfgs --layer_sizes=4 --num_gacs=5", "num_gacs"),
-  ("train", "--problem=general --estimator=backprop", "estimator must be es"),
+  ("train", "--problem=general --estimator=backprop", "estimator must be es or pes"),
   ("train", "--estimator=es --second_derivatives", "second_derivatives is of backpropagation"),
   ("train", "--estimator=es --shortest=200", "shortest must be at most num_steps"),
   ("train", "--optimizer=general --controller_sizes=8,8,8,8,8", "4 layers at most, got 5"),

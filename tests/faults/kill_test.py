@@ -13,6 +13,7 @@ from tests.faults import table
 from tests.faults import victims
 
 KILLS = table.trials(0, 30)
+FEWER = table.trials(0, 12)  # of the other estimators
 EVALUATE = ["--problem=bowl", "--dimensions=3", "--num_steps=4", "--num_runs=3", "--tuning_runs=1"]
 pytestmark = [table.thorough, victims.needs_compiler]
 
@@ -22,13 +23,11 @@ def _library(tmp_path_factory):
   return victims.preload(tmp_path_factory.mktemp("preload"))
 
 
-@pytest.fixture(name="undisturbed", scope="module")
-def _undisturbed(tmp_path_factory, library):
+def undisturbed(directory, library, estimator):
   """The final state of a run never killed, its operations on files, and its seconds."""
-  directory = str(tmp_path_factory.mktemp("runs") / "undisturbed")
   began = time.monotonic()
   operations = victims.operations(
-    "train", *victims.train_args(directory), directory=directory, library=library
+    "train", *victims.train_args(directory, estimator), directory=directory, library=library
   )
   assert operations > 50
   return victims.final_state(directory), operations, time.monotonic() - began
@@ -44,25 +43,27 @@ def kill(process, seconds):
   return process.returncode == -signal.SIGKILL
 
 
-def test_kill_9_of_train(tmp_path, library, undisturbed):
+@pytest.mark.parametrize("estimator, total", [("backprop", KILLS), ("es", FEWER), ("pes", FEWER)])
+def test_kill_9_of_train(tmp_path, library, estimator, total):
   """Runs are killed again and again till they end; every second kill is at an operation."""
-  expected, operations, seconds = undisturbed
+  expected, operations, seconds = undisturbed(str(tmp_path / "undisturbed"), library, estimator)
   dice, kills, runs = random.Random(0), 0, 0
-  while kills < KILLS:
+  while kills < total:
     runs, before = runs + 1, kills
     directory = str(tmp_path / f"run_{runs}")
     while True:
-      args, at_operation = victims.train_args(directory), kills % 2 == 0 and kills < KILLS
+      args = victims.train_args(directory, estimator)
+      at_operation = kills % 2 == 0 and kills < total
       number = dice.randint(1, operations // 2)
       fault = f"kill:{number}:{directory}" if at_operation else ""
       process = victims.start("train", *args, fault=fault, library=library)
-      limit = 300 if at_operation or kills >= KILLS else dice.uniform(0.2, 1.0) * seconds
+      limit = 300 if at_operation or kills >= total else dice.uniform(0.2, 1.0) * seconds
       if not kill(process, limit):
         break
       kills += 1
       victims.assert_nothing_half_written(directory)
     assert process.returncode == 0
-    with table.trial("kill -9 of bin/train.py", kills - before):
+    with table.trial(f"kill -9 of bin/train.py, {estimator}", kills - before):
       victims.assert_same_state(directory, expected)
 
 

@@ -69,11 +69,11 @@ def said(err: str) -> str:
   return "\n".join(line for line in err.splitlines() if not NOISE.match(line))
 
 
-def train_args(directory: str) -> list[str]:
+def train_args(directory: str, estimator: str = "backprop") -> list[str]:
   """What begins the run in `directory`, or takes it up."""
   if os.path.exists(os.path.join(directory, "config.json")):
     return ["--resume", f"--run_dir={directory}", "--tuning_runs=0", "--test_runs=2"]
-  return [*TRAIN, f"--run_dir={directory}"]
+  return [*TRAIN, f"--estimator={estimator}", f"--run_dir={directory}"]
 
 
 def final_state(directory: str) -> dict[str, np.ndarray]:

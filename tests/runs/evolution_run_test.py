@@ -1,5 +1,6 @@
 """Runs by evolution strategies: a stop changes nothing; a mixture has a closing table."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ train = programs.load("train")
 TRAINING = Training(
   estimator="es",
   num_steps=6,
+  unroll_length=2,
   shortest=2,
   num_tasks=2,
   num_epochs=2,
@@ -40,10 +42,10 @@ def _small_mixture(monkeypatch):
   monkeypatch.setattr(problem_options.General, "build", lambda self: (mixture, "made up"))
 
 
-def run(directory, **options):
+def run(directory, estimator):
   optimizer = optimizer_options.General(controller_sizes=(4,))
-  experiment = Experiment(problem_options.General(), optimizer, TRAINING)
-  return TrainingRun(str(directory), experiment, **options)
+  training = dataclasses.replace(TRAINING, estimator=estimator)
+  return TrainingRun(str(directory), Experiment(problem_options.General(), optimizer, training))
 
 
 def contents(directory):
@@ -51,9 +53,11 @@ def contents(directory):
   return [v.numpy().tobytes() for v in optimizer.trainable_variables], about["history"]
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, count):
-  run(tmp_path / "whole").train()
+@pytest.mark.parametrize(
+  "estimator, count", [("es", 2), ("es", 3), ("es", 5), ("pes", 2), ("pes", 9), ("pes", 13)]
+)
+def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, estimator, count):
+  run(tmp_path / "whole", estimator).train()
   step, calls = Trainer.step, []
 
   def stopped(self):
@@ -64,9 +68,9 @@ def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, count):
 
   monkeypatch.setattr(Trainer, "step", stopped)
   with pytest.raises(Interrupted):
-    run(tmp_path / "stopped").train()
+    run(tmp_path / "stopped", estimator).train()
   TrainingRun.resume(str(tmp_path / "stopped")).train()
-  assert len(calls) == 6
+  assert len(calls) == {"es": 6, "pes": 18}[estimator]
   assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
