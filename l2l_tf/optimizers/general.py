@@ -7,6 +7,7 @@ by a constant changes nothing but the last bits. It needs neither the loss nor t
 import math
 from typing import Any, NamedTuple, Sequence
 
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
@@ -16,16 +17,51 @@ BETAS = (0.0, 0.9, 0.99)  # of the averages of the gradient; 0 is the gradient i
 BETA_2 = 0.99  # of the average of its square
 SMOOTHING = 0.9  # of what the controller sees
 TIME_SCALES = tuple(10 ** (k / 2) for k in range(11))  # 1, 3.2, 10 ... 10^5 steps
-EPSILON = 1e-5  # beside sqrt(v), in units of its RMS over the tensor
+EPSILON = 1e-10  # beside v, in units of its mean over the tensor
+TINY = 1e-36  # beside v, where all of it is 0
 MATRIX_FLOOR = 0.03  # of the unit of a matrix that is zero, times 1 / sqrt(fan-in)
 VECTOR_FLOOR = 0.3  # of that of a vector
 FIRST_STEP = 0.01  # of an untrained controller, in units
 LARGEST_STEP = 0.5
 PACE = 0.03  # of the memory of the step: its change in a step, in the logarithm, is at most this
 REACH = 3.0  # of that memory
+SAMPLE = 2**14  # coordinates of a parameter, at most, that its statistics are of
 HUGE = 1e15  # of a gradient, in units of the first one's RMS: its square is still a number
 _STATISTICS = 13
 _STATIC = 5
+
+
+class _Sample:
+  """The coordinates that statistics are of: all, but of large parameters each s-th.
+
+  s has no divisor in common with the size, so that no row or column is passed over.
+  """
+
+  def __init__(self, shapes: Sequence[tuple[int, ...]]):
+    sizes = [math.prod(shape) for shape in shapes]
+    steps = [_step(size) for size in sizes]
+    self._counts = [-(-size // step) for size, step in zip(sizes, steps)]
+    self._taken = None
+    if max(steps, default=1) > 1:
+      starts = np.cumsum([0, *sizes[:-1]])
+      pieces = [np.arange(a, a + n, s) for a, n, s in zip(starts, sizes, steps)]
+      self._taken = np.concatenate(pieces).astype(np.int32)
+
+  def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    """Those of `[B, n]`, or of `[B, 1]`, which spreads itself."""
+    return x if self._taken is None or x.shape[1] == 1 else tf.gather(x, self._taken, axis=1)
+
+  def products(self, rows: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Mean products over each parameter of K vectors of this sample: `[B, L, K, K]`."""
+    parts = tf.split(tf.stack(rows, 1), self._counts, -1)  # [B, K, n_l]
+    return tf.stack([tf.matmul(x, x, transpose_b=True) / n for x, n in zip(parts, self._counts)], 1)
+
+
+def _step(size: int) -> int:
+  step = -(-size // SAMPLE) or 1
+  while math.gcd(step, size) > 1:
+    step += 1
+  return step
 
 
 class GeneralState(NamedTuple):
@@ -109,23 +145,20 @@ class General(base.Optimizer):
     shapes = [tuple(x.shape[1:]) for x in gradients.values()]
     sizes = [math.prod(shape) for shape in shapes]
     g, theta = base.flatten(gradients), base.flatten(params)
-    theta_0 = tf.where(state.t == 0, theta, state.theta_0)
+    theta_0 = tf.cond(state.t == 0, lambda: theta, lambda: state.theta_0)
     t = tf.cast(state.t + 1, g.dtype)
 
-    g = tf.where(tf.math.is_finite(g), g, tf.zeros_like(g))
-    scale = tf.where(state.scale > 0, state.scale, _rms(g, sizes))
-    g = tf.clip_by_value(g * _spread(_inverse(scale), sizes), -HUGE, HUGE)
-    averages = tuple(b * m + (1 - b) * g for b, m in zip(BETAS[1:], state.averages))
-    v = BETA_2 * state.v + (1 - BETA_2) * g**2
-
+    scale = _first_rms(state.scale, g, sizes)
+    g, averages, v = _averaged(g, _spread(_inverse(scale), sizes), state.averages, state.v)
     mean_v = _sums(v, sizes) / sizes
-    root = tf.sqrt(v) + _spread(EPSILON * tf.sqrt(mean_v), sizes)
-    inverse = _inverse(root) * tf.sqrt(1 - BETA_2**t)
-    corrected = [m / (1 - b**t) for b, m in zip(BETAS, (g, *averages))]
-    directions = [m * inverse for m in corrected]
-    products = _products([*directions, theta - theta_0, theta], sizes)  # [B, L, 5, 5]
+    floor = _spread(EPSILON * mean_v + TINY, sizes)
+    corrections = [tf.sqrt(1 - BETA_2**t) / (1 - b**t) for b in BETAS]  # of the averages' start
+    sample = _Sample(shapes)
+    inverse, place = tf.math.rsqrt(sample(v) + sample(floor)), sample(theta)
+    directions = [c * inverse * sample(m) for c, m in zip(corrections, (g, *averages))]
+    products = sample.products([*directions, place - sample(theta_0), place])  # [B, L, 5, 5]
 
-    unit = _unit(products[..., 4, 4], shapes, sizes)
+    unit = _unit(products[..., 4, 4], shapes)
     statistics = _statistics(products, mean_v / (1 - BETA_2**t), scale, unit, sizes)
     smoothed = SMOOTHING * state.statistics + (1 - SMOOTHING) * statistics
     seen = smoothed / (1 - SMOOTHING**t)
@@ -134,10 +167,10 @@ class General(base.Optimizer):
     memory = tf.clip_by_value(state.memory + PACE * tf.tanh(output[..., 1]), -REACH, REACH)
     step = tf.minimum(FIRST_STEP * tf.exp(output[..., 0] + memory), LARGEST_STEP)
     weights = tf.nn.softmax(output[..., 2:])  # [B, L, 3]
-    square = tf.einsum("bli,blij,blj->bl", weights, products[..., :3, :3], weights) / sizes
+    square = tf.einsum("bli,blij,blj->bl", weights, products[..., :3, :3], weights)
     amount = step * unit / tf.maximum(tf.sqrt(tf.maximum(square, 0.0)), 1.0)
-    factors = amount[..., tf.newaxis] * weights
-    update = -sum(_spread(factors[..., k], sizes) * d for k, d in enumerate(directions))
+    factors = [-amount * weights[..., k] * c for k, c in enumerate(corrections)]
+    update = _mixed(v, floor, [_spread(f, sizes) for f in factors], [g, *averages])
     state = GeneralState(averages, v, theta_0, scale, smoothed, memory, state.t + 1)
     return base.unflatten(update, gradients), state
 
@@ -198,25 +231,24 @@ def _fan_in(shape: tuple[int, ...]) -> int:
   return math.prod(shape[:-1]) if len(shape) >= 2 else 1
 
 
-def _unit(square: tf.Tensor, shapes, sizes) -> tf.Tensor:
-  """RMS of each parameter, `[B, L]`, from the sum of squares; of one that is 0 by its shape."""
+def _unit(square: tf.Tensor, shapes) -> tf.Tensor:
+  """RMS of each parameter, `[B, L]`, from its mean square; of one that is 0 by its shape."""
   floors = [
     MATRIX_FLOOR / math.sqrt(max(_fan_in(s), 1)) if len(s) >= 2 else VECTOR_FLOOR for s in shapes
   ]
-  return tf.maximum(tf.sqrt(square / sizes), tf.constant(floors, square.dtype))
+  return tf.maximum(tf.sqrt(square), tf.constant(floors, square.dtype))
 
 
 def _statistics(products, mean_v, scale, unit, sizes) -> tf.Tensor:
   """What is seen of each parameter at this step, without units: `[B, L, 13]`."""
   squares = tf.linalg.diag_part(products)  # [B, L, 5]
-  norms = tf.sqrt(tf.maximum(squares, 0.0))
-  inverse = _inverse(norms)
+  rms = tf.sqrt(tf.maximum(squares, 0.0))
+  inverse = _inverse(rms)
   cosines = products * inverse[..., tf.newaxis] * inverse[..., tf.newaxis, :]
   pairs = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
-  rms = norms / tf.sqrt(tf.constant(sizes, norms.dtype))[:, tf.newaxis]
   growth = 0.5 * _log(mean_v)
   gradient = growth + tf.math.log(tf.where(scale > 0, scale, tf.ones_like(scale)))
-  share = gradient + _log(unit) + 0.5 * tf.math.log(tf.constant(sizes, norms.dtype))
+  share = gradient + _log(unit) + 0.5 * tf.math.log(tf.constant(sizes, rms.dtype))
   share = share - tf.reduce_mean(share, 1, keepdims=True)  # of the gradient, among the parameters
   found = [cosines[..., i, j] for i, j in pairs]
   found += [tf.tanh(rms[..., 0] - 1), *(0.3 * _log(rms[..., k]) for k in (1, 2))]
@@ -235,6 +267,37 @@ def _inverse(x: tf.Tensor) -> tf.Tensor:
   return tf.math.divide_no_nan(tf.ones_like(x), x)
 
 
+def _in_one_loop(function):
+  """Lets XLA make one loop of element-wise operations on many numbers: each costs memory alone."""
+  compiled = tf.function(function, autograph=False, jit_compile=True)
+  return lambda x, *more: (compiled if x.shape[1] > SAMPLE else function)(x, *more)
+
+
+@_in_one_loop
+def _averaged(g, inverse_scale, averages, v):
+  """The gradient in units of its first RMS, `[B, n]`, and the next averages and v."""
+  g = tf.where(tf.math.is_finite(g), g, tf.zeros_like(g))
+  g = tf.clip_by_value(g * inverse_scale, -HUGE, HUGE)
+  averages = tuple(m + (1 - b) * (g - m) for b, m in zip(BETAS[1:], averages))
+  return g, averages, v + (1 - BETA_2) * (g**2 - v)
+
+
+@_in_one_loop
+def _mixed(v, floor, factors, averages):
+  """The update, `[B, n]`: the averages in units of sqrt(v), times their factors."""
+  return tf.math.rsqrt(v + floor) * sum(f * m for f, m in zip(factors, averages))
+
+
+def _first_rms(scale: tf.Tensor, g: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
+  """`scale`, and where that is still 0 the RMS of the gradient, `[B, L]`."""
+
+  def begin():
+    finite = tf.where(tf.math.is_finite(g), g, tf.zeros_like(g))
+    return tf.where(scale > 0, scale, _rms(finite, sizes))
+
+  return tf.cond(tf.reduce_all(scale > 0), lambda: scale, begin)
+
+
 def _sums(x: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
   """The sum over each parameter: `[B, n]` to `[B, L]`."""
   return tf.stack([tf.reduce_sum(part, -1) for part in tf.split(x, sizes, -1)], -1)
@@ -249,11 +312,7 @@ def _rms(x: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
 
 def _spread(values: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
   """A number a parameter for each of its coordinates: `[B, L]` to `[B, n]`."""
+  if len(sizes) == 1:
+    return values  # which spreads itself
   parts = tf.split(values, len(sizes), -1)
   return tf.concat([tf.broadcast_to(x, [x.shape[0], n]) for x, n in zip(parts, sizes)], -1)
-
-
-def _products(rows: Sequence[tf.Tensor], sizes: Sequence[int]) -> tf.Tensor:
-  """Inner products over each parameter of K vectors `[B, n]`: `[B, L, K, K]`."""
-  stacked = tf.split(tf.stack(rows, 1), sizes, -1)  # [B, K, n_l]
-  return tf.stack([tf.matmul(part, part, transpose_b=True) for part in stacked], 1)

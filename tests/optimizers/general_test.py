@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf import optimizers
+from l2l_tf.optimizers import general
 
 SHAPES = {"w": (1, 6, 5), "b": (1, 5), "table": (1, 7, 3), "scalar": (1,)}
 
@@ -132,6 +133,30 @@ def test_a_phi_for_each_instance_does_what_each_phi_does():
       own, states[k] = rule(g, states[k], start())
       for name in SHAPES:
         np.testing.assert_allclose(updates[name][k], own[name][0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(300, 300), (40_000, 4)])
+def test_large_parameters_are_judged_by_a_sample_of_them(monkeypatch, shape):
+  """Which no row or column of is passed over; the updates are those of all to a percent or two."""
+  rng, updates = np.random.default_rng(0), {}
+  theta = {"w": tf.constant(rng.normal(size=[1, *shape]), tf.float32), "b": tf.ones([1, 3])}
+  gradients = [{n: tf.constant(rng.normal(size=x.shape), tf.float32) for n, x in theta.items()}] * 3
+  for most in (2**14, 2**30):
+    monkeypatch.setattr(general, "SAMPLE", most)
+    rule = trained()
+    state = rule.initial_state(theta)
+    for g in gradients:
+      updates[most], state = rule(g, state, theta)
+  for name in theta:
+    few, every = (np.ravel(updates[most][name]) for most in (2**14, 2**30))
+    np.testing.assert_allclose(np.dot(few, every) / np.dot(every, every), 1, atol=0.03)
+    np.testing.assert_allclose(few, every, rtol=0.05, atol=1e-3 * np.abs(every).max())
+  monkeypatch.setattr(general, "SAMPLE", 2**14)
+  taken = general._Sample([shape])._taken
+  assert 2**13 < len(taken) <= 2**14
+  for k, size in enumerate(shape):
+    seen = len(set(np.unravel_index(taken, shape)[k].tolist()))
+    assert seen >= min(size, len(taken)) * 0.9
 
 
 def test_a_step_costs_at_most_24_bytes_of_state_a_parameter():

@@ -42,7 +42,7 @@ class Tensor:
     g = np.clip(ratio(gradient, self.s * np.ones(np.shape(gradient))), -1e15, 1e15)
     self.m = [b * m + (1 - b) * g for b, m in zip(BETAS, self.m)]
     self.v = 0.99 * self.v + 0.01 * g**2
-    root = np.sqrt(self.v) + 1e-5 * np.sqrt(self.v.mean())
+    root = np.sqrt(self.v + 1e-10 * self.v.mean() + 1e-36)
     correction = np.sqrt(1 - 0.99**t)
     d = [ratio(m / (1 - b**t) * correction, root) for b, m in zip(BETAS, self.m)]
     is_matrix = theta.ndim >= 2
