@@ -16,7 +16,7 @@ from typing import Any, Iterator, Optional
 
 import numpy as np
 import optuna
-from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
