@@ -196,6 +196,7 @@ def test_only_what_reports_uses_the_instances_of_the_test():
   users = {
     name
     for name, source in sources.read().items()
-    if name.startswith("l2l_tf.") and "Stream.TEST" in (sources.ROOT / source.path).read_text()
+    if source.path.startswith("l2l_tf/")
+    and "Stream.TEST" in (sources.ROOT / source.path).read_text()
   }
   assert users == {f"l2l_tf.{n}" for n in ("evaluation.comparison", "cli.visualize", "cli.triples")}
