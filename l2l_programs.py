@@ -71,6 +71,7 @@ class Held(logging.Filter):
 def _start(name: str):
   """Imports and runs l2l_tf/cli/NAME.py; the process ends with its exit status."""
   signal.signal(signal.SIGINT, signal.SIG_DFL)
+  os.environ["KERAS_BACKEND"] = "tensorflow"  # another one may not even be installed
   held = _hold()
   program = importlib.import_module(f"l2l_tf.cli.{name}")
   _look_for_devices()

@@ -1,5 +1,8 @@
 """Installs l2l_tf with its programs, and `problems`, the short name of l2l_tf.problems."""
 
+import pathlib
+import re
+
 import setuptools
 
 ART = [  # of --problem=neural_art and bin/style.py without a network
@@ -10,9 +13,12 @@ ART = [  # of --problem=neural_art and bin/style.py without a network
 PROGRAMS = ["train", "imitate", "evaluate", "visualize", "figures", "diagnose", "style", "triples"]
 PROGRAMS += ["zoo"]
 
+ROOT = pathlib.Path(__file__).parent
+PROVENANCE = (ROOT / "l2l_tf" / "storage" / "provenance.py").read_text(encoding="utf-8")
+
 setuptools.setup(
   name="l2l_tf",
-  version="0.1.0",
+  version=re.search(r'^VERSION = "(.+)"', PROVENANCE, re.MULTILINE)[1],
   description="Learning to learn by gradient descent by gradient descent, in TensorFlow 2",
   license="Apache-2.0",
   packages=setuptools.find_packages(include=["l2l_tf*"]),

@@ -26,6 +26,7 @@ from benchmarks.implementations import matrix_products
 from benchmarks.implementations import ours
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.problems.datasets import SOURCES
 
 CONTESTANTS = ("ours", "ours_sampled", "torch_loop", "jax_scan", "per_parameter", "matrix_products")
@@ -180,14 +181,16 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[str, ...], "contestants", None, f"who takes part: {', '.join(CONTESTANTS)}")
-  flags.add(str, "rivals_python", sys.executable, "interpreter that has the packages of the rivals")
+  flags.add(
+    paths.Read, "rivals_python", sys.executable, "interpreter that has the packages of the rivals"
+  )
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(tuple[int, ...], "threads", (1, 2), "of each contestant, a race each")
   flags.add(int, "rounds", 10, "turns of each contestant")
   flags.add(int, "batch", 3, "timed meta-steps a turn, after one that is not")
   flags.add(int, "num_steps", 20, "optimization steps a meta-step")
   flags.add(int, "batch_size", 128, "examples a minibatch")
-  flags.add(str, "out", None, "JSON file to write: benchmarks/against_rivals.json")
+  flags.add(paths.Written, "out", None, "JSON file to write: benchmarks/against_rivals.json")
   flags.parse(argv)
   names = [name for given in flags.contestants or [CONTESTANTS] for name in given]
   _check_flags(flags, names)

@@ -16,6 +16,7 @@ from benchmarks import measuring
 from benchmarks import reports
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config.training import Training
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
@@ -64,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(tuple[int, ...], "meta_training", tuple(10**k for k in range(3, 7)), "values of n")
   flags.add(int, "unroll_length", 5, "steps of a window in meta-training: memory grows with it")
   flags.add(int, "repeats", 20, "timed steps or meta-steps")
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(*flags.inference, *flags.meta_training, flags.unroll_length, flags.repeats) < 1:
     raise experiment_flags.UsageError("All numbers must be at least 1.")

@@ -28,6 +28,7 @@ from benchmarks import reports
 from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
 from l2l_tf.problems import base
@@ -142,7 +143,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "num_steps", 20, "of the window")
   flags.add(int, "batch_size", 128, "images a minibatch")
   flags.add(int, "repeats", 20, "timed windows")
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(flags.num_steps, flags.batch_size, flags.repeats) < 1:
     raise experiment_flags.UsageError("All numbers must be at least 1.")

@@ -23,6 +23,7 @@ from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import outputs
 from l2l_tf.training import trainer
@@ -85,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "batch_size", 128, "examples a minibatch")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   default = os.path.join(outputs.RUNS, "meta_step")
-  flags.add(str, "out", default, "files to write, without their endings")
+  flags.add(paths.Written, "out", default, "files to write, without their endings")
   flags.parse(argv)
   for name in ("num_tasks", "num_steps", "batch_size"):
     if getattr(flags, name) < 1:

@@ -15,6 +15,7 @@ from typing import Sequence
 from benchmarks import measuring
 from benchmarks import reports
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems import DataError
@@ -29,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "meta_steps", 1000, "all together")
   flags.add(int, "every", 50, "meta-steps between two rows")
   flags.add(int, "unroll_length", 20, "optimization steps a meta-step, of 100 an episode")
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.parse(argv)
   if not 1 <= flags.every <= flags.meta_steps:
     raise experiment_flags.UsageError(

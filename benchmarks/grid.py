@@ -15,6 +15,7 @@ from typing import Sequence
 from benchmarks import reports
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
@@ -26,7 +27,7 @@ RUNS, STEPS = 10, 100
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.group("Problem")
   experiment_flags.add_problem(flags, "what the rivals are tuned on")
   flags.parse(argv)

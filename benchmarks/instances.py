@@ -17,6 +17,7 @@ from benchmarks import measuring
 from benchmarks import reports
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems import DataError
@@ -62,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "num_steps", 20, "of an unroll on MNIST")
   flags.add(int, "repeats", 20, "timed unrolls and meta-steps")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(*flags.instances, flags.num_steps, flags.repeats) < 1:
     raise experiment_flags.UsageError("All numbers must be at least 1.")

@@ -21,6 +21,7 @@ from benchmarks import measuring
 from benchmarks import reports
 import l2l_tf
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 
 OPTIMIZERS = {
   "mnist_lstm": lambda: l2l_tf.LearnedOptimizer("mnist_lstm"),
@@ -70,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
   flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[int, ...], "parameters", (10**4, 10**6, 10**7), "values of n")
   flags.add(int, "repeats", 10, "timed steps")
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.parse(argv)
   if min(flags.parameters) < 1 or flags.repeats < 1:
     raise experiment_flags.UsageError("--parameters and --repeats must be at least 1.")

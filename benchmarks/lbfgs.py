@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from benchmarks import reports
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.evaluation import comparison
 from l2l_tf.evaluation import intervals
@@ -99,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "num_steps", 128, "evaluations of the gradient after the first")
   flags.add(int, "seed", 0, "of all instances, as in bin/evaluate.py")
   experiment_flags.add_output(flags, None, "JSON file to write")
-  flags.add(str, "against", None, "results file of bin/evaluate.py to compare with")
+  flags.add(paths.Read, "against", None, "results file of bin/evaluate.py to compare with")
   flags.group("Problem")
   flags.add_options(NeuralArt, lambda f: NeuralArt())
   flags.parse(argv)

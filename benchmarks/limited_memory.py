@@ -18,6 +18,7 @@ import tensorflow as tf
 from benchmarks import reports
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 
 STEPS = 5  # in one timed loop
 
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(tuple[int, ...], "coordinates", (1000, 5000, 10000, 25000, 50000), "values of n")
   flags.add(tuple[int, ...], "histories", (5, 10, 20), "steps whose writes are kept")
   flags.add(int, "repeats", 20, f"timed loops of {STEPS} steps")
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.parse(argv)
   for name in ("coordinates", "histories"):
     if min(getattr(flags, name)) < 1:

@@ -15,6 +15,7 @@ from typing import Any, Sequence
 from benchmarks import measuring
 from benchmarks import reports
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
 from l2l_tf.problems import DataError
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
   flags.add(tuple[int, ...], "segment_lengths", (5, 10), "steps whose activations are kept")
   flags.add(int, "repeats", 20, "timed meta-steps")
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.parse(argv)
   lengths, segments = flags.unroll_lengths, flags.segment_lengths
   if min(*lengths, *segments, flags.repeats) < 1:

@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks import reports
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config.problems import PROBLEMS
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import intervals
@@ -75,8 +76,8 @@ RIVALS = {"mnist": ("adam",), "quadratic": tuple(optimizers.HAND_DESIGNED)}
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "out", None, "the results file")
-  flags.add(str, "runs", "runs/quick_seeds", "directory of the run directories")
+  flags.add(paths.Written, "out", None, "the results file")
+  flags.add(paths.Written, "runs", "runs/quick_seeds", "directory of the run directories")
   flags.add(tuple[str, ...], "cases", None, f"of {', '.join(CASES)}; default all")
   flags.add(int, "test_runs", 40, "fresh instances of each seed")
   flags.add(int, "jobs", 1, "cases at the same time")

@@ -18,6 +18,7 @@ import l2l_tf
 from l2l_tf import pretrained
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import stored_state
@@ -32,7 +33,9 @@ from l2l_tf.storage.files import CheckpointError
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "optimizer", "mnist_lstm", "directory, or a name of l2l_tf.pretrained.list()")
+  flags.add(
+    paths.Read, "optimizer", "mnist_lstm", "directory, or a name of l2l_tf.pretrained.list()"
+  )
   flags.add(str, "data", "auto", "source of MNIST, as in bin/train.py", SOURCES)
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
   flags.add(int, "num_steps", 100, "optimization steps of each")

@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks import measuring
 from benchmarks import reports
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config import presets
 from l2l_tf.config import problems as problem_options
 from l2l_tf.optimizers import blocks
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
   )
   flags.add(int, "epochs", None, "of each training; default that of the preset")
   flags.add(int, "repeats", 2, "trainings with TensorBoard, and as many without")
-  flags.add(str, "out", None, "JSON file to write")
+  flags.add(paths.Written, "out", None, "JSON file to write")
   flags.parse(argv)
   for name in ("epochs", "repeats"):
     value = getattr(flags, name)

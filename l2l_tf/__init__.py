@@ -3,6 +3,7 @@
 Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent".
 """
 
+from l2l_tf import surroundings  # noqa: F401  first, as it says what is wrong with the imports below
 from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf import unroll
@@ -14,6 +15,7 @@ from l2l_tf.optimizers import preprocessing
 from l2l_tf.storage.files import CheckpointError
 from l2l_tf.storage.optimizer_files import load_optimizer
 from l2l_tf.storage.optimizer_files import save_optimizer
+from l2l_tf.storage.provenance import VERSION as __version__  # noqa: F401
 from l2l_tf.training.trainer import Diverged
 from l2l_tf.training.meta_trainer import MetaTrainer
 

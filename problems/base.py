@@ -69,6 +69,7 @@ class Stream(enum.IntEnum):
   VALIDATION = 1
   TUNING = 2  # picking learning rates
   TEST = 3  # what is reported
+  DEVELOPMENT = 4  # the table at the end of each training, looked at time and again
 
 
 def make_seeds(*entropy: int, count: int) -> np.ndarray:

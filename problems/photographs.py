@@ -46,9 +46,9 @@ class Photographs(NamedTuple):
   def seeds(self, *entropy: int, count: int) -> np.ndarray:
     """Seeds of instances, int32 `[count, 2]`, as `base.make_seeds`; the first word is a photograph.
 
-    Meta-training draws at random from its own photographs. Validation and the tuning of rivals
-    visit those of validation in order, the test its own: up to as many instances as there are, no
-    photograph comes twice.
+    Meta-training draws at random from its own photographs. Validation, the tuning of rivals and the
+    table at the end of a training visit those of validation in order, each with noise of its own,
+    and the test its own: up to as many instances as there are, no photograph comes twice.
 
     Args:
       *entropy: `(experiment_seed, stream, ...)`.

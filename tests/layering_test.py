@@ -15,9 +15,10 @@ MAY_IMPORT = {
   "problems": set(),
   "pretrained": set(),
   "plotting": set(),
+  "surroundings": set(),
   "unroll": {"optimizers", "problems"},
   "storage": {"optimizers"},
-  "config": {"optimizers", "problems"},
+  "config": {"optimizers", "problems", "storage"},
   "training": FIRST,
   "evaluation": FIRST,
   "keras": FIRST,
@@ -25,7 +26,7 @@ MAY_IMPORT = {
   "zoo": FIRST | {"keras", "plotting"},
   "runs": FIRST | SECOND | THIRD - {"zoo"},
   "cli": FIRST | SECOND | THIRD,
-  "": FIRST | SECOND | THIRD,  # l2l_tf/__init__.py: what is public
+  "": FIRST | SECOND | THIRD | {"surroundings"},  # l2l_tf/__init__.py: what is public
 }
 KERAS = {"l2l_tf.keras.optimizer", "l2l_tf.problems.keras_adapter", "l2l_tf.problems.vgg"}
 

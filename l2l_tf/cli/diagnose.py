@@ -11,6 +11,7 @@ from typing import Sequence
 
 from l2l_tf import pretrained
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config import user_problem
 from l2l_tf.inspection import advice
 from l2l_tf.inspection import diagnosis
@@ -35,7 +36,7 @@ LIMITS = {"num_steps": (1, 10**5), "num_runs": (1, 1000), "seed": (0, 2**31 - 1)
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
+  flags.add(paths.Read, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
   flags.add(int, "num_steps", 100, "steps of each run")
   flags.add(int, "num_runs", 4, "instances")
   flags.add(int, "seed", 0, "of all instances")

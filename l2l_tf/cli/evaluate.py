@@ -14,6 +14,7 @@ import re
 from typing import Any, Sequence
 
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config import user_problem
 from l2l_tf.evaluation import candidates
 from l2l_tf.evaluation import results as results_lib
@@ -66,7 +67,7 @@ LIMITS = {
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
-  names = tuple[str, ...]
+  names = tuple[paths.Read, ...]
   flags.add(names, "optimizer", None, "directories of trained optimizers, or pretrained names")
   flags.add(
     names, "peer", None, "files of another implementation's weights (l2l_tf/storage/peers.py)"
@@ -85,7 +86,10 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(str, "name", None, "of the file runs/results/NAME.json; default PROBLEM_STEPS")
   experiment_flags.add_output(flags, None, "the results file itself, in place of --name")
   flags.add(
-    str, "work_dir", None, "finished parts; default OUT.work, removed at the end; a named one stays"
+    paths.Written,
+    "work_dir",
+    None,
+    "finished parts; default OUT.work, removed at the end; a named one stays",
   )
   flags.group("Problem")
   experiment_flags.add_problem(flags, "what is optimized")
@@ -103,7 +107,7 @@ def main(argv: Sequence[str]) -> int:
     )
   sizes = {name: getattr(flags, name) for name in LIMITS}
   setting = Setting(flags.problem, experiment_flags.problem(flags), **sizes)
-  path = _output(flags)
+  flags.check_written("out", path := _output(flags))
   everybody = candidates.load(
     _flat(flags.optimizer), _flat(flags.peer), flags.problem, flags.transfer
   )

@@ -10,6 +10,8 @@ import sys
 from typing import Any, Callable, Iterable, Optional, Sequence
 
 from l2l_tf import problems
+from l2l_tf.cli import output
+from l2l_tf.cli import paths
 from l2l_tf.cli.flags import CommandLine
 from l2l_tf.cli.flags import Flags
 from l2l_tf.cli.flags import UsageError
@@ -74,7 +76,7 @@ def add_problem(flags_: Flags, text: str):
 
 def add_output(flags_: Flags, default: Optional[str], text: str):
   """Adds the flags of a file that `outputs.check` guards: --out and --overwrite."""
-  flags_.add(str, "out", default, text)
+  flags_.add(paths.Written, "out", default, text)
   flags_.add(
     bool, "overwrite", False, "replace it even by fewer runs, other data or other optimizers"
   )
@@ -242,6 +244,7 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
   Errors, and warnings of ours, name parameters in backticks: here these get the dashes of flags.
   """
   signal.signal(signal.SIGINT, signal.default_int_handler)  # bin/*.py had it die without a word
+  output.degrade()
   argv = CommandLine(sys.argv)
   logger, dashes = logging.getLogger("absl"), _dashes(argv)
   logger.addFilter(dashes)
@@ -249,10 +252,10 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
     status = main(argv)
   except UsageError as error:
     text = f"{argv.dashed(str(error))} Run with --help for all flags."
-    print(f"{sys.argv[0]}: {text}", file=sys.stderr)
+    print(output.one_line(f"{sys.argv[0]}: {text}"), file=sys.stderr)
     status = 2
   except errors as error:
-    print(f"{sys.argv[0]}: {argv.dashed(str(error))}", file=sys.stderr)
+    print(output.one_line(f"{sys.argv[0]}: {argv.dashed(str(error))}"), file=sys.stderr)
     status = 1
   except KeyboardInterrupt:
     print(f"{sys.argv[0]}: Stopped by SIGINT.", file=sys.stderr)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Sequence
 import numpy as np
 
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import results as results_lib
 from l2l_tf.inspection import proposal_files
@@ -96,8 +97,10 @@ NAMES |= {"conv_fc": "LSTM for conv, LSTM for fc"}
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "results", "results", "directory of results files")
-  flags.add(str, "out", os.path.join(outputs.RUNS, "figures"), "directory of the pictures")
+  flags.add(paths.Read, "results", "results", "directory of results files")
+  flags.add(
+    paths.Written, "out", os.path.join(outputs.RUNS, "figures"), "directory of the pictures"
+  )
   return flags
 
 

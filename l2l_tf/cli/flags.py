@@ -2,14 +2,17 @@
 
 import dataclasses
 import functools
+import os
 import re
 from typing import Any, Callable, Optional, Sequence
 
 from absl import flags
 
+from l2l_tf.cli import paths
 from l2l_tf.config import problems as problem_options
 from l2l_tf.config.options import Options
 from l2l_tf.config.user_problem import is_name
+from l2l_tf.evaluation import candidates
 
 
 class UsageError(Exception):
@@ -39,6 +42,21 @@ class _ListParser(flags.ArgumentParser):
     return tuple(part.strip() for part in argument.split(",") if part.strip())
 
 
+class _PathParser(flags.ArgumentParser):
+  """Parses a path."""
+
+  def parse(self, argument):
+    return paths.expanded(argument)
+
+
+class _PathListParser(_ListParser):
+  """Parses "a,b"; what is there under the whole name, commas and all, is one."""
+
+  def parse(self, argument):
+    whole = os.path.exists(candidates.split_label(paths.expanded(argument))[1])
+    return tuple(map(paths.expanded, [argument] if whole else super().parse(argument)))
+
+
 class _ProblemParser(flags.EnumParser):
   """Parses the name of a problem of ours, or "module:factory" of the user's."""
 
@@ -56,6 +74,8 @@ class Flags:
     self._description = description
     self._values = flags.FlagValues()
     self._groups: list[tuple[str, list[tuple[str, Callable[[], str]]]]] = []
+    self._read: list[str] = []  # names of flags
+    self._written: list[str] = []
     self.group("General")
     self.add(bool, "help", False, "show this help; its defaults go with the choices beside it")
 
@@ -64,21 +84,31 @@ class Flags:
     self._groups.append((title, []))
 
   def add(self, kind: Any, name: str, default: Any, text: str, choices: Optional[Sequence] = None):
-    """Adds a flag of type bool, int, float, str, Optional[str], tuple[int or str, ...]."""
-    values = self._values
+    """Adds a flag of type bool, int, float, str, Optional[str], tuple[int or str, ...].
+
+    What names a file or a directory is of type `paths.Read`, tuple[paths.Read, ...] or
+    `paths.Written`, in place of str.
+    """
+    values, serializer = self._values, flags.ArgumentSerializer()
+    if kind in (paths.Read, tuple[paths.Read, ...]):
+      self._read.append(name)
+    elif kind is paths.Written:
+      self._written.append(name)
     if kind is bool:
       flags.DEFINE_bool(name, default, text, flag_values=values)
     elif kind is int:
       flags.DEFINE_integer(name, default, text, flag_values=values)
     elif kind is float:
       flags.DEFINE_float(name, default, text, flag_values=values)
+    elif kind in paths.KINDS:
+      flags.DEFINE(_PathParser(), name, default, text, values, serializer)
     elif kind == tuple[int, ...]:
-      flags.DEFINE(_IntTupleParser(), name, default, text, values, flags.ArgumentSerializer())
-    elif kind == tuple[str, ...]:
-      serializer = flags.ArgumentSerializer()
-      flags.DEFINE_multi(_ListParser(), serializer, name, default, text, flag_values=values)
+      flags.DEFINE(_IntTupleParser(), name, default, text, values, serializer)
+    elif kind in (tuple[str, ...], tuple[paths.Read, ...]):
+      parser = _ListParser() if kind == tuple[str, ...] else _PathListParser()
+      flags.DEFINE_multi(parser, serializer, name, default, text, flag_values=values)
     elif choices is problem_options.PROBLEMS or choices is problem_options.SINGLE:
-      flags.DEFINE(_ProblemParser(choices), name, default, text, values, flags.ArgumentSerializer())
+      flags.DEFINE(_ProblemParser(choices), name, default, text, values, serializer)
     elif choices:
       flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
     else:
@@ -95,7 +125,8 @@ class Flags:
     rows = self._groups[-1][1]
     for field in dataclasses.fields(kind):
       if field.name not in self._values:
-        self.add(field.type, field.name, None, "", field.metadata["choices"])
+        kind_ = paths.Read if field.metadata["path"] else field.type
+        self.add(kind_, field.name, None, "", field.metadata["choices"])
         rows.pop()
       rows.append((field.name, functools.partial(self._option_text, field, defaults)))
 
@@ -106,7 +137,8 @@ class Flags:
     """Parses `argv`, program name first.
 
     Raises:
-      UsageError: for an unknown flag, a value of the wrong type, or a positional argument.
+      UsageError: for an unknown flag, a value of the wrong type, a positional argument, or a file
+        to write that is one to read.
       SystemExit: after printing the help, if it was asked for.
     """
     if isinstance(argv, CommandLine):
@@ -120,7 +152,18 @@ class Flags:
       raise SystemExit(0)
     if len(rest) > 1:
       raise UsageError(f"Unexpected argument {rest[1]!r}; flags look like --problem=mnist.")
+    for name in self._written:
+      self.check_written(name, self._values[name].value)
     return self
+
+  def check_written(self, name: str, path: Optional[str]):
+    """Raises UsageError if `path`, which the flag --`name` or its default writes, is read too."""
+    for flag in self._read if path else ():
+      for source in _flat(self._values[flag].value):
+        if paths.is_read_from(path, source):
+          raise UsageError(
+            f"--{name} must not replace what is read, got {path}, which is in --{flag}={source}."
+          )
 
   def check(self, limits: dict[str, tuple[int, int]]):
     """Raises UsageError unless each of the integers named is within its limits, both allowed."""
@@ -158,6 +201,13 @@ class Flags:
     flag = self._values[name]
     choices = getattr(flag.parser, "enum_values", None)
     return f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
+
+
+def _flat(value: Any) -> list[str]:
+  """The paths that a flag has: none, one, or groups of them."""
+  if not value:
+    return []
+  return [value] if isinstance(value, str) else [path for group in value for path in group]
 
 
 class CommandLine(list[str]):

@@ -13,6 +13,7 @@ import os
 from typing import Sequence
 
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config import experiment as experiment_lib
 from l2l_tf.config import user_problem
 from l2l_tf.config.problems import SINGLE
@@ -43,9 +44,12 @@ def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(
-    str, "out", None, "directory for the optimizer; OUT.work holds finished parts meanwhile"
+    paths.Written,
+    "out",
+    None,
+    "directory for the optimizer; OUT.work holds finished parts meanwhile",
   )
-  flags.add(str, "init_from", None, "start phi from a trained optimizer: directory or name")
+  flags.add(paths.Read, "init_from", None, "start phi from a trained optimizer: directory or name")
   experiment_flags.add_experiment(flags, imitation.Imitation, SINGLE)
   return flags
 

@@ -31,7 +31,7 @@ def table(run: TrainingRun, test_runs: int, tuning_runs: int) -> str:
   ratios = []
   for name, problem in run.held_out.items():
     reporting.say(f"Testing on {name}")
-    seeds = seeds_of(problem, training.seed, Stream.TEST, count=test_runs)
+    seeds = seeds_of(problem, training.seed, Stream.DEVELOPMENT, count=test_runs)
     final = _final(problem, run.trainer.optimizer, seeds, training.num_steps)
     line = f"  {name:20}{final:12.4g}"
     if tuning_runs:

@@ -17,6 +17,7 @@ from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.inspection import painting
 from l2l_tf.problems import DataError
@@ -35,12 +36,14 @@ RIVAL_LEARNING_RATE = 1e-6 * 2**20  # its tuned rate in both
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "content", None, "photograph, of any format that Pillow reads")
-  flags.add(str, "style", None, "picture whose style is wanted")
-  flags.add(str, "out", None, "picture to write; its ending says the format")
+  flags.add(paths.Read, "content", None, "photograph, of any format that Pillow reads")
+  flags.add(paths.Read, "style", None, "picture whose style is wanted")
+  flags.add(paths.Written, "out", None, "picture to write; its ending says the format")
   flags.add(int, "size", 512, "pixels of the longer side; memory grows with its square")
   flags.add(int, "num_steps", 128, "steps (section 3.4: 128)")
-  flags.add(str, "optimizer", "neural_art_lstm", "directory of a trained one, or a pretrained name")
+  flags.add(
+    paths.Read, "optimizer", "neural_art_lstm", "directory of a trained one, or a pretrained name"
+  )
   flags.add(bool, "rival", True, "run the rival too, for comparison: as long again")
   flags.add(int, "seed", 0, "of the noise to begin with")
   flags.add(float, "style_weight", NeuralArt.style_weight, "of the style, the content having 1")
@@ -101,9 +104,6 @@ def _check(flags: experiment_flags.Flags) -> str:
     raise experiment_flags.UsageError(
       f"--out must end in that of a picture format, such as .png or .jpg, got {flags.out!r}."
     )
-  there = [path for path in (flags.content, flags.style) if os.path.exists(path)]
-  if os.path.exists(flags.out) and any(os.path.samefile(flags.out, path) for path in there):
-    raise experiment_flags.UsageError(f"--out must not replace what is read, got {flags.out}.")
   folder = os.path.dirname(flags.out) or "."
   if not os.path.isdir(folder):
     raise experiment_flags.UsageError(f"--out: there is no directory {folder}.")

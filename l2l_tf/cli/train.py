@@ -19,6 +19,7 @@ import numpy as np
 
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.cli import mixture_report
 from l2l_tf.cli import next_steps
 from l2l_tf.cli.imitate import print_round
@@ -60,9 +61,9 @@ ERRORS = (
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
+  flags.add(paths.Written, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
   flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
-  flags.add(str, "init_from", None, "start phi from a trained optimizer: directory or name")
+  flags.add(paths.Read, "init_from", None, "start phi from a trained optimizer: directory or name")
   flags.add(int, "test_runs", 20, "fresh instances for the table at the end")
   flags.add(
     int,
@@ -255,7 +256,7 @@ def _report(
     The losses of the learned optimizer, and then of Adam, `[R, T+1]`.
   """
   steps = run.experiment.training.num_steps
-  seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.TEST, count=test_runs)
+  seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.DEVELOPMENT, count=test_runs)
   reporting.say(f"Testing on {test_runs} fresh instances")
   curves = {"learned": protocol.curves(run.problem, run.trainer.optimizer, seeds, steps)}
   if "adam" in rates:
@@ -267,6 +268,10 @@ def _report(
     teacher = imitation.Teacher(rate, warmup, taught["num_steps"])
     label = f"its teacher, at most {rate:.3g}"
     curves[label] = protocol.curves(run.problem, teacher, seeds, steps)
+  means = {name: losses.mean(axis=0) for name, losses in curves.items()}
+  path = os.path.join(run.directory, "learning_curves.png")
+  with run_directory.writing(run.directory):
+    files.write_aside(path, plots.png(plots.learning_curves(means)))
   print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
   print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")
   for name, losses in curves.items():
@@ -274,12 +279,7 @@ def _report(
     final = intervals.interval(protocol.final_losses(losses))
     print(f"  {name:32}{mean!s:>20}{final!s:>20}")
   print(f"mean loss: of steps 1-{steps}; final loss: of the last {unroll.FINAL_STEPS}\n")
-  means = {name: losses.mean(axis=0) for name, losses in curves.items()}
   print(f"{terminal.curves(means)}\n")
-  figure = plots.learning_curves(means)
-  path = os.path.join(run.directory, "learning_curves.png")
-  with run_directory.writing(run.directory):
-    files.write_aside(path, plots.png(figure))
   print(f"  curves        {path}")
   return [losses for name, losses in curves.items() if not name.startswith("its teacher")]
 

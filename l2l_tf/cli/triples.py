@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.evaluation import candidates
 from l2l_tf.inspection import painting
@@ -31,9 +32,11 @@ HEIGHT = 256  # of a picture as drawn
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "optimizer", "neural_art_lstm", "directory of a trained one, or a pretrained name")
+  flags.add(
+    paths.Read, "optimizer", "neural_art_lstm", "directory of a trained one, or a pretrained name"
+  )
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
-  flags.add(str, "out", None, "PNG file to write; default runs/figures/figure_6_SIZE.png")
+  flags.add(paths.Written, "out", None, "PNG file to write; default runs/figures/figure_6_SIZE.png")
   flags.add(int, "num_rows", 2, "test photographs")
   flags.add(int, "num_steps", 128, "steps (section 3.4: 128)")
   flags.add(int, "seed", 0, "of the instances, as bin/evaluate.py's")
@@ -50,6 +53,7 @@ def main(argv: Sequence[str]) -> int:
   flags.check(LIMITS)
   options = experiment_flags.options_of(flags, NeuralArt())
   out = flags.out or os.path.join(outputs.RUNS, "figures", f"figure_6_{options.size}.png")
+  flags.check_written("out", out)
   (learned,) = candidates.load([flags.optimizer], [], "neural_art", flags.transfer)
   style, _ = photographs.load_style(options.style, options.size)
   problem, data = options.build()

@@ -16,6 +16,7 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
 from l2l_tf.config import user_problem
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import candidates
@@ -59,7 +60,7 @@ LIMITS = {
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
+  flags.add(paths.Read, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
   flags.add(
     str,
@@ -75,13 +76,16 @@ def make_flags() -> experiment_flags.Flags:
   )
   flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")
   flags.add(
-    str, "rates_from", None, "results file of bin/evaluate.py that has the rates; default: tune"
+    paths.Read,
+    "rates_from",
+    None,
+    "results file of bin/evaluate.py that has the rates; default: tune",
   )
   flags.add(int, "seed", 0, "of all instances")
   experiment_flags.add_output(
     flags, None, "the file; default runs/results/visualizations/OPTIMIZER.json"
   )
-  flags.add(str, "logdir", None, "directory of event files for TensorBoard; default none")
+  flags.add(paths.Written, "logdir", None, "directory of event files for TensorBoard; default none")
   flags.group("Problem")
   experiment_flags.add_problem(flags, "what is optimized")
   return flags
@@ -120,6 +124,7 @@ def main(argv: Sequence[str]) -> int:
   path = flags.out or os.path.join(
     outputs.RUNS, "results", "visualizations", f"{learned.name}.json"
   )
+  flags.check_written("out", path)
   content = proposal_files.content(plan)
   check = functools.partial(outputs.check, path, content, flags.overwrite, _content)
   check()

@@ -16,6 +16,7 @@ from typing import Sequence
 import tqdm
 
 from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import paths
 from l2l_tf.plotting import curves
 from l2l_tf.storage import files
 from l2l_tf.storage import outputs
@@ -39,7 +40,7 @@ PROFILES = (
 def make_flags() -> command_line.Flags:
   """The flags of this program."""
   flags = command_line.Flags(__doc__)
-  flags.add(tuple[str, ...], "optimizer", (), "what to score: names, or directories")
+  flags.add(tuple[paths.Read, ...], "optimizer", (), "what to score: names, or directories")
   flags.add(tuple[str, ...], "family", (), f"of tasks: {', '.join(FAMILIES)}; all but the last")
   flags.add(tuple[str, ...], "task", (), "names of tasks, in place of families")
   horizons = measure.HORIZONS
@@ -47,12 +48,12 @@ def make_flags() -> command_line.Flags:
   flags.add(int, "seeds", 5, "at most so many a task and horizon; 5, 3 and 2 there are")
   flags.add(int, "jobs", os.cpu_count() or 1, "processes, one core each")
   flags.add(str, "metric", "loss", "what the table shows", comparison.METRICS)
-  flags.add(str, "runs", os.path.join("runs", "zoo"), "directory of the runs' files")
-  flags.add(str, "results", None, "directory of results files; default that of the runs")
+  flags.add(paths.Written, "runs", os.path.join("runs", "zoo"), "directory of the runs' files")
+  flags.add(paths.Written, "results", None, "directory of results files; default that of the runs")
   flags.add(bool, "overwrite", False, "replace results files even by fewer tasks or seeds")
   flags.add(bool, "full", False, "measure all that docs/zoo.md tells of, some hours")
   flags.add(bool, "report", False, "write the page zoo.md from the results files and stop")
-  flags.add(str, "docs", None, "directory of the page; default that of the results files")
+  flags.add(paths.Written, "docs", None, "directory of the page; default that of the results files")
   return flags
 
 

@@ -13,9 +13,13 @@ def option(
   minimum: Optional[float] = None,
   maximum: Optional[float] = None,
   choices: Optional[tuple[str, ...]] = None,
+  path: bool = False,
 ) -> Any:
-  """Declares a field of an `Options` class: its default, what it means, and what is allowed."""
-  limits = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
+  """Declares a field of an `Options` class: its default, what it means, and what is allowed.
+
+  With `path` it names a file or a folder to read.
+  """
+  limits = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "path": path}
   return dataclasses.field(default=default, metadata=limits)
 
 

@@ -27,7 +27,7 @@ class Mnist(Options):
     "train", "digits that instances draw from; test: the held-out ones", choices=("train", "test")
   )
   data: str = option("auto", "where MNIST comes from", choices=problems.datasets.SOURCES)
-  data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
+  data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR", path=True)
 
   def __post_init__(self):
     super().__post_init__()
@@ -59,7 +59,7 @@ class Cifar10(Options):
     "train", "images that instances draw from; test: the held-out ones", choices=("train", "test")
   )
   data: str = option("auto", "where CIFAR-10 comes from", choices=problems.datasets.SOURCES)
-  data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
+  data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR", path=True)
 
   def __post_init__(self):
     super().__post_init__()
@@ -84,9 +84,13 @@ class NeuralArt(Options):
   smoothness_weight: float = option(2.0, "of the regularizer (not given)", 0.0, 1e9)
   init_scale: float = option(3.0, "standard deviation of theta_0 (not given)", 0.0, 1e30)
   content_dir: Optional[str] = option(
-    None, "folder of photographs, or tfds:NAME of a prepared TFDS copy; else crops of bundled ones"
+    None,
+    "folder of photographs, or tfds:NAME of a prepared TFDS copy; else crops of bundled ones",
+    path=True,
   )
-  style: Optional[str] = option(None, "style image or folder of some; else a bundled one")
+  style: Optional[str] = option(
+    None, "style image or folder of some; else a bundled one", path=True
+  )
   vgg: str = option("auto", "where VGG-16's weights come from", choices=vgg.SOURCES)
 
   def __post_init__(self):
@@ -130,7 +134,7 @@ class General(Options):
   """Small networks of many kinds, for an optimizer that serves all (not in the paper)."""
 
   data: str = option("auto", "where MNIST comes from", choices=problems.datasets.SOURCES)
-  data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
+  data_dir: Optional[str] = option(None, "folder of TFDS copies; else TFDS_DATA_DIR", path=True)
   pictures: bool = option(True, "CIFAR-10's, too; without them it is another training")
 
   def build(self) -> tuple[problems.base.Mixture, str]:

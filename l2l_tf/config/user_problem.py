@@ -16,6 +16,7 @@ import tensorflow as tf
 from l2l_tf import problems
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
+from l2l_tf.storage import code
 
 
 class UserProblemError(RuntimeError):
@@ -32,8 +33,8 @@ class UserProblem(Options):
     """Imports the module, from the current directory first, and calls the factory.
 
     Returns:
-      The problem, and a text that names it with a digest of the module's file: a changed file is
-      another problem.
+      The problem, and a text that names it with a digest of the module's file and of what that
+      imports of the user's: a changed file is another problem.
 
     Raises:
       UserProblemError: if there is no such module or factory, one of them raises, or what is
@@ -62,7 +63,7 @@ class UserProblem(Options):
         " problems.from_function, from_sonnet, from_keras or problems.Problem(init, loss) gives."
       )
     self._check_functions(problem)
-    return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(path)}"
+    return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(module)}"
 
   def _check_functions(self, problem: problems.Problem):
     """Traces them; theta must be of the float type of what `config.optimizers` builds."""
@@ -141,8 +142,13 @@ def is_name(text: object) -> bool:
   return isinstance(text, str) and ":" in text
 
 
-def _digest(path: str) -> str:
+def _digest(module: ModuleType) -> str:
+  """Twelve digits of the SHA-256 of a module's file, or of all files of the user's it imports."""
+  path = getattr(module, "__file__", None) or ""
   if not os.path.isfile(path):
     return "none"
+  files = set(code.followed([module.__name__], lambda name, path: _is_users(path)).values())
+  if len(files) > 1:
+    return code.digest_of(list(files))[:12]
   with open(path, "rb") as file:
     return hashlib.sha256(file.read()).hexdigest()[:12]

@@ -84,9 +84,13 @@ def _load_peer(text: str) -> Contender:
 
 
 def split_label(text: str) -> tuple[str | None, str]:
-  """The label and the path of "LABEL=PATH"; None and the path of "PATH" ("=" only behind "/")."""
+  """The label and the path of "LABEL=PATH"; None and the path of "PATH".
+
+  A path may hold a "=" behind a "/", or if it is there.
+  """
   label, separator, path = text.partition("=")
-  return (label, path) if separator and "/" not in label else (None, text)
+  labelled = separator and "/" not in label and not os.path.exists(text)
+  return (label, path) if labelled else (None, text)
 
 
 def _split_label(text: str) -> tuple[str | None, str]:

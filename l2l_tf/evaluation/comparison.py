@@ -1,8 +1,8 @@
 """One comparison (section 3): rivals tuned on a grid, then everybody on the same fresh instances.
 
-What it takes long to compute is kept in parts (`l2l_tf.parts`): one for each rival and tuning seed,
-and one for each optimizer and batch of instances. A comparison that was interrupted, or that shares
-rivals with another, thus computes only what is missing, and ends with the same numbers.
+What it takes long to compute is kept in parts (`storage.cache`): one for each rival and tuning
+seed, and one for each optimizer and batch of instances. A comparison that was interrupted, or that
+shares rivals with another, thus computes only what is missing, and ends with the same numbers.
 """
 
 import dataclasses
@@ -14,7 +14,6 @@ import numpy as np
 import tensorflow as tf
 
 from l2l_tf import optimizers
-from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.config.options import Options
 from l2l_tf.evaluation import protocol
@@ -25,7 +24,8 @@ from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
-from l2l_tf.storage.cache import code_digest
+from l2l_tf.storage import code
+from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
 
 # Where a machine keeps its data does not decide numbers; what they are is in `data`.
@@ -80,7 +80,8 @@ class Comparison:
     self._parts = parts
     self._rivals = rivals
     self._progress = progress
-    self._code = {learned: _code_digest(learned) for learned in (False, True)}
+    built_by = type(setting.options).__module__
+    self._code = code.digest(__name__, *([built_by] if built_by.startswith("l2l_tf.") else []))
     self._problem, self.data = setting.options.build()
     for contender in contenders:
       partition.check(contender.optimizer, shapes(self._problem))
@@ -216,9 +217,9 @@ class Comparison:
       "digest": self._problem.digest,
       "num_steps": self.setting.num_steps,
       "seeds": seeds.tolist(),
-      "tensorflow": tf.__version__,
+      "libraries": provenance.libraries(),
       "devices": sorted({d.device_type for d in tf.config.list_logical_devices()}),
-      "code": self._code["phi" in key],
+      "code": self._code,
     }
     losses = self._parts.get(key, lambda: run(seeds))
     self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
@@ -228,10 +229,3 @@ class Comparison:
 
 def _run_each(run: Callable, rates: Sequence[float], seeds: np.ndarray) -> np.ndarray:
   return np.stack([run(seed, rates) for seed in seeds], axis=1)
-
-
-def _code_digest(learned: bool) -> str:
-  """Digest of the source files that decide the numbers of a rival, or of a learned optimizer."""
-  names = ["unroll.py", "evaluation/protocol.py"]
-  names += ["optimizers/*.py"] if learned else ["optimizers/base.py", "optimizers/hand_designed.py"]
-  return code_digest(names, problems)

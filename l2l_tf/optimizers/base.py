@@ -57,6 +57,11 @@ class Optimizer(snt.Module, abc.ABC):
     return state
 
 
+def dtype_config(variable: tf.Variable) -> dict[str, str]:
+  """What the config of a learned optimizer says of the float type of phi: of float32 nothing."""
+  return {} if variable.dtype == tf.float32 else {"dtype": variable.dtype.name}
+
+
 def flatten(tensors: Params) -> tf.Tensor:
   """Concatenates `{name: [B, ...]}` to `[B, n]`, in the order of the dictionary."""
   leaves = list(tensors.values())

@@ -63,6 +63,7 @@ class CoordinatewiseLSTM(base.Optimizer):
       "layer_sizes": list(self.layer_sizes),
       "preprocessing": preprocessing_lib.to_config(self.preprocessing),
       "output_scale": self.output_scale,
+      **base.dtype_config(self.linear.b),
     }
 
   def initial_state(self, params: base.Params) -> tuple[lstm.LSTMState, ...]:

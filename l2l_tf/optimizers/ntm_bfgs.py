@@ -112,6 +112,7 @@ class NTMBFGS(base.Optimizer):
       "num_write_heads": self.num_write_heads,
       "preprocessing": preprocessing_lib.to_config(self.preprocessing),
       "output_scale": self.output_scale,
+      **base.dtype_config(self.linear.b),
     }
 
   def initial_state(self, params: base.Params) -> NTMState:

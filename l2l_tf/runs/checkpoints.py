@@ -9,6 +9,7 @@ from typing import Any
 from absl import logging
 import tensorflow as tf
 
+from l2l_tf.runs import literal_path
 from l2l_tf.storage.files import CheckpointError
 from l2l_tf.storage.files import sync
 
@@ -38,7 +39,7 @@ class TrainingCheckpoint:
     os.makedirs(self._directory, exist_ok=True)
     names = _names(self._directory)
     number = max(names, default=-1) + 1
-    self._checkpoint.write(self._path(number))
+    self._checkpoint.write(self._literal(number))
     for name in _names(self._directory)[number]:
       sync(os.path.join(self._directory, name))
     sync(self._directory)
@@ -63,7 +64,7 @@ class TrainingCheckpoint:
     for number in whole:
       path = self._path(number)
       try:
-        self._checkpoint.restore(path).assert_consumed()
+        self._checkpoint.restore(self._literal(number)).assert_consumed()
       except Exception as error:  # whatever TensorFlow's layers raise, IndexError included
         reason = str(error).strip().splitlines() or [type(error).__name__]
         damages.append(
@@ -81,6 +82,10 @@ class TrainingCheckpoint:
 
   def _path(self, number: int) -> str:
     return os.path.join(self._directory, f"ckpt-{number}")
+
+  def _literal(self, number: int) -> str:
+    """The path as TensorFlow takes it."""
+    return os.path.join(literal_path.of(self._directory), f"ckpt-{number}")
 
 
 def is_checkpoint(name: str) -> bool:

@@ -1,7 +1,6 @@
 """The directory of a run: locked by one process, written with errors that say what to do."""
 
 import contextlib
-import fcntl
 import itertools
 import os
 import shutil
@@ -11,9 +10,13 @@ from typing import IO, Iterator
 
 import tensorflow as tf
 
+from l2l_tf.runs import kernel_lock
+from l2l_tf.storage.files import is_aside
+
 CONFIG_FILE = "config.json"  # written last of what a run begins with: with it there is a run
 CHECKPOINTS = "checkpoints"
 LOCK_FILE = "lock"
+_POSIX_FLAGS = ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK")
 _locks: dict[str, IO] = {}  # the lock files that this process holds, by path
 
 
@@ -29,8 +32,9 @@ def make(directory: str):
   """Makes `directory` unless it is there.
 
   Raises:
-    RunError: if it cannot be made.
+    RunError: if it cannot be made, or could not be locked.
   """
+  _check_locks(directory)
   try:
     os.makedirs(directory, exist_ok=True)
   except OSError as error:
@@ -49,17 +53,18 @@ def lock(directory: str):
     DirectoryTaken: if another process has it; the message names that.
     RunError: if the file cannot be written.
   """
+  _check_locks(directory)
   path = os.path.realpath(os.path.join(directory, LOCK_FILE))
   while path not in _locks:
     try:
-      flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-      file = os.fdopen(os.open(path, flags, 0o666), "r+", errors="replace")
+      flags = os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in _POSIX_FLAGS)
+      file = os.fdopen(os.open(path, flags, 0o666), "r+", encoding="utf-8", errors="replace")
     except OSError as error:
       raise RunError(
         f"Cannot use {directory}: {error.strerror}. Name another `run_dir`."
       ) from error
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      kernel_lock.take(file, wait=False)
     except OSError as error:
       holder = file.read(200).partition("\n")[0] or "another process"
       file.close()
@@ -85,6 +90,11 @@ def unlock(directory: str, remove: bool = False):
       if remove:
         os.remove(path)
     _locks.pop(path).close()
+
+
+def _check_locks(directory: str):
+  if not kernel_lock.is_available():
+    raise RunError(f"Cannot use {directory}: {kernel_lock.LACKING}.")
 
 
 def _is_at(file: IO, path: str) -> bool:
@@ -130,7 +140,7 @@ def _is_free(directory: str) -> bool:
   """Whether there is nothing in it but the first files of a run that has no config yet."""
   checkpoints = os.path.join(directory, CHECKPOINTS)
   names = [n for n in os.listdir(directory) if n not in (LOCK_FILE, CHECKPOINTS)]
-  ours = all(name.startswith(CONFIG_FILE) and name.endswith(".tmp") for name in names)
+  ours = all(name.startswith(CONFIG_FILE) and is_aside(name) for name in names)
   if os.path.lexists(checkpoints):
     is_folder = os.path.isdir(checkpoints) and not os.path.islink(checkpoints)
     ours = ours and is_folder and all(n.startswith("ckpt-") for n in os.listdir(checkpoints))
@@ -146,7 +156,7 @@ def _remove_asides(directory: str):
   """Removes files that a killed process was writing, not yet under their names."""
   for folder in (directory, os.path.join(directory, "best")):
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
-      if name.endswith(".tmp"):
+      if is_aside(name):
         os.remove(os.path.join(folder, name))
 
 

@@ -10,17 +10,18 @@ one holds the lock of its run directory, and a line of the journal that was not 
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 from typing import Any, Iterator, Optional
 
 import numpy as np
 import optuna
-from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.runs import directory as run_directory
+from l2l_tf.runs import kernel_lock
+from l2l_tf.runs import literal_path
 from l2l_tf.runs.run import RunError
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.training.trainer import Diverged
@@ -82,7 +83,7 @@ class _Lock:
 
   def acquire(self) -> bool:
     self._file = open(self._path, "ab")  # noqa: SIM115
-    fcntl.flock(self._file, fcntl.LOCK_EX)
+    kernel_lock.take(self._file, wait=True)
     return True
 
   def release(self):
@@ -227,7 +228,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
 def _log_hparams(run_dir: str, rate: float, loss: float):
   """Writes the trial for TensorBoard's HParams tab."""
   with run_directory.writing(run_dir):
-    writer = tf.summary.create_file_writer(os.path.join(run_dir, "events"))
+    writer = literal_path.event_writer(os.path.join(run_dir, "events"))
     with writer.as_default(step=0):
       hparams.hparams({"learning_rate": rate}, trial_id=os.path.basename(run_dir))
       tf.summary.scalar("search/best_validation_loss", loss)

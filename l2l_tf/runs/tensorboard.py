@@ -14,6 +14,7 @@ from l2l_tf.inspection.proposals import LEARNED
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import proposal_plots
 from l2l_tf.runs import directory as run_directory
+from l2l_tf.runs import literal_path
 
 UPDATE = "Proposed at each step of the learned optimizer's trajectory"
 GRADIENT = "Seen by all at each step of the learned optimizer's trajectory"
@@ -77,7 +78,7 @@ class Summaries:
     self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
     self._drawing = self._thread.submit(lambda: None)
     with run_directory.writing(directory):
-      self._writer = tf.summary.create_file_writer(directory)
+      self._writer = literal_path.event_writer(directory)
       with self._writer.as_default(step=0):
         tf.summary.text("config", f"```\n{json.dumps(config, indent=2)}\n```")
       self._writer.flush()
@@ -148,11 +149,11 @@ def write_visualization(directory: str, document: Mapping[str, Any]):
   entries = document["coordinates"]
   for name in [LEARNED, *document["rivals"]]:
     run = label if name == LEARNED else plots.RIVAL_LABELS[name]
-    with tf.summary.create_file_writer(os.path.join(directory, run)).as_default():
+    with literal_path.event_writer(os.path.join(directory, run)).as_default():
       for coordinate, entry in entries.items():
         for step, update in enumerate(entry["updates"][name], start=1):
           tf.summary.scalar(f"update/{coordinate}", update, step, description=UPDATE)
-  with tf.summary.create_file_writer(os.path.join(directory, label)).as_default():
+  with literal_path.event_writer(os.path.join(directory, label)).as_default():
     for step, loss in enumerate(document["losses"]):
       tf.summary.scalar("optimizee/loss", loss, step, description="f after so many steps")
     for coordinate, entry in entries.items():

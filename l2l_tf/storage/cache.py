@@ -4,18 +4,20 @@ An interrupted computation asks for the same parts again and gets them from the 
 key changed in the least has another name, so nothing stale is ever found.
 """
 
-import glob
 import hashlib
 import io
 import json
 import os
-from types import ModuleType
-from typing import Any, Callable, Sequence
+import re
+from typing import Any, Callable
 
 from absl import logging
 import numpy as np
 
 from l2l_tf.storage import files
+
+
+_PART = re.compile(r"[0-9a-f]{64}\.npz(\.[0-9a-f]{8}\.tmp)?")
 
 
 class Parts:
@@ -48,7 +50,7 @@ class Parts:
   def remove(self):
     """Removes all parts, and the directory unless it holds something else."""
     for name in os.listdir(self.directory):
-      if name.endswith((".npz", ".tmp")):
+      if _PART.fullmatch(name):
         os.remove(os.path.join(self.directory, name))
     if not os.listdir(self.directory):
       os.rmdir(self.directory)
@@ -58,30 +60,6 @@ def digest(value: Any) -> str:
   """SHA-256, in hex, of JSON types."""
   text = json.dumps(value, sort_keys=True, allow_nan=False)
   return hashlib.sha256(text.encode()).hexdigest()
-
-
-def files_digest(paths: Sequence[str]) -> str:
-  """SHA-256, in hex, of the content of source files, so that a changed program starts anew."""
-  total = hashlib.sha256()
-  for path in sorted(paths):
-    with open(path, "rb") as file:
-      total.update(hashlib.sha256(file.read()).digest())
-  return total.hexdigest()
-
-
-def code_digest(patterns: Sequence[str], *packages: ModuleType) -> str:
-  """`files_digest` of what `patterns`, from l2l_tf/ on, name, and of the modules in `packages`.
-
-  Raises:
-    ValueError: for a pattern that names no file.
-  """
-  library = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-  patterns = [os.path.join(library, pattern) for pattern in patterns]
-  patterns += [os.path.join(os.path.dirname(package.__file__), "*.py") for package in packages]
-  found = {pattern: glob.glob(pattern) for pattern in patterns}
-  if missing := [pattern for pattern, paths in found.items() if not paths]:
-    raise ValueError(f"No source file is called {missing[0]}.")
-  return files_digest([path for paths in found.values() for path in paths])
 
 
 def _read(path: str) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import stat
 from typing import Any
@@ -45,12 +46,22 @@ def write_all_aside(contents: dict[str, bytes]):
 
 
 def sync(path: str):
-  """Waits until a file, or the names in a directory, would survive a loss of power."""
-  descriptor = os.open(path, os.O_RDONLY)
+  """Waits until a file, or the names in a directory, would survive a loss of power.
+
+  Windows opens no directories, and looks after the names in them itself.
+  """
+  if not hasattr(os, "O_DIRECTORY") and os.path.isdir(path):
+    return
+  descriptor = os.open(path, os.O_RDWR if os.path.isfile(path) else os.O_RDONLY)
   try:
     os.fsync(descriptor)
   finally:
     os.close(descriptor)
+
+
+def is_aside(name: str) -> bool:
+  """Whether a file of this name is one that a killed process was writing, as `write_all_aside`."""
+  return re.fullmatch(r".+\.[0-9a-f]{8}\.tmp", name, re.DOTALL) is not None
 
 
 def write_json(path: str, value: Any):
@@ -108,10 +119,15 @@ def read(path: str, limit: int) -> bytes:
     ValueError: if it is larger, or no regular file.
     OSError: if it cannot be read.
   """
-  with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+  with open(path, "rb", opener=_open_without_waiting) as file:
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
       raise ValueError(f"{path} is no regular file.")
     content = file.read(limit + 1)
   if len(content) > limit:
     raise ValueError(f"{path} is larger than {limit} bytes; it is not one of ours.")
   return content
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+  """Opens a pipe too without another process at its end, where there are such pipes."""
+  return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

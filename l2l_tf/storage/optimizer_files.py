@@ -23,6 +23,12 @@ WEIGHTS_FILE = "optimizer.safetensors"
 FORMAT = 1
 MAX_GROUPS = 16  # of a partition
 MAX_LAYERS = 64  # of an LSTM: each takes time to build, however small
+FLOATS = {  # of phi, by their names in a safetensors file
+  "F16": tf.float16,
+  "BF16": tf.bfloat16,
+  "F32": tf.float32,
+  "F64": tf.float64,
+}
 
 
 def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
@@ -87,12 +93,23 @@ def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
     CheckpointError: if they are not of one optimizer of ours.
   """
   try:
-    tensors = safetensors.numpy.load(weights)
+    tensors = _tensors(weights)
     optimizer = optimizer_from_config(config)
-  except (safetensors.SafetensorError, ValueError, KeyError) as error:  # KeyError: unknown dtypes
+  except (safetensors.SafetensorError, ValueError) as error:
     raise CheckpointError(f"{source} holds no optimizer of ours: {str(error):.1000}") from error
   _assign(named_phi(optimizer), tensors, source)
   return optimizer
+
+
+def _tensors(weights: bytes) -> dict[str, np.ndarray]:
+  """The tensors of a safetensors file: `safetensors.numpy` cannot read the bfloat16 it writes."""
+  tensors = {}
+  for name, entry in safetensors.deserialize(weights):
+    if entry["dtype"] not in FLOATS:
+      raise ValueError(f"{name!r} is of type {entry['dtype']}; phi is of {', '.join(FLOATS)}.")
+    dtype = FLOATS[entry["dtype"]].as_numpy_dtype
+    tensors[name] = np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
+  return tensors
 
 
 def optimizer_from_config(config: Any) -> Optimizer:
@@ -111,6 +128,9 @@ def optimizer_from_config(config: Any) -> Optimizer:
   layers = options.get("layer_sizes")
   if isinstance(layers, (list, str)) and len(layers) > MAX_LAYERS:
     raise ValueError(f"layer_sizes must be at most {MAX_LAYERS} layers, got {len(layers)}.")
+  known = [dtype.name for dtype in FLOATS.values()]
+  if options.get("dtype", "float32") not in known:
+    raise ValueError(f"dtype must be one of {', '.join(known)}, got {options['dtype']!r:.200}.")
   if "preprocessing" in options:
     options["preprocessing"] = preprocessing.from_config(options["preprocessing"])
   if kind == "partition":
@@ -145,13 +165,23 @@ def named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:
 
 
 def _assign(variables: dict[str, tf.Variable], weights: dict[str, np.ndarray], path: str):
+  """Sets phi; a file may hold it in a shorter float type, never in a longer one."""
   expected = {name: (tuple(v.shape), v.dtype.as_numpy_dtype) for name, v in variables.items()}
   received = {name: (w.shape, w.dtype.type) for name, w in weights.items()}
-  if expected != received:
+  if received.keys() != expected.keys() or not all(
+    _fits(received[name], expected[name]) for name in expected
+  ):
     raise CheckpointError(
       f"{path} holds {str(received):.1000}, but its config calls for {str(expected):.1000}."
     )
   if not all(np.isfinite(w).all() for w in weights.values()):
     raise CheckpointError(f"{path} holds weights that are not finite.")
   for name, variable in variables.items():
-    variable.assign(weights[name])
+    variable.assign(weights[name].astype(variable.dtype.as_numpy_dtype))
+
+
+def _fits(received: tuple, expected: tuple) -> bool:
+  """Whether numbers of this shape and type can be given to such a variable and stay as they are."""
+  (shape, given), (wanted_shape, wanted) = received, expected
+  shorter = np.dtype(given).itemsize < np.dtype(wanted).itemsize
+  return shape == wanted_shape and (given == wanted or shorter)

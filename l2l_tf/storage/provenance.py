@@ -3,29 +3,59 @@
 import os
 import platform
 import subprocess
+import sys
 from typing import Optional
 
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+VERSION = "0.1.0"  # of l2l_tf; setup.py reads it here
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_OF_A_CHECKOUT = ("bin/train.py", "problems/base.py")  # lie beside l2l_tf/ there only
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE")
+
 
 def versions() -> dict[str, Optional[str]]:
   """What a result depends on beside its seeds."""
   return {
     "python": platform.python_version(),
-    "tensorflow": tf.__version__,
-    "sonnet": snt.__version__,
-    "numpy": np.__version__,
+    **libraries(),
+    "l2l_tf": VERSION,
     "commit": _commit(),
   }
 
 
+def libraries() -> dict[str, Optional[str]]:
+  """The versions of the libraries that compute; of Keras where it is imported."""
+  return {
+    "tensorflow": tf.__version__,
+    "keras": getattr(sys.modules.get("keras"), "__version__", None),
+    "sonnet": snt.__version__,
+    "numpy": np.__version__,
+  }
+
+
 def _commit() -> Optional[str]:
-  """The commit of the source tree, "-dirty" with uncommitted changes; None when installed."""
-  here = os.path.dirname(os.path.abspath(__file__))
-  command = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+  """The commit of the source tree, "-dirty" with uncommitted changes; None without a repository.
+
+  A repository around it, of a user who has installed or unpacked us in it, is not ours: ours has
+  l2l_tf/ at its top, and files beside it that are not installed.
+  """
+  top = _git("rev-parse", "--show-toplevel")
+  if not top or not os.path.samefile(top, _ROOT):
+    return None
+  if _git("ls-files", "--error-unmatch", *_OF_A_CHECKOUT) is None:
+    return None
+  return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+
+
+def _git(*words: str) -> Optional[str]:
+  """What git prints in the folder of l2l_tf/, without its last line end; None if it fails."""
+  environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+  command = ["git", "-C", _ROOT, *words]
   try:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    output = subprocess.run(command, capture_output=True, check=True, env=environment).stdout
+    return os.fsdecode(output).removesuffix("\n")
   except (OSError, subprocess.CalledProcessError):
     return None

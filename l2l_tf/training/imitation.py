@@ -21,7 +21,6 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
@@ -30,8 +29,9 @@ from l2l_tf.optimizers import base
 from l2l_tf.optimizers import hand_designed
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import base as problem_lib
+from l2l_tf.storage import code
 from l2l_tf.storage import optimizer_files
-from l2l_tf.storage.cache import code_digest
+from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
 from l2l_tf.training import sampled_backprop
 
@@ -130,9 +130,8 @@ class Imitator:
     self._problem, self._optimizer, self._config = problem, optimizer, config
     self._teacher = Teacher(config.teacher_rate, config.warmup_steps, config.num_steps)
     phi = hashlib.sha256(optimizer_files.weights_to_bytes(optimizer)).hexdigest()
-    names = ("training/imitation.py", "training/sampled_backprop.py", "unroll.py")
-    about = {"phi": phi, "optimizer": optimizer.config(), "tensorflow": tf.__version__}
-    about["code"] = code_digest([*names, "optimizers/*.py"], problems)
+    about = {"phi": phi, "optimizer": optimizer.config(), "libraries": provenance.libraries()}
+    about["code"] = code.digest(__name__, "l2l_tf.config.problems")
     about["devices"] = sorted({d.device_type for d in tf.config.list_logical_devices()})
     options = {name: value for name, value in config.to_dict().items() if name != "rounds"}
     self._parts, self._key = parts, {"key": key, "config": options, **about}

@@ -15,12 +15,16 @@ import pytest
 import tensorboard.version
 import tensorflow as tf
 
+from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
+from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
 from l2l_tf.runs import tensorboard as events
 from l2l_tf.storage import optimizer_files
 from l2l_tf.training.meta_trainer import MetaTrainer
 from tests import coloured_digits
 from tests import programs
+from tests import sources
 from tests.tiny_training import BOWL
 from tests.tiny_training import MNIST
 from tests.tiny_training import run
@@ -170,3 +174,29 @@ def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
   monkeypatch.setattr(MetaTrainer, "step", diverge)
   status, _, err = run(*BOWL, f"--run_dir={tmp_path / 'bowl'}")
   assert status == 1 and "program: 20 meta-steps in a row." in err
+
+
+def test_the_table_at_the_end_is_on_no_instance_that_an_evaluation_reports(tmp_path, monkeypatch):
+  """It is looked at after every training: what is reported must not have picked anything."""
+  seen, curves = [], protocol.curves
+
+  def spy(problem, optimizer, seeds, num_steps):
+    seen.extend(map(tuple, seeds))
+    return curves(problem, optimizer, seeds, num_steps)
+
+  monkeypatch.setattr(protocol, "curves", spy)
+  status, out, err = run(*BOWL, "--test_runs=20", f"--run_dir={tmp_path / 'run'}")
+  assert status == 0 and "20 fresh instances" in out, err
+  table = set(map(tuple, make_seeds(0, Stream.DEVELOPMENT, count=20)))
+  reported = set(map(tuple, make_seeds(0, Stream.TEST, count=1000)))
+  assert table <= set(seen) and not reported & set(seen)
+
+
+def test_only_what_reports_uses_the_instances_of_the_test():
+  users = {
+    name
+    for name, source in sources.read().items()
+    if source.path.startswith("l2l_tf/")
+    and "Stream.TEST" in (sources.ROOT / source.path).read_text()
+  }
+  assert users == {f"l2l_tf.{n}" for n in ("evaluation.comparison", "cli.visualize", "cli.triples")}

@@ -86,7 +86,7 @@ def _module(tmp_path, monkeypatch):
   monkeypatch.setattr(sys, "path", list(sys.path))
   (tmp_path / "my_problems.py").write_text(MODULE)
   yield tmp_path / "my_problems.py"
-  for name in ("my_problems", "broken", "needs"):
+  for name in ("my_problems", "broken", "needs", "mine", "mine.inside", "helper"):
     sys.modules.pop(name, None)
 
 
@@ -103,6 +103,33 @@ def test_a_changed_file_is_another_problem(module):
   module.write_text(MODULE.replace("number = 3", "number = 4"))
   _, after = UserProblem("my_problems:parabola").build()
   assert before != after
+
+
+IMPORTS = {  # what my_problems.py imports, and the user's files behind it
+  "import helper": ["helper.py"],
+  "from mine.inside import number as _": ["mine/inside.py", "mine/__init__.py", "helper.py"],
+}
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_a_change_of_what_it_imports_is_another_problem(module, line):
+  """Of the user's; a file that is not imported, and our own and others' modules, do not count."""
+  (module.parent / "mine").mkdir()
+  (module.parent / "mine" / "__init__.py").write_text("")
+  (module.parent / "mine" / "inside.py").write_text("import helper\nnumber = 3\n")
+  (module.parent / "helper.py").write_text("import numpy, l2l_tf\n")
+  (module.parent / "other.py").write_text("")
+  module.write_text(f"{line}\n{MODULE}")
+  _, before = UserProblem("my_problems:parabola").build()
+  (module.parent / "other.py").write_text("x = 1\n")
+  assert UserProblem("my_problems:parabola").build()[1] == before
+  for name in IMPORTS[line]:
+    path = module.parent / name
+    text = path.read_text()
+    path.write_text(text + "x = 1\n")
+    assert UserProblem("my_problems:parabola").build()[1] != before
+    path.write_text(text)
+  assert UserProblem("my_problems:parabola").build()[1] == before
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)

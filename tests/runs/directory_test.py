@@ -55,7 +55,7 @@ def test_a_lock_is_given_back_and_taken_by_one_process_as_often_as_it_likes(tmp_
 def test_what_a_run_killed_before_it_began_has_left_is_cleared_away(tmp_path):
   (tmp_path / "checkpoints" / "ckpt-0_temp").mkdir(parents=True)
   (tmp_path / "checkpoints" / "ckpt-0.index").write_text("half")
-  (tmp_path / "config.json.1a2b.tmp").write_text("{")
+  (tmp_path / "config.json.1a2b3c4d.tmp").write_text("{")
   with run_directory.claimed(str(tmp_path)):
     assert os.listdir(tmp_path) == ["lock"]
   run_directory.unlock(str(tmp_path))
@@ -69,6 +69,16 @@ def test_what_may_be_somebody_elses_is_not(tmp_path, name):
   with expected, run_directory.claimed(str(tmp_path)):
     pass
   assert (tmp_path / name).read_text() == "mine" and not (tmp_path / "lock").exists()
+
+
+def test_a_resume_clears_away_what_was_half_written_and_nothing_of_a_user(tmp_path):
+  (tmp_path / "best").mkdir()
+  for name in ("notes.tmp", "config.json.1a2b3c4d.tmp", "best/a.safetensors.00000000.tmp"):
+    (tmp_path / name).write_text("x")
+  with run_directory.taken_up(str(tmp_path)):
+    left = [name for _, _, names in os.walk(tmp_path) for name in names]
+    assert sorted(left) == ["lock", "notes.tmp"]
+  run_directory.unlock(str(tmp_path))
 
 
 def test_a_block_that_fails_leaves_nothing(tmp_path):

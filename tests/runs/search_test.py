@@ -168,7 +168,7 @@ def test_two_processes_that_begin_at_once_add_each_trial_once(tmp_path, experime
 
 def test_a_trial_that_died_before_it_began_is_started_again(tmp_path, experiment):
   (tmp_path / "trial_000" / "checkpoints").mkdir(parents=True)
-  (tmp_path / "trial_000" / "config.json.tmp").write_text("{")
+  (tmp_path / "trial_000" / "config.json.1a2b3c4d.tmp").write_text("{")
   assert _states(search.search(str(tmp_path), experiment, 1)) == {0: "COMPLETE"}
 
 

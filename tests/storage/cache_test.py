@@ -57,6 +57,16 @@ def test_removal_leaves_what_is_not_ours(parts, tmp_path):
   assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.parametrize("name", ["peer.npz", "x.tmp", "0" * 64 + ".json", "a" * 63 + ".npz"])
+def test_removal_leaves_arrays_and_files_of_a_user(parts, tmp_path, name):
+  parts.get({}, lambda: np.ones(2))
+  aside = f"{'0' * 64}.npz.1a2b3c4d.tmp"  # of a process that was killed
+  for path in (name, aside):
+    (tmp_path / "work" / path).write_text("mine")
+  parts.remove()
+  assert [path.name for path in (tmp_path / "work").iterdir()] == [name]
+
+
 def test_digest_does_not_depend_on_the_order_of_keys():
   assert cache.digest({"a": 1, "b": [2]}) == cache.digest({"b": [2], "a": 1})
   assert cache.digest({"a": 1}) != cache.digest({"a": 1.5})

@@ -1,6 +1,7 @@
 """Tests of files: a round trip, and every way to be damaged."""
 
 import hashlib
+import inspect
 import json
 import os
 
@@ -9,6 +10,7 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 
+import l2l_tf
 from l2l_tf import optimizers
 from l2l_tf.optimizers import preprocessing
 from l2l_tf.storage import files
@@ -181,6 +183,90 @@ def test_weights_that_are_not_finite(saved, value):
 
   change_weights(saved, poison)
   assert_error(saved, "optimizer.safetensors", "not finite")
+
+
+KINDS = {
+  "lstm": lambda dtype: make(dtype=dtype),
+  "lstm_gac": lambda dtype: optimizers.GlobalAveragingLSTM((5,), num_gacs=2, dtype=dtype),
+  "ntm_bfgs": lambda dtype: optimizers.NTMBFGS((6,), num_gacs=2, dtype=dtype),
+  "ntm_lbfgs": lambda dtype: optimizers.NTMLBFGS((6,), num_gacs=2, history=3, dtype=dtype),
+  "partition": lambda dtype: optimizers.Partition(
+    {"conv": make(dtype=dtype), "fc": make(dtype=dtype)}, "conv_or_fc"
+  ),
+}
+FLOATS = [tf.float16, tf.bfloat16, tf.float32, tf.float64]
+
+
+def _phi(optimizer):
+  return {n: v.numpy() for n, v in optimizer_files.named_phi(optimizer).items()}
+
+
+def _assert_same_phi(received, expected):
+  received, expected = _phi(received), _phi(expected)
+  assert received.keys() == expected.keys()
+  for name, value in expected.items():
+    assert received[name].dtype == value.dtype
+    np.testing.assert_array_equal(received[name], value)
+
+
+def test_every_kind_whose_phi_has_a_type_is_in_the_table():
+  takes = {
+    kind
+    for kind, build in optimizers.LEARNED.items()
+    if "dtype" in inspect.signature(build.__init__).parameters
+  }
+  assert takes | {"partition"} == KINDS.keys()
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_in_any_float_type_is_read_again(tmp_path, kind, dtype):
+  """By files and in the config of a Keras optimizer; the first step is the same one."""
+  original = KINDS[kind](dtype)
+  optimizer_files.save_optimizer(str(tmp_path), original, {})
+  loaded, _ = optimizer_files.load_optimizer(str(tmp_path))
+  config = json.loads(json.dumps(l2l_tf.LearnedOptimizer(original).get_config()))
+  for again in (loaded, l2l_tf.LearnedOptimizer.from_config(config).learned):
+    _assert_same_phi(again, original)
+    assert again.config() == original.config()
+    g = {"x/w": tf.cast(gradient_sequence()[:1].reshape(1, 3, 2), dtype)}
+    steps = [o(g, o.initial_state(g))[0]["x/w"].numpy() for o in (original, again)]
+    np.testing.assert_array_equal(*steps)
+    assert np.isfinite(steps[0]).all() and np.any(steps[0] != 0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS[:2], ids=lambda dtype: dtype.name)
+def test_a_file_of_half_the_size_is_read_as_float32(saved, dtype):
+  """Where the config says nothing of another type, the arithmetic is that of float32."""
+
+  def narrow(content):
+    tensors = safetensors.numpy.load(content)
+    return safetensors.numpy.save({n: t.astype(dtype.as_numpy_dtype) for n, t in tensors.items()})
+
+  before = _phi(optimizer_files.load_optimizer(saved)[0])
+  change_weights(saved, narrow)
+  for name, value in _phi(optimizer_files.load_optimizer(saved)[0]).items():
+    assert value.dtype == np.float32
+    np.testing.assert_array_equal(value, before[name].astype(dtype.as_numpy_dtype))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "string", "float8_e5m2", 64, None, ["float64"]])
+def test_a_config_of_another_type_of_numbers(saved, dtype):
+  path = os.path.join(saved, "config.json")
+  config = files.read_json(path)
+  config["optimizer"]["dtype"] = dtype
+  files.write_json(path, config)
+  assert_error(saved, "dtype must be one of float16, bfloat16, float32, float64, got", repr(dtype))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint16, np.complex64, bool])
+def test_weights_of_no_float_type(saved, kind):
+  def change(content):
+    tensors = safetensors.numpy.load(content)
+    return safetensors.numpy.save({n: np.zeros(t.shape, kind) for n, t in tensors.items()})
+
+  change_weights(saved, change)
+  assert_error(saved, "optimizer.safetensors holds no optimizer of ours", "F16, BF16, F32, F64")
 
 
 def test_weights_of_another_type(saved):

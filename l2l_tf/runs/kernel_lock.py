@@ -1,0 +1,31 @@
+"""Locks of the kernel on files: whatever ends a process frees those that it holds."""
+
+from typing import IO
+
+try:
+  import fcntl
+except ImportError:  # Windows
+  fcntl = None
+
+LACKING = (
+  "this operating system lacks the locks (flock) that keep two processes out of one run. Train"
+  " under Linux, macOS or the Windows Subsystem for Linux; trained optimizers can be used here"
+)
+
+
+def is_available() -> bool:
+  """Whether the operating system has them."""
+  return fcntl is not None
+
+
+def take(file: IO, wait: bool):
+  """Locks an open file for this process, until it is closed.
+
+  Args:
+    file: to lock.
+    wait: for another process to free it, or else raise an error.
+
+  Raises:
+    OSError: if another process has it, and `wait` is false.
+  """
+  fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
