@@ -1,7 +1,7 @@
 """Problems from what a user has: bare functions, and Sonnet modules (see `keras_adapter`)."""
 
 import functools
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import sonnet as snt
 import tensorflow as tf
@@ -121,7 +121,7 @@ def _check_new(made: Any, before: set[snt.Module]):
     m for x in tf.nest.flatten(made) if isinstance(x, snt.Module) for m in (x, *x.submodules)
   ]
   again = before.intersection(modules)
-  used = {v.name for m in modules for v in m.variables if not hasattr(v, "tensor_value")}
+  used = {v.name for m in modules for v in _variables(m) if not hasattr(v, "tensor_value")}
   if again or used:
     what = f"with variables {sorted(used)}" if used else f"{sorted(m.name for m in again)} again"
     raise ValueError(
@@ -130,6 +130,11 @@ def _check_new(made: Any, before: set[snt.Module]):
       " `lambda: snt.nets.MLP([20, 10])`."
     )
   before.update(modules)
+
+
+def _variables(module: snt.Module) -> Sequence[tf.Variable]:
+  """Those of a module, none if it has none yet, where Sonnet raises."""
+  return tf.Module.variables.fget(module)
 
 
 def _names(refs: list[Any]) -> list[str]:
