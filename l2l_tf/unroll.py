@@ -102,7 +102,7 @@ def unroll(
     params = {name: theta + updates[name] for name, theta in carry.params.items()}
     step = carry.step + 1
     if second_derivatives:
-      loss, gradients = _value_and_gradients(problem, params, carry.task, carry.seeds, step)
+      loss, gradients = _value_and_gradients(problem, params, carry.task, carry.seeds, step, True)
     else:
       point = tf.nest.map_structure(tf.stop_gradient, params)
       loss, gradients = _value_and_gradients(problem, point, carry.task, carry.seeds, step)
@@ -128,10 +128,10 @@ def unroll(
   return carry, losses.stack()
 
 
-def _value_and_gradients(problem, params, task, seeds, step):
+def _value_and_gradients(problem, params, task, seeds, step, second_derivatives=False):
   """Returns f and its gradients on the minibatches of `step`, for every instance."""
   seeds = problem_lib.at_step(seeds, step)
-  with differentiating():
+  with differentiating(second_derivatives):
     return problem_lib.losses_and_gradients(problem, params, task, seeds)
 
 

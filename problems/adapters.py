@@ -1,6 +1,5 @@
 """Problems from what a user has: bare functions, and Sonnet modules (see `keras_adapter`)."""
 
-import functools
 from typing import Any, Callable, Sequence
 
 import sonnet as snt
@@ -196,7 +195,6 @@ def converted(function: Callable[..., Any]) -> Callable[..., Any]:
 
   graph_call = tf.autograph.to_graph(call)
 
-  @functools.wraps(function)
   def call_and_explain(*args):
     try:
       return graph_call(*args)

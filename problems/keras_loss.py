@@ -72,7 +72,7 @@ class FitLoss:
 
   def _value(self, scope: keras.StatelessScope, batch: Any) -> tf.Tensor:
     x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
-    with scope:
+    with scope, _one_replica():
       y_pred = self._model(x, **self._training)
       return self._model.compute_loss(
         x=x, y=y, y_pred=y_pred, sample_weight=weights, **self._compute
@@ -91,6 +91,17 @@ class _Recorder(keras.StatelessScope):
     if value is None and variable.name == _SEED_STATE and variable not in self.generators:
       self.generators.append(variable)
     return value
+
+
+@contextlib.contextmanager
+def _one_replica():
+  """Keras divides a loss by the number of replicas, whose losses `fit` adds: here each has its f."""
+  graph = tf.compat.v1.get_default_graph()
+  stack, graph._distribution_strategy_stack = graph._distribution_strategy_stack, []
+  try:
+    yield
+  finally:
+    graph._distribution_strategy_stack = stack
 
 
 @contextlib.contextmanager

@@ -226,6 +226,18 @@ def test_f_and_its_gradient_are_those_of_fit(row):
     np.testing.assert_allclose(gradients[name][0], step, rtol=1e-3, atol=tolerance)
 
 
+def test_f_is_the_same_on_one_of_several_replicas(monkeypatch):
+  """Keras divides by their number there."""
+  problem = problems.from_keras(Subclassed, SCE(True), (X, LABELS), BATCH)
+  params, task = problem.init(SEEDS[0])
+  alone = float(problem.loss(params, task, SEEDS[1]))
+  replicas = property(lambda strategy: 2)
+  monkeypatch.setattr(tf.distribute.MirroredStrategy, "num_replicas_in_sync", replicas)
+  strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+  run = tf.function(lambda: strategy.run(problem.loss, (params, task, SEEDS[1])), autograph=False)
+  assert float(run()) == pytest.approx(alone, rel=1e-6)
+
+
 def test_the_users_model_stays_as_it_is():
   """Compiled or not, and what its optimizer has."""
   model = compiled()
