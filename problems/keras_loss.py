@@ -95,7 +95,7 @@ class _Recorder(keras.StatelessScope):
 
 @contextlib.contextmanager
 def _one_replica():
-  """Keras divides a loss by the number of replicas, whose losses `fit` adds: here each has its f."""
+  """Keras divides a loss by the number of replicas, as `fit` adds theirs: here each has its f."""
   graph = tf.compat.v1.get_default_graph()
   stack, graph._distribution_strategy_stack = graph._distribution_strategy_stack, []
   try:
@@ -112,8 +112,8 @@ def _explained(model: keras.Model, batches: list[Any]):
   except Exception as error:
     reason = re.sub(r"{{.*?}}", "", str(error)).split() or [type(error).__name__]
     raise ValueError(
-      f"Keras cannot compute the loss of {model.name!r} on these data, and `fit` could not:"
-      f" {' '.join(reason):.300} ({_describe(batches)})."
+      f"Keras cannot compute the loss of {model.name!r} on these data ({_describe(batches)}), and"
+      f" `fit` could not: {' '.join(reason):.300}."
     ) from error
 
 

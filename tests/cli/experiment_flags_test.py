@@ -304,7 +304,7 @@ class Expected(Exception):
 OUT_OF_RANGE = tf.errors.InvalidArgumentError(
   None,
   None,
-  "{{function_node __inference_680}} Received a label value of 6 which is outside the valid range of"
+  "{{function_node __inference_68}} Received a label value of 6 which is outside the valid range of"
   " [0, 3).  Label values: 0 1 6\n\t [[{{node body/Sparse}}]] [Op:__inference_680]",
 )
 TOLD = (
