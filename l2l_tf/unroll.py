@@ -1,6 +1,8 @@
 """The unrolled optimization: an optimizer applied to a problem for a window of steps (Figure 2)."""
 
-from typing import Any, NamedTuple
+import contextlib
+import re
+from typing import Any, Iterator, NamedTuple
 
 import tensorflow as tf
 
@@ -8,6 +10,10 @@ from l2l_tf.optimizers.base import Optimizer
 from l2l_tf.problems import base as problem_lib
 
 FINAL_STEPS = 10  # the final loss of a run is the mean over its last ten steps
+
+
+class NotDifferentiable(ValueError):
+  """f has an operation without a derivative that is needed; the message names it."""
 
 
 class Carry(NamedTuple):
@@ -38,9 +44,14 @@ def start(problem: problem_lib.Problem, optimizer: Optimizer, seeds: tf.Tensor):
 
   Raises:
     TypeError: if theta is of another float type than phi.
+    ValueError: if a parameter is empty.
+    NotDifferentiable: if f has no gradient.
   """
   seeds = tf.convert_to_tensor(seeds, tf.int32)
   params, task = problem_lib.instances(problem, seeds)
+  empty = {name: tuple(x.shape[1:]) for name, x in params.items() if 0 in x.shape}
+  if empty:
+    raise ValueError(f"Parameters of the problem are empty, {empty}: leave them out of theta_0.")
   types = {name: x.dtype.name for name, x in params.items()}
   for phi in optimizer.trainable_variables[:1]:
     if set(types.values()) != {phi.dtype.name}:
@@ -91,7 +102,7 @@ def unroll(
     params = {name: theta + updates[name] for name, theta in carry.params.items()}
     step = carry.step + 1
     if second_derivatives:
-      loss, gradients = _value_and_gradients(problem, params, carry.task, carry.seeds, step)
+      loss, gradients = _value_and_gradients(problem, params, carry.task, carry.seeds, step, True)
     else:
       point = tf.nest.map_structure(tf.stop_gradient, params)
       loss, gradients = _value_and_gradients(problem, point, carry.task, carry.seeds, step)
@@ -117,10 +128,38 @@ def unroll(
   return carry, losses.stack()
 
 
-def _value_and_gradients(problem, params, task, seeds, step):
+def _value_and_gradients(problem, params, task, seeds, step, second_derivatives=False):
   """Returns f and its gradients on the minibatches of `step`, for every instance."""
   seeds = problem_lib.at_step(seeds, step)
-  return problem_lib.losses_and_gradients(problem, params, task, seeds)
+  with differentiating(second_derivatives):
+    return problem_lib.losses_and_gradients(problem, params, task, seeds)
+
+
+@contextlib.contextmanager
+def differentiating(second_derivatives: bool = False) -> Iterator[None]:
+  """Puts into words that an operation has no derivative.
+
+  Args:
+    second_derivatives: whether the gradient of f is what is differentiated.
+
+  Raises:
+    NotDifferentiable: if it has none.
+  """
+  try:
+    yield
+  except LookupError as error:
+    if type(error) is not LookupError:  # as a KeyError is
+      raise
+    kind = re.search(r"op type: (\w+)", str(error))
+    what = kind[1] if kind else " ".join(str(error).split())[:200]
+    if second_derivatives:
+      raise NotDifferentiable(
+        f"`second_derivatives` cannot be had: {what}, an operation in the gradient of f, has no"
+        " gradient. Train without, or write f by other operations."
+      ) from error
+    raise NotDifferentiable(
+      f"f cannot be differentiated: its operation {what} has no gradient. Write f by others."
+    ) from error
 
 
 def rollout(

@@ -1,12 +1,13 @@
 """Problems from what a user has: bare functions, and Sonnet modules (see `keras_adapter`)."""
 
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf.problems import base
 from l2l_tf.problems import minibatches
+from l2l_tf.problems import purity
 from l2l_tf.problems import reseeding
 
 _SERIAL = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "While", "StatelessWhile")
@@ -77,22 +78,28 @@ def from_sonnet(
     ValueError, TypeError: for data or a loss that are not as above, or a module without trainable
       variables.
   """
+  if isinstance(make_module, snt.Module) or not callable(make_module):
+    raise TypeError(
+      "make_module must be a function that makes a new module, as in"
+      f" `lambda: snt.nets.MLP([20, 10])`, got the module or value {make_module!r:.80}."
+    )
   examples = minibatches.Minibatches(data, batch_size)
+  first = [examples.take(indices) for indices in examples.extremes()]
   loss = converted(loss)
-  refs, apply = {}, None
+  refs, apply, before = {}, None, set()
 
   def initial_values():
     """One draw of theta_0 and of the task; keeps what belongs to the modules it has made."""
     nonlocal refs, apply
     with snt.functional.variables():
       module = make_module()
-    transformed = snt.functional.transform_with_state(lambda *args: loss(module, *args))
-    seed = tf.zeros([2], tf.int32)
-    params, state = transformed.init(examples.take(examples.draw(seed)), seed)
-    refs, apply = (
-      dict(zip(names or _names([*params, *state]), (*params, *state))),
-      transformed.apply,
+    _check_new(module, before)
+    transformed = snt.functional.transform_with_state(
+      lambda seed: [loss(module, batch, seed) for batch in first]
     )
+    params, state = transformed.init(tf.zeros([2], tf.int32))
+    refs = dict(zip(names or _names([*params, *state]), (*params, *state)))
+    apply = snt.functional.transform_with_state(lambda *args: loss(module, *args)).apply
     named = {ref: name for name, ref in refs.items()}
     return tuple({named[ref]: value for ref, value in nest.items()} for nest in (params, state))
 
@@ -105,6 +112,28 @@ def from_sonnet(
     return apply(values, state, examples.take(indices), seed)[0]
 
   return adapt(reseeding.redraw(initial_values), loss_at, examples.draw)
+
+
+def _check_new(made: Any, before: set[snt.Module]):
+  """Raises ValueError for modules that were made, or used, before; adds them to `before`."""
+  modules = [
+    m for x in tf.nest.flatten(made) if isinstance(x, snt.Module) for m in (x, *x.submodules)
+  ]
+  again = before.intersection(modules)
+  used = {v.name for m in modules for v in _variables(m) if not hasattr(v, "tensor_value")}
+  if again or used:
+    what = f"with variables {sorted(used)}" if used else f"{sorted(m.name for m in again)} again"
+    raise ValueError(
+      f"make_module returned a module that exists already, {what}: each instance draws a theta_0 of"
+      " its own, by initializers that only a new module has. Make it within the function, as in"
+      " `lambda: snt.nets.MLP([20, 10])`."
+    )
+  before.update(modules)
+
+
+def _variables(module: snt.Module) -> Sequence[tf.Variable]:
+  """Those of a module, none if it has none yet, where Sonnet raises."""
+  return tf.Module.variables.fget(module)
 
 
 def _names(refs: list[Any]) -> list[str]:
@@ -146,20 +175,15 @@ def adapt(
     return base.lift(loss, params, tasks, tf.map_fn(seed_of_loss, seeds), drawn)
 
   seed = tf.TensorSpec([2], tf.int32)
-  first = _trace(init, seed)
-  minibatch = _specs(_trace(draw, seed).structured_outputs)
-  params, task = _specs(first.structured_outputs)
+  init = reseeding.seeded(init, seed, what="init", seed=lambda seed: seed)
+  params, task = _specs(purity.trace("init", init, seed).structured_outputs)
   check_params(params)
-  traced = _trace(loss, params, task, seed, minibatch)
-  check_loss(traced.structured_outputs, params)
-  for what, function in (("init", first), ("loss", traced)):
-    stateful = reseeding.stateful_random_operations(function)
-    if stateful:
-      raise ValueError(
-        f"{what} draws random numbers that no seed decides ({', '.join(sorted(stateful))}): runs"
-        " could not be repeated. Draw them from its seed, by `tf.random.stateless_*`."
-      )
-  serial = any(op.type.startswith(_SERIAL) for op in traced.graph.get_operations())
+  minibatch = _specs(purity.trace("draw", draw, seed).structured_outputs)
+  specs = params, task, seed, minibatch
+  check_loss(purity.trace("loss", loss, *specs).structured_outputs, params)
+  loss = reseeding.seeded(loss, *specs, what="loss", seed=lambda params, task, seed, drawn: seed)
+  kinds = set.union(*purity.kinds(purity.trace("loss", loss, *specs)))
+  serial = any(kind.startswith(_SERIAL) for kind in kinds)
   return base.Problem(init, loss_of, None if serial else lifted_loss, serial)
 
 
@@ -183,17 +207,13 @@ def converted(function: Callable[..., Any]) -> Callable[..., Any]:
   return call_and_explain
 
 
-def _trace(function: Callable[..., Any], *specs: Any) -> tf.types.experimental.ConcreteFunction:
-  return tf.function(function, autograph=False).get_concrete_function(*specs)
-
-
 def _specs(nest: Any) -> Any:
   return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), nest)
 
 
 def check_params(params: Any):
   """Raises ValueError or TypeError unless theta_0 is a dictionary of floats of one type."""
-  if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
+  if not isinstance(params, dict):
     raise TypeError(
       "theta_0 must be a dictionary of names and tensors, as in {'w': ...}, got"
       f" {type(params).__name__}. A pair (params, task) is a tuple of two."
@@ -201,10 +221,22 @@ def check_params(params: Any):
   if not params:
     raise ValueError("There is nothing to optimize: no parameters, or no trainable variables.")
   for name, value in params.items():
+    if not isinstance(name, str):
+      raise TypeError(
+        "theta_0 must be a dictionary of names and tensors, whose names are of type str, got"
+        f" {name!r} of type {type(name).__name__}; call it {str(name)!r}."
+      )
+    if not isinstance(value, (tf.Tensor, tf.TensorSpec)):
+      raise TypeError(
+        f"theta_0 must be a flat dictionary of names and tensors, as in {{'{name}/w': ...}}; under"
+        f" {name!r} there is no tensor but a nested {type(value).__name__}."
+      )
     if not value.dtype.is_floating:
       raise TypeError(f"Parameters must be of a float type; {name!r} is of {value.dtype.name}.")
     if not tf.TensorShape(value.shape).is_fully_defined():
       raise ValueError(f"The shape of {name!r} must be known when traced, got {value.shape}.")
+    if 0 in value.shape:
+      raise ValueError(f"{name!r} is empty, of shape {value.shape}: leave it out of theta_0.")
   types = {value.dtype.name for value in params.values()}
   if len(types) > 1:
     raise TypeError(f"All parameters must be of one float type, got {', '.join(sorted(types))}.")

@@ -5,14 +5,15 @@ import inspect
 from typing import Any, Callable, Optional
 
 import keras
+import numpy as np
+import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf.problems import adapters
 from l2l_tf.problems import base
+from l2l_tf.problems import keras_loss
 from l2l_tf.problems import minibatches
 from l2l_tf.problems import reseeding
-
-_SEED_STATE = "seed_generator_state"  # the name of the variable of a `keras.random.SeedGenerator`
 
 _MENDING = (
   "Give a function that makes the model in its place, or `initializer`, as in"
@@ -22,18 +23,19 @@ _MENDING = (
 
 def from_keras(
   model: keras.Model | Callable[[], keras.Model],
-  loss: str | keras.Loss | Callable[..., tf.Tensor],
+  loss: Any,
   data: Any,
   batch_size: int = 128,
   initializer: Optional[keras.initializers.Initializer] = None,
+  loss_weights: Any = None,
 ) -> base.Problem:
   """Makes a problem of training a Keras model on random minibatches, as `fit` trains it.
 
       problems.from_keras(model, "sparse_categorical_crossentropy", (images, labels))
 
-  Trainable variables are theta, `model.stateless_call` computes f; the model itself never changes.
-  f is what `fit` minimizes: the mean loss of a minibatch plus the model's regularization losses,
-  with `training=True`:
+  Trainable variables are theta; the model itself never changes. f is what `fit` minimizes, computed
+  by Keras's own compiled loss and the model's `compute_loss`, with `training=True`: several
+  outputs, masks, sample weights, `add_loss` and regularizers count as there.
 
   - Dropout and other random layers draw from the seed of the step: an instance is reproducible.
   - Batch normalization normalizes by the minibatch. Non-trainable variables keep the values that
@@ -41,19 +43,25 @@ def from_keras(
     and the minibatch alone. Moving averages do not matter to it.
   - Frozen layers keep their weights.
 
+  Refused are a `train_step` or `fit` of the model's own, stateful layers, and a constraint, which
+  `fit` applies after each update.
+
   Note: a layer that reads non-trainable variables in training (spectral normalization, batch
     renormalization) thus reads their present values at every step.
 
   Args:
     model: the model, or a function that makes one. One that is not built is built by calling it.
-    loss: what `compile` takes: a name, a `keras.losses.Loss`, or a function of (y_true, y_pred),
-      whose values are averaged.
-    data: a pair (x, y) of arrays, x and y as in `fit`, or a finite `tf.data.Dataset` of single
-      examples (x, y), which is loaded into memory.
+    loss: what `compile` takes: a name, a `keras.losses.Loss`, a function of (y_true, y_pred), or a
+      list or dictionary of them. None: what the model is compiled with, or only what it adds
+      itself (`add_loss`, `compute_loss`).
+    data: x, (x, y) or (x, y, sample_weight) of arrays, each nested as in `fit`; a finite
+      `tf.data.Dataset` of single examples of these; or a finite `PyDataset`, generator or other
+      iterator of minibatches of these. All are loaded into memory, floats in Keras's `floatx`.
     batch_size: examples a minibatch, drawn with replacement.
     initializer: of all of theta_0, as in `keras.initializers.RandomNormal(stddev=0.01)`, the
       paper's. None: each variable's own, which are read from a second model: `model()` makes it, or
       the model's `get_config`. Either draws anew for each instance, from its seed.
+    loss_weights: what `compile` takes. Class weights are sample weights, `weights[labels]`.
 
   Raises:
     ValueError, TypeError: for data, a loss or a model that are not as above.
@@ -70,62 +78,53 @@ def from_keras(
     raise TypeError(
       f"from_keras takes a keras.Model or a function that makes one, got {type(model).__name__}."
     )
-  examples = minibatches.Minibatches(data, batch_size)
-  if type(examples.arrays) not in (tuple, list) or len(examples.arrays) != 2:
-    raise ValueError(f"The data must be a pair (x, y), got {type(data).__name__}.")
-  _check_shapes(model, examples)
-  if not model.built:
-    model(examples.take([0])[0])
-  losses = _mean_loss(loss)
-  names = _names(model.trainable_variables)
-  draw = reseeding.redraw(lambda: _initial_values(model, make, examples, initializer))
-  kept = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
-  seeded = [v.name == _SEED_STATE for v in model.non_trainable_variables]
-  mode = {"training": True} if "training" in inspect.signature(model.call).parameters else {}
+  examples = _examples(data, batch_size)
+  _check_shapes(model, examples.arrays[0])
+  if loss is not None and examples.arrays[1] is None and not keras_loss.has_own_loss(model):
+    raise ValueError(
+      "The data hold no targets y for the loss: give (x, y), or loss=None for a model that adds its"
+      " own (`add_loss`, `compute_loss`)."
+    )
+  first = [examples.take(indices) for indices in examples.extremes()]
+  f = keras_loss.FitLoss(model, loss, loss_weights, first)
+  names = _names(f.variables)
+  draw = reseeding.redraw(lambda: _initial_values(model, make, first[0][0], initializer))
 
   def init(seed):
     return dict(zip(names, draw(seed))), {}
 
   def loss_at(params, task, seed, indices):
     del task
-    x, y = examples.take(indices)
-    seeds = iter(tf.unstack(tf.random.split(seed, sum(seeded))) if any(seeded) else ())
-    state = [tf.cast(next(seeds), k.dtype) if is_seed else k for k, is_seed in zip(kept, seeded)]
-    prediction, _, extra = model.stateless_call(
-      [params[name] for name in names], state, x, return_losses=True, **mode
-    )
-    dtype = next(iter(params.values())).dtype
-    value = losses(y, prediction)
-    return tf.add_n([tf.cast(v, dtype) for v in (value, *extra)])
+    value = f([params[name] for name in names], seed, examples.take(indices))
+    return tf.cast(value, next(iter(params.values())).dtype)
 
   return adapters.adapt(init, loss_at, examples.draw)
 
 
-def _mean_loss(loss: Any) -> Callable[..., tf.Tensor]:
-  """What `compile` makes of a loss: a function of (y_true, y_pred) that returns a scalar."""
-  loss = keras.losses.get(loss)
-  if not callable(loss):
-    raise TypeError(f"loss must be a name, a keras.losses.Loss or a function, got {loss!r}.")
-  if isinstance(loss, keras.Loss):
-    return loss
-  loss = adapters.converted(loss)
-  return lambda y_true, y_pred: tf.reduce_mean(loss(*_same_rank(y_true, y_pred)))
+def _examples(data: Any, batch_size: int) -> minibatches.Minibatches:
+  """The data as (x, y, sample_weight), None where there are none, in the types of `fit`."""
+  if isinstance(data, keras.utils.PyDataset):
+    if data.num_batches is None:
+      raise ValueError("The PyDataset never ends, and cannot be loaded; give it a `__len__`.")
+    data = map(data.__getitem__, range(data.num_batches))
+  loaded = minibatches.load(data)
+  try:
+    parts = keras.utils.unpack_x_y_sample_weight(loaded)
+  except ValueError as error:
+    raise ValueError(
+      f"The data must be x, (x, y) or (x, y, sample_weight), got {len(loaded)} parts."
+    ) from error
+  floatx = np.dtype(keras.config.floatx())
+
+  def as_fit(array):
+    cast = array.dtype.kind == "f" or array.dtype == tf.bfloat16.as_numpy_dtype
+    return array.astype(floatx) if cast else array
+
+  return minibatches.Minibatches(minibatches.map_arrays(as_fit, parts), batch_size)
 
 
-def _same_rank(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-  """As `compile` does: `[batch]` meets `[batch, 1]` as `[batch, 1]`, and is not broadcast."""
-  if isinstance(y_true, tf.Tensor) and isinstance(y_pred, tf.Tensor):
-    ranks = y_true.shape.rank, y_pred.shape.rank
-    if ranks[0] + 1 == ranks[1] and y_pred.shape[-1] == 1:
-      return y_true[..., tf.newaxis], y_pred
-    if ranks[0] == ranks[1] + 1 and y_true.shape[-1] == 1:
-      return y_true, y_pred[..., tf.newaxis]
-  return y_true, y_pred
-
-
-def _check_shapes(model: keras.Model, examples: minibatches.Minibatches):
-  """Raises ValueError if the model has one input, of another shape than the examples."""
-  x = examples.arrays[0]
+def _check_shapes(model: keras.Model, x: Any):
+  """Raises ValueError if the model has one input, of another shape than the examples `x`."""
   expected = getattr(model, "input_shape", None) if model.built else None
   if not isinstance(x, tf.Tensor) or type(expected) is not tuple or None in expected[1:]:
     return
@@ -147,18 +146,32 @@ def _names(variables: list[keras.Variable]) -> list[str]:
 def _initial_values(
   model: keras.Model,
   make: Callable[[], keras.Model],
-  examples: minibatches.Minibatches,
+  x: Any,
   initializer: Optional[keras.initializers.Initializer],
 ) -> list[tf.Tensor]:
   """One draw of theta_0, by one initializer or by the variables' own."""
   if initializer is not None:
     return [initializer(v.shape, dtype=v.dtype) for v in model.trainable_variables]
   shapes = [tuple(v.shape) for v in model.trainable_variables]
-  with keras.StatelessScope(initialize_variables=False):  # variables are made, not initialized:
+  graph = tf.compat.v1.get_default_graph()
+
+  def drawn(next_creator, initial_value, **options):
+    with graph.as_default():  # where Keras has left it, too
+      value = initial_value() if callable(initial_value) else initial_value
+      return next_creator(initial_value=value, **options)
+
+  with snt.functional.variables(), tf.variable_creator_scope(drawn):  # they are what is drawn
     copy = make()
-    if not copy.built:
-      copy(examples.take([0])[0])
-    values = [v.value for v in copy.trainable_variables]  # their values are draws of initializers
+    if len(copy.trainable_variables) < len(shapes):  # not built, or some are made while called
+      try:
+        copy(x)
+      except Exception as error:  # whatever a user's layers raise
+        raise ValueError(
+          f"A second {type(model).__name__} cannot be called in a graph: its theta_0 is not known"
+          f" ({' '.join(str(error).split()):.200}). A layer that assigns to a tf.Variable has no f"
+          f" that is a function of theta. {_MENDING}"
+        ) from error
+    values = [tf.convert_to_tensor(v.value) for v in copy.trainable_variables]
   if [tuple(v.shape) for v in values] != shapes:
     raise ValueError(
       f"A second {type(model).__name__} has trainable variables of shapes"

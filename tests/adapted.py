@@ -59,13 +59,15 @@ def network(dtype: str = "float32") -> keras.Model:
   return keras.Sequential([keras.Input((6,), dtype=dtype), *layers])
 
 
-def cross_entropy(y_true, y_pred):
-  """In the type of the logits, where Keras's losses take float32."""
-  return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y_true, tf.int32), y_pred)
-
-
 def keras_model(dtype) -> problems.Problem:
-  return problems.from_keras(network(dtype.name), cross_entropy, (X, Y), 8)
+  """Keras computes losses in its `floatx`."""
+  floatx = keras.config.floatx()
+  keras.config.set_floatx(dtype.name)
+  try:
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return problems.from_keras(network(dtype.name), loss, (X, Y), 8)
+  finally:
+    keras.config.set_floatx(floatx)
 
 
 def assert_meta_trains(problem: problems.Problem, second_derivatives: bool):

@@ -239,3 +239,37 @@ def test_types_that_differ_are_an_error():
   optimizer = optimizers.CoordinatewiseLSTM((3,), dtype=tf.float64)
   with pytest.raises(TypeError, match="computes in float64, .* {'theta': 'float32'}"):
     unroll.start(problems.bowl(3), optimizer, tf.zeros([1, 2], tf.int32))
+
+
+def of_images(loss) -> problems.Problem:
+  return problems.from_function(
+    lambda seed: {"x": tf.random.stateless_normal([1, 2, 2, 1], seed)},
+    lambda params, task, seed: tf.reduce_sum(loss(params["x"]) ** 2),
+  )
+
+
+def test_an_operation_without_a_second_derivative_is_named():
+  problem = of_images(lambda x: tf.image.resize(x, [3, 3], "bicubic"))
+  carry, _ = unroll.start(problem, optimizers.SGD(0.1), SEEDS)
+  phi = tf.Variable(0.1)
+  message = "`second_derivatives` cannot be had: ResizeBicubicGrad, .* has no gradient"
+  with pytest.raises(unroll.NotDifferentiable, match=message), unroll.differentiating(True):
+    with tf.GradientTape() as tape:
+      _, losses = unroll.unroll(problem, optimizers.SGD(phi), carry, 2, True)
+      meta_loss = tf.reduce_sum(losses)
+    tape.gradient(meta_loss, phi)
+
+
+def test_an_operation_without_a_derivative_is_named():
+  problem = of_images(lambda x: tf.image.resize(x, [3, 3], "area"))
+  with pytest.raises(unroll.NotDifferentiable, match="operation ResizeArea has no gradient"):
+    unroll.start(problem, optimizers.SGD(0.1), SEEDS)
+
+
+def test_an_empty_parameter_is_named():
+  problem = problems.Problem(
+    lambda seed: ({"a": tf.zeros([0]), "b": tf.zeros([2])}, {}),
+    lambda params, task, seed: tf.reduce_sum(params["b"]),
+  )
+  with pytest.raises(ValueError, match=r"empty, {'a': \(0,\)}: leave them out"):
+    unroll.start(problem, optimizers.SGD(0.1), SEEDS)

@@ -4,12 +4,16 @@ import dataclasses
 import itertools
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
 from typing import Any, Callable, Iterable, Optional, Sequence
 
+import tensorflow as tf
+
 from l2l_tf import problems
+from l2l_tf import unroll
 from l2l_tf.cli import output
 from l2l_tf.cli import paths
 from l2l_tf.cli.flags import CommandLine
@@ -254,8 +258,11 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
     text = f"{argv.dashed(str(error))} Run with --help for all flags."
     print(output.one_line(f"{sys.argv[0]}: {text}"), file=sys.stderr)
     status = 2
-  except errors as error:
+  except (*errors, unroll.NotDifferentiable) as error:
     print(output.one_line(f"{sys.argv[0]}: {argv.dashed(str(error))}"), file=sys.stderr)
+    status = 1
+  except tf.errors.OpError as error:
+    print(output.one_line(f"{sys.argv[0]}: {_while_running(error)}"), file=sys.stderr)
     status = 1
   except KeyboardInterrupt:
     print(f"{sys.argv[0]}: Stopped by SIGINT.", file=sys.stderr)
@@ -263,6 +270,15 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
   finally:
     logger.removeFilter(dashes)
   sys.exit(status)
+
+
+def _while_running(error: tf.errors.OpError) -> str:
+  """One line on what an operation raised in a graph, as one of a user's problem does."""
+  text = re.sub(r"{{.*?}}|\[\[.*|\[Op:\w+\]", "", error.message)
+  return (
+    f"{type(error).__name__} while the graph ran: {' '.join(text.split()):.400}. If the problem is"
+    " of your own, look at its data and its loss."
+  )
 
 
 def _dashes(argv: CommandLine) -> Callable[[logging.LogRecord], bool]:

@@ -91,7 +91,8 @@ class MetaTrainer(trainer.Trainer):
     """One window, its meta-gradient, and Adam's update of phi unless something is not finite."""
 
     def window(carry):
-      carry, mean_loss, gradients = self._window(carry)
+      with unroll.differentiating(self.config.second_derivatives):
+        carry, mean_loss, gradients = self._window(carry)
       return carry, self.distribution.mean((mean_loss, gradients))
 
     carry, means = self.distribution.run(window, carry)

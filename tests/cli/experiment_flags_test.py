@@ -7,8 +7,10 @@ import logging
 import sys
 
 import pytest
+import tensorflow as tf
 
 from l2l_tf import problems
+from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.config import presets
@@ -299,6 +301,18 @@ class Expected(Exception):
   """An error that a program declares."""
 
 
+OUT_OF_RANGE = tf.errors.InvalidArgumentError(
+  None,
+  None,
+  "{{function_node __inference_68}} Received a label value of 6 which is outside the valid range of"
+  " [0, 3).  Label values: 0 1 6\n\t [[{{node body/Sparse}}]] [Op:__inference_680]",
+)
+TOLD = (
+  "InvalidArgumentError while the graph ran: Received a label value of 6 which is outside the valid"
+  " range of [0, 3). Label values: 0 1 6."
+)
+
+
 @pytest.mark.parametrize(
   "error, status, output",
   [
@@ -306,6 +320,8 @@ class Expected(Exception):
     (Expected("It broke."), 1, "program: It broke.\n"),
     (KeyboardInterrupt(), 130, "program: Stopped by SIGINT.\n"),
     (experiment_flags.UsageError("Bad flag."), 2, "program: Bad flag. Run with --help"),
+    (unroll.NotDifferentiable("No gradient."), 1, "program: No gradient.\n"),
+    (OUT_OF_RANGE, 1, f"program: {TOLD} If the problem is of your own, look at its data"),
   ],
 )
 def test_run_turns_errors_into_one_line_and_a_status(monkeypatch, capsys, error, status, output):

@@ -76,6 +76,16 @@ def empty():
 def doubles():
   return problems.from_function(
     lambda seed: {"x": np.zeros(3)}, lambda params, task, seed: tf.reduce_sum(params["x"] ** 2))
+
+def labels():
+  import keras
+  make = lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+  loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+  return problems.from_keras(make, loss, (np.zeros([9, 5], "f4"), np.arange(9) // 2))
+
+def draws():
+  return problems.from_function(
+    init, lambda params, task, seed: tf.reduce_sum(params["x"] * np.random.normal()))
 """
 
 
@@ -158,6 +168,8 @@ BAD = {
   "my_problems:lifted_scalar": r"ValueError: lifted_loss must return \[B\] of float32s, got",
   "my_problems:misses": r"raised KeyError: 'nothing' \(.*my_problems.py, line 4[67]\)",
   "my_problems:empty": "raised ValueError: There is nothing to optimize",
+  "my_problems:labels": "raised ValueError: Keras cannot .* y: int64 .* 0 to 4.* label value of 4 ",
+  "my_problems:draws": "raised ValueError: loss is another function each time it is traced",
   "my_problems:doubles": "must be of float32, got {'x': 'float64'}; use `np.float32`",
   "broken:parabola": "cannot be imported: SyntaxError: .*broken.py, line 1",
   "needs:parabola": "cannot be imported: ModuleNotFoundError: No module named 'absent'.*line 1",

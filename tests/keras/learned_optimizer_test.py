@@ -171,6 +171,22 @@ def test_variables_must_be_of_float_types():
     models.learned().build([keras.Variable([1, 2], dtype="int32", name="counts")])
 
 
+@pytest.mark.parametrize("name", ["mnist_lstm", "cifar10_conv_fc", "quadratic_ntm_bfgs"])
+def test_an_empty_variable_is_left_alone_and_changes_nothing(name):
+  """Alone, or beside others; as with Adam."""
+  empty, gradient = tf.zeros([0, 3]), tf.ones([2, 3])
+  alone = tf.Variable(empty)
+  l2l_tf.LearnedOptimizer(name).apply([empty], [alone])
+  assert alone.shape == [0, 3]
+  with_empty, plain = tf.Variable(gradient), tf.Variable(gradient)
+  beside, optimizer = l2l_tf.LearnedOptimizer(name), l2l_tf.LearnedOptimizer(name)
+  for _ in range(2):
+    beside.apply([empty, gradient], [alone, with_empty])
+    optimizer.apply([gradient], [plain])
+  np.testing.assert_array_equal(with_empty, plain)
+  assert not np.array_equal(plain, gradient)
+
+
 def test_gradients_and_variables_must_match():
   optimizer, theta = models.learned(), models.variables()
   for gradients, variables in (

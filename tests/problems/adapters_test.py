@@ -1,5 +1,10 @@
 """Tests of problems from bare functions and Sonnet modules."""
 
+import itertools
+import random
+import time
+
+import keras
 import numpy as np
 import pytest
 import sonnet as snt
@@ -129,7 +134,15 @@ def test_the_noise_of_a_step_comes_from_its_seed():
 
 BAD = {
   "list": (lambda seed: [1.0], distance, TypeError, "must be a dictionary of names .*got list"),
-  "names": (lambda seed: {1: 1.0}, distance, TypeError, "must be a dictionary of names"),
+  "numbers": (lambda seed: {1: 1.0}, distance, TypeError, "of type str, got 1 of type int"),
+  "nested": (lambda seed: {"a": {"w": 1.0}}, distance, TypeError, "flat .* 'a' .* nested dict"),
+  "a list of tensors": (lambda seed: {"a": [1.0]}, distance, TypeError, "flat .*nested list"),
+  "empty": (
+    lambda seed: {"a": tf.zeros([2, 0])},
+    distance,
+    ValueError,
+    r"'a' is empty, .*\(2, 0\)",
+  ),
   "nothing": (lambda seed: {}, distance, ValueError, "nothing to optimize"),
   "integers": (lambda seed: {"x": 3}, distance, TypeError, "float type; 'x' is of int32"),
   "types": (
@@ -147,15 +160,6 @@ BAD = {
     lambda params, task, seed: tf.cast(distance(params, task, seed), tf.float64),
     *(TypeError, "type of the parameters, float32, got float64"),
   ),
-  "random init": (
-    lambda seed: {"x": tf.random.normal([2])},
-    *(distance, ValueError, r"init draws random numbers that no seed decides \(RandomStandardN"),
-  ),
-  "random loss": (
-    gaussian,
-    lambda params, *_: tf.reduce_sum(tf.nn.dropout(params["x"], 0.5)),
-    *(ValueError, "loss draws random numbers that no seed decides"),
-  ),
 }
 
 
@@ -163,6 +167,129 @@ BAD = {
 def test_bad_functions_are_named(init, loss, kind, message):
   with pytest.raises(kind, match=message):
     problems.from_function(init, loss)
+
+
+GENERATOR = tf.random.Generator.from_seed(1)
+DRAWS = {
+  "normal": lambda: tf.random.normal([2]),
+  "uniform, with a seed": lambda: tf.random.uniform([2], seed=3),
+  "truncated": lambda: tf.random.truncated_normal([2]),
+  "integers": lambda: tf.cast(tf.random.uniform([2], 1, 10**6, tf.int32), tf.float32),
+  "two": lambda: tf.random.normal([2]) + tf.random.normal([2]),
+  "dropout": lambda: tf.nn.dropout(tf.ones([2]), 0.5) + tf.random.uniform([2]),
+  "generator": lambda: GENERATOR.normal([2]),
+  "generator's uniform": lambda: GENERATOR.uniform([2]),
+}
+
+
+def assert_drawn_from_the_seed(function):
+  """The same seed gives the same value twice, others give others, in a graph and without."""
+  compiled = tf.function(function, autograph=False)
+  first, second = ([float(compiled(seed)) for seed in SEEDS] for _ in range(2))
+  assert first == second and len(set(first)) == len(first)
+  np.testing.assert_allclose([float(function(seed)) for seed in SEEDS], first, rtol=1e-6)
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_what_is_drawn_without_a_seed_is_drawn_from_that_of_the_instance_or_step(draw):
+  problem = problems.from_function(
+    lambda seed: {"x": 1 + draw()}, lambda params, task, seed: tf.reduce_sum(params["x"] * draw())
+  )
+  assert_drawn_from_the_seed(lambda seed: tf.reduce_sum(problem.init(seed)[0]["x"]))
+  assert_drawn_from_the_seed(lambda seed: problem.loss({"x": tf.ones([2])}, {}, seed))
+  assert problem.serial
+  losses = unroll.rollout(problem, optimizers.SGD(0.0), SEEDS, 3)
+  assert len(np.unique(losses)) > 6
+  alone = unroll.rollout(problem, optimizers.SGD(0.0), SEEDS[1:2], 3)
+  np.testing.assert_allclose(alone[:, 0], losses[:, 1], rtol=1e-5)
+
+
+def test_the_gradient_of_a_loss_that_draws():
+  """That of the numbers that were drawn; a step of SGD shows it."""
+  problem = problems.from_function(
+    lambda seed: {"x": tf.ones([2])}, lambda p, t, s: tf.reduce_sum(p["x"] * tf.random.normal([2]))
+  )
+  value, gradients = base.losses_and_gradients(problem, {"x": tf.ones([1, 2])}, {}, SEEDS[:1])
+  assert float(value[0]) == pytest.approx(float(tf.reduce_sum(gradients["x"])), rel=1e-5)
+
+
+ITERATOR = iter(tf.data.Dataset.range(9).repeat())
+QUEUE = tf.queue.FIFOQueue(9, [tf.float32], [[]])
+VARIABLE = tf.Variable(0.0, name="steps")
+COUNT, LIST = itertools.count(), [np.float32(i) for i in range(99)]
+INNER = tf.function(lambda: tf.random.normal([2]))
+REFUSED = {
+  "iterator": (lambda: tf.cast(next(ITERATOR), tf.float32), "by IteratorGetNext"),
+  "queue": (lambda: QUEUE.dequeue(), "by QueueDequeueV2"),
+  "counter": (lambda: VARIABLE.assign_add(1.0), r"by AssignAddVariableOp.*\(variables: steps\)"),
+  "assigned aside": (
+    lambda: VARIABLE.assign(1.0) * 0 + 1,
+    "changes or consumes .*AssignVariableOp",
+  ),
+  "shuffle": (lambda: tf.random.shuffle(tf.range(9.0)), r"no seed decides \(RandomShuffle\)"),
+  "gamma": (lambda: tf.random.gamma([2], 1.0), r"no seed decides \(RandomGamma\)"),
+  "categorical": (
+    lambda: tf.cast(tf.random.categorical([[0.0, 0.0]], 3), tf.float32),
+    r"no seed decides \(Multinomial\): .*`tf.random.stateless_",
+  ),
+  "in a tf.function": (lambda: INNER(), "no seed decides .RandomStandardNormal"),
+  "in a loop": (
+    lambda: tf.while_loop(lambda x: x < 1, lambda x: [x + tf.random.uniform([])], [0.0])[0],
+    "no seed decides .RandomUniform",
+  ),
+  "keras.random": (lambda: keras.random.normal([2]), "AssignVariableOp .*seed_generator"),
+  "NumPy": (lambda: np.random.normal(size=2).astype("f4"), "another function each .* Python"),
+  "NumPy's generator": (lambda: np.float32(RNG.normal(size=2)), "another function each time"),
+  "Python": (lambda: random.random(), "another function each time .*NumPy's or Python's"),
+  "a count": (lambda: float(next(COUNT)), "another function each time .*a counter"),
+  "a list": (lambda: LIST.pop(), "another function each time"),
+  "the clock": (lambda: tf.constant(time.perf_counter(), tf.float32), "another .*the clock"),
+  "large": (lambda: tf.constant(RNG.normal(size=[2, 999]), tf.float32), "another function each"),
+  "py_function": (
+    lambda: tf.ensure_shape(tf.py_function(lambda: 1.0, [], tf.float32), []),
+    r"runs Python .*\(EagerPyFunc\)",
+  ),
+  "numpy_function": (
+    lambda: tf.ensure_shape(tf.numpy_function(lambda: np.float32(1), [], tf.float32), []),
+    r"runs Python .*\(PyFunc\).*operations of TensorFlow",
+  ),
+  "variable": (lambda: tf.Variable(1.0) + 1.0, "makes variables, .*once, outside"),
+}
+
+
+@pytest.mark.parametrize("what", ["init", "loss"])
+@pytest.mark.parametrize("draw, message", REFUSED.values(), ids=REFUSED)
+def test_what_no_seed_decides_is_refused(draw, message, what):
+  def number():
+    return tf.reduce_sum(draw())
+
+  def init(seed):
+    return {"x": tf.ones([2]) * number()} if what == "init" else gaussian(seed)
+
+  def loss(params, task, seed):
+    f = distance(params, task, seed)
+    return f * number() if what == "loss" else f
+
+  with pytest.raises(ValueError, match=f"{what} .*{message}"):
+    problems.from_function(init, loss)
+
+
+def test_what_is_constant_is_no_draw():
+  """Fixed numbers are f's own, as they are `fit`'s; tables and variables may be read."""
+  fixed = tf.Variable(2.0)
+  table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer([1], [3.0]), 0.0)
+
+  def loss(params, task, seed):
+    noise = tf.random.stateless_normal([2], [1, 2]) + np.random.default_rng(0).normal(size=2)
+    tf.debugging.assert_all_finite(noise, "noise")
+    return distance(params, task, seed) * fixed * table.lookup(tf.constant(1)) + tf.reduce_sum(
+      noise
+    )
+
+  problem = problems.from_function(gaussian, loss)
+  params, task = problem.init(SEEDS[0])
+  values = {float(problem.loss(params, task, seed)) for seed in SEEDS}
+  assert len(values) == 1
 
 
 def test_a_sonnet_module_is_itself():
@@ -218,12 +345,55 @@ def test_sonnets_dropout_draws_from_the_seed():
   np.testing.assert_array_equal(first, second)
   plain = problems.from_sonnet(lambda: snt.Linear(3), cross_entropy, (X, Y), 8)
   assert np.all(first != unroll.rollout(plain, optimizers.SGD(0.0), SEEDS, 3))
-  with pytest.raises(ValueError, match="loss draws random numbers that no seed decides"):
-    problems.from_sonnet(
-      lambda: (snt.Linear(3), snt.Dropout(0.5)),
-      lambda m, b, s: cross_entropy(lambda x: m[0](m[1](x, is_training=True)), b, s),
-      (X, Y),
-    )
+
+
+SONNET_DROPOUT = {
+  "snt.Dropout": lambda: (snt.Linear(3), snt.Dropout(0.5)),
+  "snt.nets.MLP": lambda: (snt.nets.MLP([4, 3], dropout_rate=0.5), None),
+}
+
+
+@pytest.mark.parametrize("make", SONNET_DROPOUT.values(), ids=SONNET_DROPOUT)
+def test_sonnets_own_dropout_draws_from_the_seed(make):
+  def loss(modules, batch, seed):
+    module, dropout = modules
+    if dropout is None:
+      return cross_entropy(lambda x: module(x, is_training=True), batch, seed)
+    return cross_entropy(lambda x: module(dropout(x, is_training=True)), batch, seed)
+
+  problem = problems.from_sonnet(make, loss, (X[:1], Y[:1]), 8)
+  params, task = problem.init(SEEDS[0])
+  assert_drawn_from_the_seed(lambda seed: problem.loss(params, task, seed))
+  adapted.assert_meta_trains(problem, second_derivatives=True)
+
+
+MADE, CALLED = snt.nets.MLP([4, 3]), snt.nets.MLP([4, 3])
+CALLED(X)
+MADE_BEFORE = {
+  "returned": (lambda: MADE, ValueError, "module that exists already, .*'mlp'.*`lambda:"),
+  "called": (lambda: CALLED, ValueError, r"exists already, with variables \['mlp/linear_0/b:0'"),
+  "one of two": (lambda: (snt.Linear(3), CALLED), ValueError, "exists already"),
+  "in place": (MADE, TypeError, "must be a function that makes a new module, .*got the module"),
+  "none": (None, TypeError, "must be a function .*got the module or value None"),
+}
+
+
+@pytest.mark.parametrize("make, kind, message", MADE_BEFORE.values(), ids=MADE_BEFORE)
+def test_a_sonnet_module_made_before_is_refused(make, kind, message):
+  def loss(module, batch, seed):
+    module = module[1] if isinstance(module, tuple) else module
+    return cross_entropy(module, batch, seed)
+
+  with pytest.raises(kind, match=message):
+    problems.from_sonnet(make, loss, (X, Y))
+
+
+def test_a_label_out_of_range_shows_when_the_problem_is_made():
+  """However rare it is."""
+  y = np.zeros(4000, np.int64)
+  y[1234] = 3
+  with pytest.raises(tf.errors.InvalidArgumentError, match="label value of 3"):
+    problems.from_sonnet(lambda: snt.Linear(3), cross_entropy, (np.tile(X, [100, 1]), y), 8)
 
 
 def test_a_module_without_parameters():

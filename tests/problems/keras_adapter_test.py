@@ -204,14 +204,14 @@ def test_meta_training(second_derivatives):
 BATCHES = tf.data.Dataset.from_tensor_slices((X, Y)).batch(10)
 BAD = {
   "model": (lambda: problems.from_keras(dict, LOSS, (X, Y)), TypeError, "takes .*, got dict"),
-  "not a pair": (lambda: from_keras(data=X), ValueError, r"must be a pair \(x, y\), got ndarray"),
-  "three": (lambda: from_keras(data=(X, Y, Y)), ValueError, r"must be a pair \(x, y\)"),
+  "no targets": (lambda: from_keras(data=X), ValueError, "no targets y for the loss: give .x, y."),
+  "four": (lambda: from_keras(data=(X, Y, Y, Y)), ValueError, "x, y, sample_weight., got 4 parts"),
   "lengths": (lambda: from_keras(data=(X, Y[:3])), ValueError, "as many examples"),
   "nan": (lambda: from_keras(data=(X * np.nan, Y)), ValueError, "240 of 240 numbers"),
   "shape": (lambda: from_keras(data=(X[:, :4], Y)), ValueError, r"shape \(6,\), .* shape \(4,\)"),
   "batches": (lambda: from_keras(data=BATCHES), ValueError, r"shape \(10, 6\).*`.unbatch\(\)`"),
   "loss": (lambda: from_keras(loss="cross"), ValueError, "cross"),
-  "no loss": (lambda: from_keras(loss=None), TypeError, "loss must be a name"),
+  "no loss": (lambda: from_keras(loss=None), ValueError, "No loss to compute"),
   "unreduced": (
     lambda: from_keras(loss=keras.losses.SparseCategoricalCrossentropy(reduction=None)),
     *(ValueError, r"loss must be a scalar tensor, got shape \(8,\)"),
