@@ -23,6 +23,7 @@ KINDS = {
     }
   ),
   "general": lambda: optimizers.General((4, 3), seed=1),
+  "odd_part": lambda: optimizers.OddPart(optimizers.GlobalAveragingLSTM((4, 3), 2, seed=1)),
 }
 
 

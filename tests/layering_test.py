@@ -28,7 +28,7 @@ MAY_IMPORT = {
   "cli": FIRST | SECOND | THIRD,
   "": FIRST | SECOND | THIRD | {"surroundings"},  # l2l_tf/__init__.py: what is public
 }
-KERAS = {"l2l_tf.keras.optimizer", "l2l_tf.problems.vgg"}
+KERAS = {"l2l_tf.keras.optimizer", "l2l_tf.keras.saved_state", "l2l_tf.problems.vgg"}
 KERAS |= {"l2l_tf.problems.keras_adapter", "l2l_tf.problems.keras_loss"}
 
 SOURCES = sources.read()

@@ -60,6 +60,14 @@ class Partition(LSTM):
 
 
 @dataclasses.dataclass(frozen=True)
+class OddPart(LSTM):
+  """The odd part of the coordinatewise LSTM: its updates turn with the gradients."""
+
+  def build(self, seed: int) -> Optimizer:
+    return optimizers.OddPart(super().build(seed))
+
+
+@dataclasses.dataclass(frozen=True)
 class LSTMGAC(LSTM):
   """The LSTM with global averaging cells (section 2.2)."""
 
@@ -120,5 +128,6 @@ OPTIMIZERS = {
   "ntm_lbfgs": NTMLBFGS,
   "partition": Partition,
   "general": General,
+  "odd_part": OddPart,
 }
-INDEPENDENT = (LSTM, Partition)  # whose coordinates do not depend on each other
+INDEPENDENT = (LSTM, Partition, OddPart)  # whose coordinates do not depend on each other

@@ -78,7 +78,7 @@ def diagnose(
     raise TypeError(f"diagnose takes a learned optimizer, got {type(optimizer).__name__}.")
   shapes = problem_lib.shapes(problem)
   partition.check(optimizer, shapes)
-  first, *_ = partition.parts(optimizer, {n: tf.zeros([1, *s]) for n, s in shapes.items()})
+  first, *_ = _parts(optimizer, {n: tf.zeros([1, *s]) for n, s in shapes.items()})
   grid = {}
   for name, kind in (("sgd", optimizers.SGD), ("adam", optimizers.Adam)):
     curves = protocol.grid_curves(problem, kind, seeds, num_steps, RATES)  # [K, B, T+1]
@@ -139,7 +139,7 @@ def _statistics(optimizer, carry: unroll.Carry, updates, state) -> dict[str, Any
   middle = tf.minimum((num_zero + tf.size(magnitude)) // 2, tf.size(magnitude) - 1)
   product = tf.norm(g) * tf.norm(u)
   shares = {"zero": num_zero / tf.size(magnitude)}
-  parts = partition.parts(optimizer, carry.gradients, carry.state, state)
+  parts = _parts(optimizer, carry.gradients, carry.state, state)
   if hasattr(parts[0][0], "preprocessing"):
     own = [_shares(part, base.flatten(x), *states) for part, x, *states in parts]
     weights = [base.num_coordinates(x) / g.shape[1] for _, x, *_ in parts]
@@ -153,6 +153,16 @@ def _statistics(optimizer, carry: unroll.Carry, updates, state) -> dict[str, Any
     "downhill": -tf.math.divide_no_nan(tf.reduce_sum(g * u), product),
     "shares": shares,
   }
+
+
+def _parts(optimizer, gradients: base.Params, *states) -> list[tuple]:
+  """`partition.parts`; of an odd part the side that sees the gradients as they are."""
+  return [
+    (part.optimizer, x, *(state.positive for state in own))
+    if isinstance(part, optimizers.OddPart)
+    else (part, x, *own)
+    for part, x, *own in partition.parts(optimizer, gradients, *states)
+  ]
 
 
 def _shares(optimizer, gradients: tf.Tensor, state, next_state) -> dict[str, tf.Tensor]:
@@ -202,7 +212,9 @@ def _rows(values: tf.Tensor) -> tf.Tensor:
 
 
 def _rms(values: tf.Tensor) -> tf.Tensor:
-  return tf.sqrt(tf.reduce_mean(values**2))
+  return tf.sqrt(
+    tf.math.divide_no_nan(tf.reduce_sum(values**2), float(values.shape.num_elements()))
+  )
 
 
 def _share(where: tf.Tensor, among: Optional[tf.Tensor] = None) -> tf.Tensor:

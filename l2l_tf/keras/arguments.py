@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 import tensorflow as tf
 
@@ -16,6 +16,12 @@ def check_keras(arguments):
     )
   if "decay" in arguments:  # Keras warns and ignores it
     raise ValueError("`decay` does not exist any more; give update_scale a schedule.")
+
+
+def check_bool(name: str, value: Any):
+  """Raises ValueError for what is neither True nor False."""
+  if type(value) is not bool:
+    raise ValueError(f"{name} must be True or False, got {value!r}.")
 
 
 def update_scale(value: Any):
@@ -53,3 +59,24 @@ def state_dtype(value: Any) -> Optional[str]:
       f"state_dtype must be None, 'bfloat16', 'float32' or 'float64', got {value!r}."
     )
   return dtype.name
+
+
+def check_gradients(gradients: Sequence[Any], variables: Sequence[Any]):
+  """Raises ValueError for gradients that cannot be those of the variables; None is none at all."""
+  for g, variable in zip(gradients, variables):
+    dtype, shape = getattr(g, "dtype", None), getattr(g, "shape", None)
+    kind = None if dtype is None else tf.as_dtype(dtype)
+    if kind is not None and not (kind.is_floating or kind.is_integer):
+      raise ValueError(
+        f"The gradient of {path(variable)} must be of real numbers, got one of type {kind.name}."
+      )
+    if shape is not None and not tf.TensorShape(shape).is_compatible_with(variable.shape):
+      raise ValueError(
+        f"The gradient of {path(variable)} must be of its shape {list(variable.shape)}, got one of"
+        f" shape {list(shape)}."
+      )
+
+
+def path(variable: Any) -> str:
+  """A variable's name, of Keras or of TensorFlow."""
+  return getattr(variable, "path", variable.name)

@@ -11,8 +11,10 @@ import tensorflow as tf
 from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf.keras import arguments as keras_arguments
+from l2l_tf.keras import saved_state
 from l2l_tf.keras import watch
 from l2l_tf.optimizers import blocks
+from l2l_tf.optimizers import odd_part
 from l2l_tf.optimizers import stored_state
 from l2l_tf.optimizers import subset
 from l2l_tf.storage import files
@@ -45,6 +47,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     update_scale: Any = 1.0,
     horizon: Optional[int] = None,
     state_dtype: Any = None,
+    odd: bool = False,
     **kwargs: Any,
   ):
     """Loads the optimizer.
@@ -57,6 +60,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         times as many give a warning, once.
       state_dtype: float type of the hidden states between steps: "bfloat16" halves their memory.
         None takes that of phi, in which the arithmetic always is.
+      odd: take the odd part of its rule, `optimizers.OddPart`: a variable without a gradient rests,
+        at twice the cost.
       **kwargs: those of `keras.optimizers.Optimizer`: name, weight_decay, clipnorm, clipvalue,
         global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor,
         gradient_accumulation_steps; all mean what they mean there.
@@ -72,6 +77,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         f"LearnedOptimizer needs Keras on TensorFlow; KERAS_BACKEND is {keras.config.backend()}."
       )
     keras_arguments.check_keras(kwargs)
+    keras_arguments.check_bool("odd", odd)
     super().__init__(keras_arguments.update_scale(update_scale), **kwargs)
     about, card, directory = {}, None, None
     if isinstance(optimizer, (str, os.PathLike)):
@@ -83,15 +89,15 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
         f" optimizer, got {type(optimizer).__name__}."
       )
-    self.learned = optimizer
+    self.learned = optimizer = odd_part.of(optimizer) if odd else optimizer
     self.horizon = keras_arguments.horizon(horizon, about)
     self.state_dtype = keras_arguments.state_dtype(state_dtype)
     if self.state_dtype is not None:
       optimizer = stored_state.stored(optimizer, tf.as_dtype(self.state_dtype))
     self._runner = blocks.split(optimizer, in_turn=True)
-    self._num_unbuilt = len(self.variables)
     self._warned = False
     self._watch = watch.Watch(self.name, card, directory)
+    self._saved = saved_state.SavedState(self, len(self.variables))
 
   @property
   def update_scale(self):
@@ -114,12 +120,13 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     for variable in variables:
       if not tf.as_dtype(variable.dtype).is_floating:
         raise ValueError(
-          f"LearnedOptimizer updates variables of float types only; {_path(variable)} is of type"
-          f" {variable.dtype}."
+          "LearnedOptimizer updates variables of float types only;"
+          f" {keras_arguments.path(variable)} is of type {variable.dtype}."
         )
     super().build(variables)
-    self._names = [f"{i}/{_path(v)}" for i, v in enumerate(variables)]  # paths can repeat
-    self._shapes = {
+    paths = map(keras_arguments.path, variables)
+    self._names = [f"{i}/{path}" for i, path in enumerate(paths)]  # paths can repeat
+    self.shapes = {
       name: tuple(variable.shape)
       for name, variable in zip(self._names, variables)
       if not self._overwrite_variable_with_gradient(variable) and 0 not in variable.shape
@@ -155,8 +162,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """Takes one step: as in Keras, `apply(gradients, variables)` also for Sonnet modules.
 
     Raises:
-      ValueError: as Keras's optimizers do, and if `trainable_variables` are not as many as `grads`
-        or hold one twice.
+      ValueError: as Keras's optimizers do; if `trainable_variables` are not as many as `grads` or
+        hold one twice; and for gradients of other shapes than their variables, or of no numbers
+        that are real.
     """
     if trainable_variables is not None:
       trainable_variables = list(trainable_variables)
@@ -166,6 +174,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
           f"apply() takes one gradient for each variable, and each variable once; got {len(grads)}"
           f" gradients and {len(trainable_variables)} variables, {len(keys)} of them different."
         )
+    keras_arguments.check_gradients(grads, trainable_variables or self._trainable_variables)
     super().apply(grads, trainable_variables)
     self._warn_beyond_horizon()
     self._watch.report()
@@ -203,30 +212,24 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     card = config.pop("card", None)
     optimizer = cls(**config)
     optimizer._watch.card = card if card in pretrained.list() else None
+    optimizer._saved.strict = saved_state.a_whole_model_is_loaded()
     return optimizer
 
+  def save_own_variables(self, store):
+    """Keeps nothing where other optimizers would take it for theirs: see `saved_state`."""
+
   def load_own_variables(self, store):
-    """Takes what `save_own_variables` gave; one saved before it was built starts anew.
+    """Warns and starts anew if another optimizer has kept something there.
 
     Raises:
-      ValueError: if that was for other variables; Keras's own optimizers warn and keep theirs.
+      ValueError: if it is loaded with a whole model.
     """
-    names = store.keys()
-    received = {key: tuple(store[key].shape) for key in names}
-    expected = {str(i): tuple(v.shape) for i, v in enumerate(self.variables)}
-    unbuilt = {str(i): expected[str(i)] for i in range(self._num_unbuilt)}
-    if received not in (expected, unbuilt):
-      raise ValueError(
-        f"The state of the optimizer {self.name!r} does not fit: its variables are of shapes"
-        f" {expected}, those saved of {received}."
-      )
-    for key in received:
-      self.variables[int(key)].assign(store[key])
+    self._saved.look_at(store)
 
   def _initial_state(self):
     """The state of the learned optimizer before the first step, B = 1."""
     dtype = self.learned.trainable_variables[0].dtype
-    params = {name: tf.zeros([1, *shape], dtype) for name, shape in self._shapes.items()}
+    params = {name: tf.zeros([1, *shape], dtype) for name, shape in self.shapes.items()}
     return self._runner.initial_state(params) if params else ()
 
   def _with_axis(self, values) -> tf.Tensor:
@@ -261,13 +264,18 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     if self.learned.sees_params:
       params = {name: self._with_axis(v) for name, v in zip(gradients, variables)}
     self._watch.look(seen, list(gradients.values()))
+    given = gradients
+    if not (self.learned.coordinatewise or self.learned.sees_params):  # `General` takes NaN for 0
+      gradients = {n: tf.where(tf.math.is_nan(g), tf.zeros_like(g), g) for n, g in given.items()}
     state = tf.nest.pack_sequence_as(self._state, [tf.convert_to_tensor(s) for s in states])
-    if len(gradients) == len(self._shapes):
+    if len(gradients) == len(self.shapes):
       updates, state = self._runner(gradients, state, params)
     else:
       updates, state = self._step_on_some(gradients, state, params)
     scale = tf.cast(update_scale, self.learned.trainable_variables[0].dtype)
-    for variable, update in zip(variables, updates.values()):
+    for variable, update, g in zip(variables, updates.values(), given.values()):
+      if gradients is not given:  # a NaN stays where it is, as under Adam
+        update = tf.where(tf.math.is_nan(g), g, update)
       variable.assign_add(tf.cast(scale * update[0], variable.dtype))
     for variable, value in zip(states, tf.nest.flatten(state)):
       variable.assign(value)
@@ -275,7 +283,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
   def _step_on_some(self, gradients, state, params):
     """Returns the updates of some of the variables, and the state; the others rest."""
     whole, merged = blocks.merge(self._runner, state)
-    updates, merged = subset.step(whole, gradients, merged, self._shapes, params)
+    updates, merged = subset.step(whole, gradients, merged, self.shapes, params)
     return updates, blocks.part(self._runner, merged)
 
   def _warn_beyond_horizon(self):
@@ -291,11 +299,6 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         " watch the loss, lower `update_scale`, or go on with another optimizer.",
         stacklevel=3,
       )
-
-
-def _path(variable) -> str:
-  """A variable's name, of Keras or of TensorFlow."""
-  return getattr(variable, "path", variable.name)
 
 
 def _decode(text) -> bytes:

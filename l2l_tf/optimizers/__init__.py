@@ -12,6 +12,7 @@ from l2l_tf.optimizers.hand_designed import Rprop
 from l2l_tf.optimizers.hand_designed import SGD
 from l2l_tf.optimizers.ntm_bfgs import NTMBFGS
 from l2l_tf.optimizers.ntm_bfgs import NTMLBFGS
+from l2l_tf.optimizers.odd_part import OddPart
 from l2l_tf.optimizers.partition import Partition
 
 HAND_DESIGNED = {
@@ -31,6 +32,7 @@ LEARNED = {
   "ntm_lbfgs": NTMLBFGS,
   "partition": Partition,
   "general": General,
+  "odd_part": OddPart,
 }
 """Learned optimizers by the name in flags and files: a closed table, nothing else is ever built."""
 
@@ -45,6 +47,7 @@ __all__ = [
   "LEARNED",
   "NTMBFGS",
   "NTMLBFGS",
+  "OddPart",
   "Optimizer",
   "Partition",
   "RMSprop",

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import CoordinatewiseLSTM
+from l2l_tf.optimizers import OddPart
 from l2l_tf.optimizers import Partition
 from l2l_tf.optimizers.stored_state import StoredState
 
@@ -71,7 +72,9 @@ def split(optimizer: base.Optimizer, in_turn: bool = False) -> base.Optimizer:
   """
   if isinstance(optimizer, Partition):
     return optimizer.map(lambda group: split(group, in_turn))
-  inner = optimizer.optimizer if isinstance(optimizer, StoredState) else optimizer
+  inner = optimizer
+  while isinstance(inner, (StoredState, OddPart)):
+    inner = inner.optimizer
   alone = isinstance(inner, CoordinatewiseLSTM) and inner.coordinatewise
   return Blocks(optimizer, in_turn) if alone else optimizer
 
@@ -108,4 +111,4 @@ def sizes(n: int, in_turn: bool = False) -> list[int]:
   size, most = (SIZE_IN_TURN, MOST_IN_TURN) if in_turn else (SIZE, MOST)
   count = min(most, max(1, -(-n // size)))
   size = -(-n // (16 * count)) * 16
-  return [min(size, n - start) for start in range(0, n, size)]
+  return [min(size, n - start) for start in range(0, n, size)] if n else [0]

@@ -123,8 +123,8 @@ class General(base.Optimizer):
     return _WithPhi(self, phi)
 
   def initial_state(self, params):
-    flat = base.flatten(params)
-    zeros, per_tensor = tf.zeros_like(flat), tf.zeros([flat.shape[0], len(params)], flat.dtype)
+    flat, count = base.flatten(params), len(_with_numbers(params))
+    zeros, per_tensor = tf.zeros_like(flat), tf.zeros([flat.shape[0], count], flat.dtype)
     statistics = tf.zeros([*per_tensor.shape, _STATISTICS], flat.dtype)
     averages = tuple(zeros for _ in BETAS[1:])
     t = tf.zeros([], tf.int32)
@@ -142,6 +142,10 @@ class General(base.Optimizer):
     """Does what a call does, with this phi in place of its own."""
     if params is None:
       raise ValueError("General needs the parameters beside their gradients: pass `params`.")
+    if len(some := _with_numbers(gradients)) < len(gradients):
+      theta = {name: params[name] for name in some}
+      updates, state = self.step(phi, some, state, theta) if some else ({}, state)
+      return {name: updates.get(name, g) for name, g in gradients.items()}, state
     shapes = [tuple(x.shape[1:]) for x in gradients.values()]
     sizes = [math.prod(shape) for shape in shapes]
     g, theta = base.flatten(gradients), base.flatten(params)
@@ -193,6 +197,11 @@ class _WithPhi(base.Optimizer):
     return self._rule[0].step(self._values, gradients, state, params)
 
 
+def _with_numbers(tensors: base.Params) -> base.Params:
+  """Those that have any: a parameter of shape [0] is nothing to have a mean of."""
+  return {name: x for name, x in tensors.items() if math.prod(x.shape[1:])}
+
+
 def _inputs(seen, memory, t, shapes, sizes) -> tf.Tensor:
   """What the network sees: `[B, L, inputs]`."""
   last = max(len(shapes) - 1, 1)
@@ -200,7 +209,7 @@ def _inputs(seen, memory, t, shapes, sizes) -> tf.Tensor:
     [
       float(len(shape) >= 2),
       math.log(_fan_in(shape)) / 5,
-      math.log(max(size, 1)) / 10,
+      math.log(size) / 10,
       k / last,
       math.log(len(shapes)) / 5,
     ]
@@ -233,9 +242,7 @@ def _fan_in(shape: tuple[int, ...]) -> int:
 
 def _unit(square: tf.Tensor, shapes) -> tf.Tensor:
   """RMS of each parameter, `[B, L]`, from its mean square; of one that is 0 by its shape."""
-  floors = [
-    MATRIX_FLOOR / math.sqrt(max(_fan_in(s), 1)) if len(s) >= 2 else VECTOR_FLOOR for s in shapes
-  ]
+  floors = [MATRIX_FLOOR / math.sqrt(_fan_in(s)) if len(s) >= 2 else VECTOR_FLOOR for s in shapes]
   return tf.maximum(tf.sqrt(square), tf.constant(floors, square.dtype))
 
 

@@ -80,4 +80,6 @@ class LSTM(snt.Module):
     self.b_gates = tf.Variable(tf.zeros([4 * units], dtype), name="b_gates")
 
   def __call__(self, inputs: tf.Tensor, state: LSTMState) -> LSTMState:
-    return lstm_cell(inputs, state, self.w_gates, self.b_gates)
+    # Read here: under a strategy an eager `custom_gradient` would ask for the variables.
+    w_gates, b_gates = tf.convert_to_tensor(self.w_gates), tf.convert_to_tensor(self.b_gates)
+    return lstm_cell(inputs, state, w_gates, b_gates)

@@ -126,7 +126,8 @@ class NTMBFGS(base.Optimizer):
 
   def __call__(self, gradients, state, params=None):
     flat = base.flatten(gradients)  # [B, n]
-    features = tf.reshape(self.preprocessing(tf.reshape(flat, [-1])), [-1, *flat.shape])
+    features = self.preprocessing(tf.reshape(flat, [-1]))
+    features = tf.reshape(features, [features.shape[0], *flat.shape])
     inputs = tf.concat([features, state.read_results], axis=0)
     outputs, controller = self.control(inputs, state.controller)
     memory = self.memory.write(state.memory, outputs.left, outputs.right)
@@ -157,7 +158,8 @@ class NTMBFGS(base.Optimizer):
     activation, state = coordinatewise.run_layers(self.layers, rows, state, self.outgoing)
     update = self.output_scale * self.linear(activation)
     parts = update, self.read_heads(activation), *tf.split(self.write_heads(activation), 2)
-    return Outputs(*(tf.reshape(part, [-1, *inputs.shape[1:]]) for part in parts)), state
+    parts = (tf.reshape(part, [part.shape[0], *inputs.shape[1:]]) for part in parts)
+    return Outputs(*parts), state
 
   def outgoing(self, hidden: tf.Tensor) -> tf.Tensor:
     """The GACs of a layer, `global_averaging.average_last`."""

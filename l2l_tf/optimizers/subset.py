@@ -42,7 +42,8 @@ def step(
     return {}, optimizer.rest(state)
   sizes = [math.prod(shape) for shape in shapes.values()]
   axes = zip(base.coordinate_axes(optimizer), base.parameter_axes(optimizer))
-  cuts = [[*((a, sizes) for a in n), *((a, [1] * len(sizes)) for a in count)] for n, count in axes]
+  counts = [min(size, 1) for size in sizes]  # a parameter without numbers counts for none
+  cuts = [[*((a, sizes) for a in n), *((a, counts) for a in count)] for n, count in axes]
   leaves = [_select(x, active, c) for x, c in zip(tf.nest.flatten(state), cuts)]
   updates, part = optimizer(gradients, tf.nest.pack_sequence_as(state, leaves), params)
   whole = tf.nest.flatten(optimizer.rest(state))

@@ -135,6 +135,8 @@ def optimizer_from_config(config: Any) -> Optimizer:
     options["preprocessing"] = preprocessing.from_config(options["preprocessing"])
   if kind == "partition":
     options["groups"] = _groups_from_config(options.get("groups"))
+  if kind == "odd_part":
+    options["optimizer"] = _inner_from_config(options.get("optimizer"))
   try:
     return optimizers.LEARNED[kind](**options)
   except (TypeError, OverflowError) as error:
@@ -152,11 +154,20 @@ def _groups_from_config(config: Any) -> dict[str, Optimizer]:
   return {group: optimizer_from_config(options) for group, options in config.items()}
 
 
+def _inner_from_config(config: Any) -> Optimizer:
+  """Builds the optimizer of an odd part: no other wrapper, so that files cannot nest them."""
+  if isinstance(config, dict) and config.get("kind") in ("odd_part", "partition"):
+    raise ValueError(f"An odd part cannot be that of the kind {config['kind']!r}.")
+  return optimizer_from_config(config)
+
+
 def named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:
   """Names like "lstm_1/w_gates", without the module's own name and the ":0".
 
-  Those of a partition begin with the group, "conv/lstm_1/w_gates".
+  Those of a partition begin with the group, "conv/lstm_1/w_gates"; an odd part has its optimizer's.
   """
+  if isinstance(optimizer, optimizers.OddPart):
+    return named_phi(optimizer.optimizer)
   if isinstance(optimizer, optimizers.Partition):
     groups = {group: named_phi(part) for group, part in optimizer.groups.items()}
     return {f"{group}/{name}": v for group, phi in groups.items() for name, v in phi.items()}

@@ -73,6 +73,8 @@ PORTS = {
 MAX_PARAMETERS = {"quadratic_ntm_bfgs": 6000}
 """Of those whose state has the square of the number of parameters: 144 MB here."""
 
+ODD = "@odd"  # after a trained optimizer's name or directory
+
 RATES = (*(float(f"{m}e{k}") for k in range(-7, 0) for m in (1, 3)), 1.0)
 TUNED = tuple(f"Adam@{rate:g}" for rate in RATES)
 """Adam at half decades from 1e-7 to 1, of which the best are picked for each task and horizon."""
@@ -88,24 +90,31 @@ def find(name: str) -> Rival:
 
   Args:
     name: one of `PORTS`, a class of `keras.optimizers` such as "Adamax", one at a rate such as
-      "Adam@0.003", one of `l2l_tf.pretrained.list()`, or a directory of a trained optimizer.
+      "Adam@0.003", one of `l2l_tf.pretrained.list()`, a directory of a trained optimizer, or the
+      odd part of one of these two, such as "mnist_lstm@odd".
 
   Raises:
     UnknownOptimizer: if it is none of these.
   """
   if name in PORTS:
     return PORTS[name]
-  if name in pretrained.list() or os.path.isdir(name):
-    limit = MAX_PARAMETERS.get(name, 0)
-    digest = _files_digest(name)
-    return Rival(name, lambda _: LearnedOptimizer(name), digest=digest, max_parameters=limit)
+  odd = name.endswith(ODD) and not os.path.isdir(name)
+  learned = name.removesuffix(ODD) if odd else name
+  if learned in pretrained.list() or os.path.isdir(learned):
+    return Rival(
+      name,
+      lambda _: LearnedOptimizer(learned, odd=odd),
+      digest=_files_digest(learned),
+      max_parameters=MAX_PARAMETERS.get(learned, 0),
+    )
   kind, at, rate = name.partition("@")
   keras_class = getattr(keras.optimizers, kind, None)
   known = isinstance(keras_class, type) and issubclass(keras_class, keras.optimizers.Optimizer)
   if not known or keras_class is keras.optimizers.Optimizer:
     raise UnknownOptimizer(
       f"Unknown optimizer {name!r}; known: {', '.join(standard())}, each optimizer of Keras by its"
-      " class, one at a rate like Adam@0.003, and directories of trained optimizers."
+      " class, one at a rate like Adam@0.003, directories of trained optimizers, and the odd part"
+      " of a trained one like mnist_lstm@odd."
     )
   if not at:
     return Rival(name, lambda _: keras_class())

@@ -102,6 +102,7 @@ def test_optimizers_build_what_their_options_say(name):
   )
   whole = options.build(seed=1).config()
   assert whole["kind"] == name
+  whole = whole["optimizer"] if name == "odd_part" else whole
   assert list(whole.get("groups", {})) == (["conv", "fc"] if name == "partition" else [])
   for config in whole.get("groups", {"": whole}).values():
     assert config["preprocessing"] == {"name": "rescale", "factor": 2.0}

@@ -30,6 +30,8 @@ def make(kind):
     return optimizers.Partition(dict(zip(("conv", "fc"), parts)), label)
   if kind == "general":
     return optimizers.General((4, 3), seed=1)
+  if kind == "odd_part":
+    return optimizers.OddPart(make("lstm"))
   options = {} if kind == "lstm" else {"num_gacs": 1}
   return optimizers.LEARNED[kind]((4, 3), seed=1, **options)
 

@@ -1,6 +1,8 @@
 """What is LearnedOptimizer's own: update_scale, reset, the horizon, what it refuses."""
 
+import functools
 import os
+import re
 import warnings
 
 import keras
@@ -196,6 +198,116 @@ def test_gradients_and_variables_must_match():
   ):
     with pytest.raises(ValueError, match="one gradient for each variable, and each variable once"):
       optimizer.apply(gradients, variables)
-  with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="[Ss]hape"):
-    optimizer.apply([tf.ones([2]), *models.gradients(0)[1:]], theta)
   models.assert_equal(theta, models.variables())
+
+
+WRONG = {
+  "as broadcast": (tf.ones([2]), "w must be of its shape [4, 2], got one of shape [2]"),
+  "scalar": (tf.ones([]), "w must be of its shape [4, 2], got one of shape []"),
+  "transposed": (tf.ones([2, 4]), "w must be of its shape [4, 2], got one of shape [2, 4]"),
+  "an array": (np.ones([4, 3]), "w must be of its shape [4, 2], got one of shape [4, 3]"),
+  "rows": (
+    tf.IndexedSlices(tf.ones([1, 2]), [0], tf.constant([5, 2])),
+    "w must be of its shape [4, 2], got one of shape [5, 2]",
+  ),
+  "complex": (
+    tf.ones([4, 2], tf.complex64),
+    "w must be of real numbers, got one of type complex64",
+  ),
+  "text": (tf.fill([4, 2], "x"), "w must be of real numbers, got one of type string"),
+  "truth": (tf.ones([4, 2], tf.bool), "w must be of real numbers, got one of type bool"),
+}
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("wrong, message", WRONG.values(), ids=WRONG)
+def test_a_gradient_that_cannot_be_is_named(wrong, message, graph):
+  """Before anything has changed; Adam broadcasts the first two and drops imaginary parts."""
+  optimizer, theta = models.learned(), models.variables()
+  optimizer.build(theta)
+  before = models.states(optimizer)
+  step = lambda: optimizer.apply([wrong, *models.gradients(0)[1:]], theta)  # noqa: E731
+  with pytest.raises(ValueError, match=re.escape(f"The gradient of {message}.")) as info:
+    tf.function(step, autograph=False)() if graph else step()
+  assert graph or str(info.value).count("\n") == 0
+  models.assert_equal(theta, models.variables())
+  models.assert_equal(models.states(optimizer), before)
+
+
+@pytest.mark.parametrize(
+  "like", [np.asarray, lambda g: tf.cast(g, tf.float64), lambda g: np.asarray(g).tolist()]
+)
+def test_gradients_of_other_float_types_and_arrays(like):
+  same = models.run(
+    models.learned(), models.variables(), change=lambda g: [like(x.numpy()) for x in g]
+  )
+  models.assert_equal(same, models.run(models.learned(), models.variables()), atol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore:.*the gradient is not finite")
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("make", [*models.KINDS, "adam"])
+def test_a_nan_stays_where_it_is(make, graph):
+  """One number of `w` at step 1: it is lost under Adam too, and all others go on."""
+  optimizer = models.adam() if make == "adam" else models.learned(make)
+  theta, at = models.variables(), (2, 1)
+  hole = np.zeros([4, 2])
+  hole[at] = np.nan
+
+  def step(k):
+    first, *others = models.gradients(k)
+    optimizer.apply([first + hole if k == 1 else first, *others], theta)
+
+  optimizer.build(theta)
+  for k in range(4):
+    tf.function(functools.partial(step, k), autograph=False)() if graph else step(k)
+  lost = [np.isnan(v.numpy()) for v in theta]
+  expected = np.isnan(hole) & (make != "general")  # which takes it for 0
+  assert np.array_equal(lost[0], expected) and not lost[1].any() and not lost[2].any()
+
+
+EMPTY = {
+  "alone": [(0, 3)],
+  "two": [(0,), (3, 0, 2)],
+  "first": [(0,), (4, 2), ()],
+  "last": [(4, 2), (), (2, 0)],
+}
+
+
+@pytest.mark.parametrize("shapes", EMPTY.values(), ids=EMPTY)
+@pytest.mark.parametrize("make", [*models.KINDS, "adam"])
+def test_variables_without_numbers_are_updated_by_doing_nothing(make, shapes):
+  """The others as without them, and saved and loaded they go on."""
+  rng = np.random.default_rng(0)
+  if make == "partition":
+    shapes = [*shapes, (3, 2)]  # it wants a matrix
+  gradients = [[rng.normal(size=s).astype("f4") for s in shapes] for _ in range(3)]
+
+  def run(some):
+    optimizer = models.adam() if make == "adam" else models.learned(make)
+    theta = [tf.Variable(tf.ones(s)) for s in some]
+    for step in gradients if some else []:
+      chosen = [g for g in step if g.shape in some]
+      optimizer.apply([tf.constant(g) for g in chosen], theta)
+    optimizer.build(theta)
+    return theta
+
+  some = [s for s in shapes if np.prod(s)]
+  whole = run(shapes)
+  assert [tuple(v.shape) for v in whole] == shapes
+  models.assert_equal([v for v, s in zip(whole, shapes) if np.prod(s)], run(some), atol=1e-6)
+
+
+def test_a_layer_without_numbers():
+  class Nothing(keras.layers.Layer):
+    def build(self, shape):
+      self.none = self.add_weight(shape=(0,), name="none")
+
+    def call(self, x):
+      return x + keras.ops.sum(self.none)
+
+  model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), Nothing()])
+  model.compile(models.learned("ntm_lbfgs"), "mse", jit_compile=False)
+  before = model.get_weights()[0]
+  assert len(model.trainable_variables) == 3 and all(np.isfinite(models.fit(model, 1)))
+  assert np.all(model.get_weights()[0] != before)

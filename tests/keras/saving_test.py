@@ -90,22 +90,6 @@ def test_checkpoints_of_tensorflow(make, tmp_path):
   models.assert_equal(models.states(again), models.states(optimizer))
 
 
-def test_a_state_of_other_variables_is_refused():
-  first, second, third = models.learned(), models.learned(), models.learned()
-  models.run(first, models.variables())
-  second.build(models.variables()[:2])
-  store = {}
-  first.save_own_variables(store)
-  for other in (second, third):
-    with pytest.raises(ValueError, match="The state of the optimizer .* does not fit"):
-      other.load_own_variables(store)
-  with pytest.raises(ValueError, match="does not fit"):
-    first.load_own_variables({f"x{key}": value for key, value in store.items()})
-  second.save_own_variables(smaller := {})
-  with pytest.raises(ValueError, match="does not fit"):
-    first.load_own_variables(smaller)
-
-
 def tensors(**changes):
   """The phi of an "lstm", changed, in base64."""
   phi = base64.b64decode(models.learned("lstm").get_config()["phi"])

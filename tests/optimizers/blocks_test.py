@@ -24,6 +24,18 @@ def test_sizes_cover_all_coordinates_in_even_blocks(n):
   assert (len(sizes) > 1) == (n > blocks.SIZE)
 
 
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_no_coordinates_are_one_block(in_turn):
+  assert blocks.sizes(0, in_turn) == [0]
+  runner = blocks.split(CoordinatewiseLSTM((3, 2)), in_turn)
+  nothing = {"x": tf.zeros([2, 0, 3])}
+  updates, state = runner(nothing, runner.initial_state(nothing))
+  assert updates["x"].shape == [2, 0, 3]
+  whole, merged = blocks.merge(runner, state)
+  assert {leaf.shape[-1] for leaf in tf.nest.flatten(merged)} == {0}
+  tf.nest.assert_same_structure(blocks.part(runner, merged), state)
+
+
 def test_blocks_do_what_the_whole_does(monkeypatch):
   """Losses, the state and the meta-gradient, all coordinates or a sample; three blocks of 37."""
   monkeypatch.setattr(blocks, "SIZE", 15)

@@ -34,6 +34,7 @@ OPTIMIZERS = {
     {kind: optimizers.CoordinatewiseLSTM((4, 3), seed=k) for k, kind in enumerate(("conv", "fc"))}
   ),
   "general": lambda: with_other_last_layer(optimizers.General((4, 3), seed=1)),
+  "odd_part": lambda: optimizers.OddPart(optimizers.CoordinatewiseLSTM((4, 3), seed=1)),
 }
 LEARNED = [name for name in OPTIMIZERS if name in optimizers.LEARNED]
 HAND_DESIGNED = list(optimizers.HAND_DESIGNED)
@@ -126,6 +127,44 @@ def test_xla_gives_the_same_numbers(case):
   assert_close(results, updates, rtol=1e-5, atol=1e-6)
 
 
+WITHOUT_NUMBERS = {
+  "one": {"empty": (2, 0, 3)},
+  "two": {"empty": (2, 0), "matrix": (2, 3, 0)},
+  "first": {"empty": (2, 0), **SHAPES},
+  "among others": {"kernel": (2, 2, 1, 1, 2), "none": (2, 3, 0), "w": (2, 3, 2), "b": (2, 4)},
+}
+
+
+@pytest.mark.parametrize("shapes", WITHOUT_NUMBERS.values(), ids=WITHOUT_NUMBERS)
+def test_parameters_without_numbers_change_nothing(case, shapes):
+  """The others are updated as if there were none, eagerly and in a graph."""
+  optimizer, *_ = case
+  if isinstance(optimizer, optimizers.Partition) and not any(map(np.prod, shapes.values())):
+    shapes = {**shapes, "w": (2, 3, 2)}  # a partition wants a matrix
+  some = {name: shape for name, shape in shapes.items() if np.prod(shape)}
+  rng = np.random.default_rng(3)
+  values = [
+    {name: tf.constant(rng.normal(size=shape), tf.float32) for name, shape in shapes.items()}
+    for _ in range(3)
+  ]
+
+  def steps(names, call):
+    of = lambda tensors: {name: tensors[name] for name in names}  # noqa: E731
+    state, results = optimizer.initial_state(of(values[0])), []
+    for gradients in values:
+      updates, after = call(of(gradients), state, of(values[0]))
+      assert signature(after) == signature(state)
+      state = after
+      results.append(updates)
+    return results
+
+  for call in (optimizer, tf.function(optimizer.__call__, autograph=False)):
+    whole = steps(shapes, call)
+    assert [signature(updates) for updates in whole] == [signature(values[0])] * 3
+    expected = steps(some, call) if some else [{}] * 3
+    assert_close([{n: u[n] for n in some} for u in whole], expected, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("magnitude", [0.0, 1e-10, 1e10])
 def test_extreme_gradients_give_finite_updates(case, magnitude):
   optimizer, _, _, compiled = case
@@ -165,10 +204,13 @@ def test_learned_optimizers_have_a_gradient_for_every_variable(name):
   with tf.GradientTape() as tape:
     updates, _ = run(optimizer)
     value = tf.add_n([tf.reduce_sum(u**2) for u in tf.nest.flatten(updates)])
-  gradients = tape.gradient(value, optimizer.trainable_variables)
+  phi = optimizer_files.named_phi(optimizer)
+  gradients = tape.gradient(value, phi)
   assert len(gradients) >= 6
-  for variable, gradient in zip(optimizer.trainable_variables, gradients, strict=True):
-    assert gradient is not None and np.isfinite(gradient).all() and np.any(gradient != 0), variable
+  for key, gradient in gradients.items():
+    assert gradient is not None and np.isfinite(gradient).all(), key
+    cancels = name == "odd_part" and key == "linear/b"  # what the two sides share
+    assert np.any(gradient != 0) != cancels, key
 
 
 @pytest.mark.parametrize("name", LEARNED)

@@ -60,6 +60,10 @@ def run_groups(config, tensors, gradients, groups):
 
 def run(config, tensors, gradients):
   """Runs a trained optimizer over gradients `[T, n]`: updates `[T, n]`."""
+  if config["kind"] == "odd_part":
+    plus, minus = (run(config["optimizer"], tensors, sign * gradients) for sign in (1, -1))
+    met = np.cumsum(gradients != 0, axis=0) > 0
+    return np.where(met, (plus - minus) / 2, 0)
   n, num_gacs = gradients.shape[1], config.get("num_gacs", 0)
   ntm = config["kind"].startswith("ntm")
   head = lambda name: h @ tensors[f"{name}/w"] + tensors[f"{name}/b"]  # noqa: E731
@@ -96,7 +100,7 @@ HEADS = ["read_heads/b", "read_heads/w", "write_heads/b", "write_heads/w"]
 
 
 def test_all_kinds_are_here():
-  others = {"partition", "general"}  # general_format_test.py
+  others = {"partition", "general", "odd_part"}  # below, and general_format_test.py
   assert OPTIONS.keys() | others == optimizers.LEARNED.keys()
 
 
@@ -125,6 +129,27 @@ def test_a_program_without_tensorflow_can_run_a_partition(tmp_path):
   expected = run_groups(config, tensors, gradients.astype(np.float64), groups)
   np.testing.assert_allclose(updates, expected, rtol=0, atol=1e-5)
   assert np.abs(expected).max() > 1e-2
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_program_without_tensorflow_can_run_an_odd_part(tmp_path, kind):
+  """Some coordinates have no gradient for some steps, one for all."""
+  inner = optimizers.LEARNED[kind](layer_sizes=(5, 4), output_scale=0.3, **OPTIONS[kind])
+  rng = np.random.default_rng(0)
+  for variable in inner.trainable_variables:
+    variable.assign(rng.normal(size=variable.shape, scale=0.5))
+  optimizer_files.save_optimizer(str(tmp_path), optimizers.OddPart(inner), {})
+  config, tensors = read(str(tmp_path))
+  assert config == {"kind": "odd_part", "optimizer": inner.config()}
+  gradients = gradient_sequence()
+  gradients[:, 2], gradients[:5, 3], gradients[7:, 4] = 0, 0, 0
+  state, updates = optimizers.OddPart(inner).initial_state({"x": tf.zeros([1, 6])}), []
+  for g in gradients:
+    results, state = optimizers.OddPart(inner)({"x": tf.constant(g[np.newaxis])}, state)
+    updates.append(results["x"][0].numpy())
+  expected = run(config, tensors, gradients.astype(np.float64))
+  np.testing.assert_allclose(updates, expected, rtol=0, atol=1e-5)
+  assert np.abs(expected).max() > 1e-3 and not np.any(np.stack(updates)[:, 2])
 
 
 @pytest.mark.parametrize("features", [preprocessing.LogAndSign(8.0), preprocessing.Rescale(0.03)])

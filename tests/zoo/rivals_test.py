@@ -1,15 +1,18 @@
 """Rivals by name."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
 
+from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf.keras.optimizer import LearnedOptimizer
 from l2l_tf.zoo import rivals
 
 
-@pytest.mark.parametrize("name", [*rivals.standard(), "Adamax", "Adam@0.003"])
+@pytest.mark.parametrize("name", [*rivals.standard(), "Adamax", "Adam@0.003", "mnist_lstm@odd"])
 def test_a_rival_updates_a_model(name):
   rival = rivals.find(name)
   variable = keras.Variable(np.full([3, 2], 2.0, np.float32))
@@ -35,6 +38,20 @@ def test_names_are_keras_classes_rates_ports_and_trained_ones():
   }
 
 
+def test_the_odd_part_of_a_trained_one(tmp_path, monkeypatch):
+  odd, plain = rivals.find("mnist_lstm@odd"), rivals.find("mnist_lstm")
+  assert isinstance(odd.build(10).learned, optimizers.OddPart) and odd.digest == plain.digest
+  assert odd.name == "mnist_lstm@odd"
+  by_directory = rivals.find(pretrained.directory("mnist_lstm") + "@odd")
+  assert by_directory.build(10).learned.config() == odd.build(10).learned.config()
+  limits = [rivals.find(f"quadratic_ntm_bfgs{odd}").max_parameters for odd in ("", "@odd")]
+  assert limits == [6000, 6000]
+  monkeypatch.chdir(tmp_path)
+  shutil.copytree(pretrained.directory("mnist_lstm"), "mine@odd")
+  whole = rivals.find("mine@odd").build(10).learned  # a directory comes first
+  assert type(whole) is optimizers.CoordinatewiseLSTM
+
+
 def test_the_rates_of_tuned_adam_are_half_decades():
   assert len(rivals.TUNED) == 15
   assert (rivals.TUNED[0], rivals.TUNED[-1]) == ("Adam@1e-07", "Adam@1")
@@ -50,7 +67,9 @@ def test_the_cosine_warms_up_to_its_peak_and_ends_at_nothing():
   np.testing.assert_allclose(rates, [0, 5e-4, 1e-3, 5e-4, 0], atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["Adum", "Optimizer", "Adam@x", "Adam@-1", "Adam@inf", "Dense"])
+@pytest.mark.parametrize(
+  "name", ["Adum", "Optimizer", "Adam@x", "Adam@odd", "Adam@-1", "Adam@inf", "Dense"]
+)
 def test_unknown_ones_are_told(name):
   with pytest.raises(rivals.UnknownOptimizer, match="Unknown optimizer|The rate of"):
     rivals.find(name)

@@ -1,0 +1,90 @@
+"""LearnedOptimizer under every strategy of TensorFlow is LearnedOptimizer without one."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import l2l_tf
+from tests import keras_models as models
+from tests import sources
+from tests.training import distribution_test
+
+SHIPPED = [*l2l_tf.pretrained.list(), "adam", "general", "mnist_lstm@odd", "quadratic_lstm_gac@odd"]
+
+
+def start(kind, ways, names, out, tf_config=None):
+  """`tests.keras.strategies` in a process of its own."""
+  env = os.environ | ({"TF_CONFIG": json.dumps(tf_config)} if tf_config else {})
+  command = [sys.executable, "-m", "tests.keras.strategies", kind]
+  return subprocess.Popen(
+    [*command, ",".join(ways), ",".join(names), str(out)],
+    cwd=sources.ROOT,
+    env=env,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def weights(process, out):
+  """What it wrote, `{"name/way/k": array}`."""
+  err, status = distribution_test.finish(process, seconds=1500)
+  assert status == 0, err[-3000:]
+  with np.load(f"{out}.npz") as arrays:
+    return dict(arrays)
+
+
+def assert_same(received, expected):
+  """All names and ways; and something has been learned."""
+  assert received.keys() == expected.keys()
+  for key, value in expected.items():
+    scale = max(1.0, np.abs(value).max())
+    np.testing.assert_allclose(received[key] / scale, value / scale, atol=2e-5, err_msg=key)
+  first = models.model().get_weights()[0]
+  for key, value in received.items():
+    assert not key.endswith("/0") or np.abs(value - first).max() > 1e-4, key
+
+
+def compare(kind, ways, names, folder):
+  outs = [folder / "alone", folder / kind]
+  alone = weights(start("none", ways, names, outs[0]), outs[0])
+  assert_same(weights(start(kind, ways, names, outs[1]), outs[1]), alone)
+
+
+def test_fit_on_two_devices(tmp_path):
+  """With a horizon that ends within the run, and the shipped one of the report."""
+  compare("mirrored", ["fit"], ["mnist_lstm", "lstm_gac"], tmp_path)
+
+
+def test_an_eager_loop_on_two_devices(tmp_path):
+  compare("mirrored", ["eager"], ["lstm_gac"], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one_device", "mirrored_one", "mirrored", "central"])
+def test_every_shipped_optimizer_in_every_way(kind, tmp_path):
+  compare(
+    kind, ["fit", "apply"] if kind == "central" else ["fit", "apply_gradients"], SHIPPED, tmp_path
+  )
+  compare(kind, ["apply", "eager"], ["mnist_lstm"], tmp_path)
+
+
+@pytest.mark.slow
+def test_two_workers(tmp_path):
+  cluster = {"worker": [f"127.0.0.1:{port}" for port in distribution_test.free_ports(2)]}
+  ways = ["fit", "apply"]
+  alone = weights(start("none", ways, SHIPPED, tmp_path / "alone"), tmp_path / "alone")
+  outs = [tmp_path / f"{i}" for i in range(2)]
+  processes = []
+  for i, out in enumerate(outs):
+    config = {"cluster": cluster, "task": {"type": "worker", "index": i}}
+    processes.append(start("multi_worker", ways, SHIPPED, out, config))
+  try:
+    for process, out in zip(processes, outs):
+      assert_same(weights(process, out), alone)
+  finally:
+    for process in processes:
+      process.kill()
