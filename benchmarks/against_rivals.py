@@ -203,7 +203,7 @@ def main(argv: Sequence[str]) -> int:
     case_lib.save(path, case)
     differences = check(path, [name for name in names if name not in (SAMPLED, FLOOR)], python)
     if differences:
-      print(f"Largest relative differences from ours:\n{measuring.table(differences)}\n")
+      print(f"Largest relative differences from ours:\n{reports.table(differences)}\n")
     rows = []
     for threads in flags.threads:
       rows += race(path, names, python, threads, flags.rounds, flags.batch)

@@ -212,9 +212,7 @@ def _rows(values: tf.Tensor) -> tf.Tensor:
 
 
 def _rms(values: tf.Tensor) -> tf.Tensor:
-  return tf.sqrt(
-    tf.math.divide_no_nan(tf.reduce_sum(values**2), float(values.shape.num_elements()))
-  )
+  return tf.sqrt(tf.reduce_mean(values**2))
 
 
 def _share(where: tf.Tensor, among: Optional[tf.Tensor] = None) -> tf.Tensor:

@@ -129,7 +129,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     self.shapes = {
       name: tuple(variable.shape)
       for name, variable in zip(self._names, variables)
-      if not self._overwrite_variable_with_gradient(variable) and 0 not in variable.shape
+      if not self._overwrite_variable_with_gradient(variable)
     }
     with tf.init_scope():
       initial = self._initial_state()
@@ -241,9 +241,6 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """Keras's hook for all variables at once, here one call for all of them on each device."""
     indices = [self._get_variable_index(v) for _, v in grads_and_vars]
     order = sorted(range(len(indices)), key=indices.__getitem__)
-    order = [k for k in order if self._names[indices[k]] in self._shapes]  # none that are empty
-    if not order:
-      return
     gradients, variables = zip(*(grads_and_vars[k] for k in order))
     names = [self._names[indices[k]] for k in order]
     states = [v.value for v in tf.nest.flatten(self._state)]

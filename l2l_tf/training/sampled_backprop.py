@@ -159,7 +159,6 @@ def places(
   """
   sizes = {name: math.prod(value.shape[1:]) for name, value in among.items()}
   offsets = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0)))
-  counts = {name: chosen[name].shape[0] for name in params}  # 0 of a parameter without numbers
-  weights = [tf.fill([m], sizes[name] / max(m, 1)) for name, m in counts.items()]
+  weights = [tf.fill(x.shape, sizes[n] / x.shape[0]) for n, x in ((n, chosen[n]) for n in params)]
   indices = [offsets[name] + chosen[name] for name in params]
   return tf.concat(indices, axis=0), tf.concat(weights, axis=0)

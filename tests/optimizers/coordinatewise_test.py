@@ -127,6 +127,7 @@ def test_config_builds_the_same_optimizer():
     "layer_sizes": [4, 3],
     "preprocessing": {"name": "rescale", "factor": 2.0},
     "output_scale": 0.7,
+    "dtype": "float64",
   }
 
 

@@ -101,6 +101,7 @@ def test_config_builds_the_same_optimizer():
     "num_gacs": 2,
     "preprocessing": {"name": "rescale", "factor": 2.0},
     "output_scale": 0.7,
+    "dtype": "float64",
   }
 
 

@@ -91,21 +91,3 @@ def test_sampled_coordinates_are_weighted_by_what_they_stand_for():
   for among, expected in ((params, [12, 13]), (some, [0, 1])):
     indices, weights = sampled_backprop.places(sample, some, among)
     assert indices.numpy().tolist() == expected and weights.numpy().tolist() == [1.0, 1.0]
-
-
-def test_a_parameter_without_numbers_changes_nothing():
-  plain = _problem()
-  with_empty = Problem(
-    lambda seed: ({"empty": tf.zeros([0, 3], tf.float64), **plain.init(seed)[0]}, {}),
-    lambda params, task, seed: plain.loss(params, task, seed) + tf.reduce_sum(params["empty"]),
-  )
-  optimizer, results = CoordinatewiseLSTM((4, 3), dtype=tf.float64), []
-  for problem in (plain, with_empty):
-    carry, _ = unroll.start(problem, optimizer, make_seeds(1, count=2))
-    _, losses, gradients = sampled_backprop.losses_and_gradients(
-      problem, optimizer, carry, 5, 20, WEIGHTS
-    )
-    results.append([losses, *gradients])
-  for a, b in zip(*results, strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-10)
-    assert np.any(a != 0)
