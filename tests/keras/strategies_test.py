@@ -74,8 +74,9 @@ def test_every_shipped_optimizer_in_every_way(kind, tmp_path):
 
 @pytest.mark.slow
 def test_two_workers(tmp_path):
+  """In loops: `fit` of Keras 3.15 fails on two workers with any optimizer, its own Adam too."""
   cluster = {"worker": [f"127.0.0.1:{port}" for port in distribution_test.free_ports(2)]}
-  ways = ["fit", "apply"]
+  ways = ["apply", "apply_gradients"]
   alone = weights(start("none", ways, SHIPPED, tmp_path / "alone"), tmp_path / "alone")
   outs = [tmp_path / f"{i}" for i in range(2)]
   processes = []
