@@ -91,7 +91,7 @@ def test_it_sees_what_windows_alone_do_not():
   problem = problems.Problem(
     lambda seed: ({"x": tf.zeros([1])}, {}), lambda params, task, seed: tf.exp(params["x"][0])
   )
-  rule, pairs, sigma, steps, window = Drift(), 4096, 0.01, 20, 5
+  rule, pairs, sigma, steps, window = Drift(), 1024, 0.01, 20, 5
   seeds, length = tf.constant(make_seeds(5, count=pairs)), tf.constant(steps)
   carry, total = evolution.start(problem, rule, seeds), tf.zeros([pairs])
   persistent = alone = 0.0
@@ -102,8 +102,8 @@ def test_it_sees_what_windows_alone_do_not():
     differences = evolution.differences(values)
     persistent += float(evolution.gradient(differences, [total], sigma)[0])
     alone += float(evolution.gradient(differences, [noise], sigma)[0])
-  assert persistent == pytest.approx(0.3 * 10.5 + 0.7 * 19.5, rel=0.1)
-  assert alone == pytest.approx(0.3 * 3 + 0.7 * 4.5, rel=0.25)
+  assert persistent == pytest.approx(0.3 * 10.5 + 0.7 * 19.5, rel=0.2)
+  assert alone == pytest.approx(0.3 * 3 + 0.7 * 4.5, rel=0.5)
 
 
 @pytest.mark.parametrize("make", [general, lstm])
