@@ -10,7 +10,7 @@ from l2l_tf.storage import provenance
 
 PATHS = ("out", "against", "content_dir", "style")  # recorded relative to here
 UNRECORDED = ("overwrite", "jobs", "runs", "data_dir", "rivals_python")  # do not decide results
-OTHERS = ("keras", "scipy")  # packages whose versions count, beside those of every result
+OTHERS = ("scipy",)  # packages whose versions count, beside those of every result
 
 
 def write(program: str, flags: experiment_flags.Flags, document: dict[str, Any]):

@@ -82,4 +82,12 @@ def assert_meta_trains(problem: problems.Problem, second_derivatives: bool):
   assert np.isfinite(trainer.validate()[1])
 
 
+def assert_drawn_from_the_seed(function, seeds):
+  """The same seed gives the same value twice, others give others, in a graph and without."""
+  compiled = tf.function(function, autograph=False)
+  first, second = ([float(compiled(seed)) for seed in seeds] for _ in range(2))
+  assert first == second and len(set(first)) == len(first)
+  np.testing.assert_allclose([float(function(seed)) for seed in seeds], first, rtol=1e-6)
+
+
 PROBLEMS = {"from_function": function, "from_sonnet": sonnet, "from_keras": keras_model}

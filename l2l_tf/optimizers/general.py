@@ -7,11 +7,11 @@ by a constant changes nothing but the last bits. It needs neither the loss nor t
 import math
 from typing import Any, NamedTuple, Sequence
 
-import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf.optimizers import base
+from l2l_tf.optimizers import segments
 
 BETAS = (0.0, 0.9, 0.99)  # of the averages of the gradient; 0 is the gradient itself
 BETA_2 = 0.99  # of the average of its square
@@ -25,43 +25,9 @@ FIRST_STEP = 0.01  # of an untrained controller, in units
 LARGEST_STEP = 0.5
 PACE = 0.03  # of the memory of the step: its change in a step, in the logarithm, is at most this
 REACH = 3.0  # of that memory
-SAMPLE = 2**14  # coordinates of a parameter, at most, that its statistics are of
 HUGE = 1e15  # of a gradient, in units of the first one's RMS: its square is still a number
 _STATISTICS = 13
 _STATIC = 5
-
-
-class _Sample:
-  """The coordinates that statistics are of: all, but of large parameters each s-th.
-
-  s has no divisor in common with the size, so that no row or column is passed over.
-  """
-
-  def __init__(self, shapes: Sequence[tuple[int, ...]]):
-    sizes = [math.prod(shape) for shape in shapes]
-    steps = [_step(size) for size in sizes]
-    self._counts = [-(-size // step) for size, step in zip(sizes, steps)]
-    self._taken = None
-    if max(steps, default=1) > 1:
-      starts = np.cumsum([0, *sizes[:-1]])
-      pieces = [np.arange(a, a + n, s) for a, n, s in zip(starts, sizes, steps)]
-      self._taken = np.concatenate(pieces).astype(np.int32)
-
-  def __call__(self, x: tf.Tensor) -> tf.Tensor:
-    """Those of `[B, n]`, or of `[B, 1]`, which spreads itself."""
-    return x if self._taken is None or x.shape[1] == 1 else tf.gather(x, self._taken, axis=1)
-
-  def products(self, rows: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Mean products over each parameter of K vectors of this sample: `[B, L, K, K]`."""
-    parts = tf.split(tf.stack(rows, 1), self._counts, -1)  # [B, K, n_l]
-    return tf.stack([tf.matmul(x, x, transpose_b=True) / n for x, n in zip(parts, self._counts)], 1)
-
-
-def _step(size: int) -> int:
-  step = -(-size // SAMPLE) or 1
-  while math.gcd(step, size) > 1:
-    step += 1
-  return step
 
 
 class GeneralState(NamedTuple):
@@ -80,7 +46,8 @@ class General(base.Optimizer):
   """Updates each parameter by -step * unit * direction.
 
   The direction is a mixture of three Adam directions, m_b / sqrt(v) for b = 0, 0.9 and 0.99, of RMS
-  1 at most. The unit of a parameter is the RMS of its numbers. The logarithm of the step and the
+  1 at most. The unit of a parameter is the RMS of its numbers. (Of large parameters an RMS is that
+  of a sample, `segments.Sample`.) The logarithm of the step and the
   mixture come from a small network, one for all parameters, that sees what has no unit: how the
   directions agree with each other and with the way from theta_0, their RMS, the number of steps on
   eleven time scales, the parameter's rank, size, fan-in and depth, and the mean of all this over
@@ -153,11 +120,12 @@ class General(base.Optimizer):
     t = tf.cast(state.t + 1, g.dtype)
 
     scale = _first_rms(state.scale, g, sizes)
-    g, averages, v = _averaged(g, _spread(_inverse(scale), sizes), state.averages, state.v)
-    mean_v = _sums(v, sizes) / sizes
-    floor = _spread(EPSILON * mean_v + TINY, sizes)
+    to_scale = segments.spread(segments.inverse(scale), sizes)
+    g, averages, v = _averaged(g, to_scale, state.averages, state.v)
+    mean_v = segments.sums(v, sizes) / sizes
+    floor = segments.spread(EPSILON * mean_v + TINY, sizes)
     corrections = [tf.sqrt(1 - BETA_2**t) / (1 - b**t) for b in BETAS]  # of the averages' start
-    sample = _Sample(shapes)
+    sample = segments.Sample(shapes)
     inverse, place = tf.math.rsqrt(sample(v) + sample(floor)), sample(theta)
     directions = [c * inverse * sample(m) for c, m in zip(corrections, (g, *averages))]
     products = sample.products([*directions, place - sample(theta_0), place])  # [B, L, 5, 5]
@@ -174,7 +142,7 @@ class General(base.Optimizer):
     square = tf.einsum("bli,blij,blj->bl", weights, products[..., :3, :3], weights)
     amount = step * unit / tf.maximum(tf.sqrt(tf.maximum(square, 0.0)), 1.0)
     factors = [-amount * weights[..., k] * c for k, c in enumerate(corrections)]
-    update = _mixed(v, floor, [_spread(f, sizes) for f in factors], [g, *averages])
+    update = _mixed(v, floor, [segments.spread(f, sizes) for f in factors], [g, *averages])
     state = GeneralState(averages, v, theta_0, scale, smoothed, memory, state.t + 1)
     return base.unflatten(update, gradients), state
 
@@ -250,7 +218,7 @@ def _statistics(products, mean_v, scale, unit, sizes) -> tf.Tensor:
   """What is seen of each parameter at this step, without units: `[B, L, 13]`."""
   squares = tf.linalg.diag_part(products)  # [B, L, 5]
   rms = tf.sqrt(tf.maximum(squares, 0.0))
-  inverse = _inverse(rms)
+  inverse = segments.inverse(rms)
   cosines = products * inverse[..., tf.newaxis] * inverse[..., tf.newaxis, :]
   pairs = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
   growth = 0.5 * _log(mean_v)
@@ -259,7 +227,7 @@ def _statistics(products, mean_v, scale, unit, sizes) -> tf.Tensor:
   share = share - tf.reduce_mean(share, 1, keepdims=True)  # of the gradient, among the parameters
   found = [cosines[..., i, j] for i, j in pairs]
   found += [tf.tanh(rms[..., 0] - 1), *(0.3 * _log(rms[..., k]) for k in (1, 2))]
-  found += [0.2 * _log(rms[..., 3] * _inverse(unit)), 0.2 * growth]
+  found += [0.2 * _log(rms[..., 3] * segments.inverse(unit)), 0.2 * growth]
   found += [0.2 * _log(rms[..., 4] / unit), 0.2 * tf.clip_by_value(share, -10.0, 10.0)]
   return tf.stack(found, -1)
 
@@ -269,15 +237,10 @@ def _log(x: tf.Tensor) -> tf.Tensor:
   return tf.math.log(tf.clip_by_value(x, 1e-6, 1e6))
 
 
-def _inverse(x: tf.Tensor) -> tf.Tensor:
-  """1 / x, and 0 for 0."""
-  return tf.math.divide_no_nan(tf.ones_like(x), x)
-
-
 def _in_one_loop(function):
   """Lets XLA make one loop of element-wise operations on many numbers: each costs memory alone."""
   compiled = tf.function(function, autograph=False, jit_compile=True)
-  return lambda x, *more: (compiled if x.shape[1] > SAMPLE else function)(x, *more)
+  return lambda x, *more: (compiled if x.shape[1] > segments.SAMPLE else function)(x, *more)
 
 
 @_in_one_loop
@@ -300,26 +263,6 @@ def _first_rms(scale: tf.Tensor, g: tf.Tensor, sizes: Sequence[int]) -> tf.Tenso
 
   def begin():
     finite = tf.where(tf.math.is_finite(g), g, tf.zeros_like(g))
-    return tf.where(scale > 0, scale, _rms(finite, sizes))
+    return tf.where(scale > 0, scale, segments.rms(finite, sizes))
 
   return tf.cond(tf.reduce_all(scale > 0), lambda: scale, begin)
-
-
-def _sums(x: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
-  """The sum over each parameter: `[B, n]` to `[B, L]`."""
-  return tf.stack([tf.reduce_sum(part, -1) for part in tf.split(x, sizes, -1)], -1)
-
-
-def _rms(x: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
-  """The RMS over each parameter, `[B, L]`, of numbers whose squares may be none."""
-  parts = tf.split(x, sizes, -1)
-  largest = tf.stack([tf.reduce_max(tf.abs(part), -1) for part in parts], -1)
-  return largest * tf.sqrt(_sums((x * _spread(_inverse(largest), sizes)) ** 2, sizes) / sizes)
-
-
-def _spread(values: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
-  """A number a parameter for each of its coordinates: `[B, L]` to `[B, n]`."""
-  if len(sizes) == 1:
-    return values  # which spreads itself
-  parts = tf.split(values, len(sizes), -1)
-  return tf.concat([tf.broadcast_to(x, [x.shape[0], n]) for x, n in zip(parts, sizes)], -1)

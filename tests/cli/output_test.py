@@ -60,6 +60,8 @@ def test_without_streams_nothing_happens(monkeypatch):
   monkeypatch.setattr(sys, "stdout", None)
   monkeypatch.setattr(sys, "stderr", io.StringIO())
   output.degrade()
+  print("±", file=sys.stderr)
+  assert sys.stdout is None and sys.stderr.getvalue() == "±\n"
 
 
 def test_messages_stay_in_one_line():

@@ -1,5 +1,6 @@
 """`fit` with LearnedOptimizer is our own unroll; on several devices it is `fit` on one."""
 
+import contextlib
 import functools
 import json
 import os
@@ -15,6 +16,7 @@ from benchmarks import keras_experiments
 import l2l_tf
 from l2l_tf import problems
 from l2l_tf import unroll
+from l2l_tf.optimizers import segments
 from l2l_tf.problems import base
 from tests import keras_models as models
 from tests import sources
@@ -66,6 +68,37 @@ def test_100_steps_of_fit_are_100_steps_of_unroll_on_mnist(dtype, same_steps):
   received = np.array(losses.losses)
   np.testing.assert_allclose(received[:same_steps], expected[:same_steps], rtol=0, atol=1e-5)
   np.testing.assert_allclose(received, expected, rtol=0, atol=0.05)
+
+
+HOW = {
+  "eager": (contextlib.nullcontext, {"run_eagerly": True}),
+  "XLA": (contextlib.nullcontext, {"jit_compile": True}),
+  "a strategy": (
+    lambda: tf.distribute.MirroredStrategy(["CPU:0"]).scope(),
+    {"jit_compile": False},
+  ),
+}
+
+
+@pytest.mark.parametrize("scope, options", HOW.values(), ids=HOW)
+def test_a_general_rule_on_a_large_layer(scope, options):
+  """Whose loops XLA compiles: however `fit` runs, it is the same."""
+  rng = np.random.default_rng(0)
+  x, y = (rng.normal(size=(32, n)).astype(np.float32) for n in (200, 3))
+
+  def trained(scope, options):
+    keras.utils.set_random_seed(1)
+    with scope():
+      layers = [keras.Input((200,)), keras.layers.Dense(120, "tanh"), keras.layers.Dense(3)]
+      model = keras.Sequential(layers)
+      model.compile(l2l_tf.LearnedOptimizer(l2l_tf.optimizers.General(seed=1)), "mse", **options)
+    model.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+    return model.get_weights()
+
+  plain = trained(contextlib.nullcontext, {"jit_compile": False})
+  assert plain[0].size > segments.SAMPLE
+  for received, expected in zip(trained(scope, options), plain, strict=True):
+    np.testing.assert_allclose(received, expected, atol=1e-5)
 
 
 def two_devices() -> dict:

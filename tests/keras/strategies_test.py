@@ -48,7 +48,8 @@ def assert_same(received, expected):
     assert not key.endswith("/0") or np.abs(value - first).max() > 1e-4, key
 
 
-def compare(kind, ways, names, folder):
+def assert_as_alone(kind, ways, names, folder):
+  """Under a strategy, and without: the same weights."""
   outs = [folder / "alone", folder / kind]
   alone = weights(start("none", ways, names, outs[0]), outs[0])
   assert_same(weights(start(kind, ways, names, outs[1]), outs[1]), alone)
@@ -56,20 +57,20 @@ def compare(kind, ways, names, folder):
 
 def test_fit_on_two_devices(tmp_path):
   """With a horizon that ends within the run, and the shipped one of the report."""
-  compare("mirrored", ["fit"], ["mnist_lstm", "lstm_gac"], tmp_path)
+  assert_as_alone("mirrored", ["fit"], ["mnist_lstm", "lstm_gac"], tmp_path)
 
 
 def test_an_eager_loop_on_two_devices(tmp_path):
-  compare("mirrored", ["eager"], ["lstm_gac"], tmp_path)
+  assert_as_alone("mirrored", ["eager"], ["lstm_gac"], tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one_device", "mirrored_one", "mirrored", "central"])
 def test_every_shipped_optimizer_in_every_way(kind, tmp_path):
-  compare(
+  assert_as_alone(
     kind, ["fit", "apply"] if kind == "central" else ["fit", "apply_gradients"], SHIPPED, tmp_path
   )
-  compare(kind, ["apply", "eager"], ["mnist_lstm"], tmp_path)
+  assert_as_alone(kind, ["apply", "eager"], ["mnist_lstm"], tmp_path)
 
 
 @pytest.mark.slow

@@ -10,37 +10,13 @@ import tensorflow as tf
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.config.training import Training
-from l2l_tf.optimizers import preprocessing
 from l2l_tf.problems.base import make_seeds
-from l2l_tf.problems.base import Mixture
 from l2l_tf.training import evolution
 from l2l_tf.training.evolution_trainer import EvolutionTrainer
-
-CONFIG = Training(
-  estimator="es",
-  num_steps=20,
-  num_tasks=4,
-  num_epochs=2,
-  episodes_per_epoch=3,
-  validation_runs=3,
-  learning_rate=0.01,
-  final_learning_rate=0.01,
-  seed=1,
-)
-
-
-def general() -> optimizers.General:
-  """A rule whose last layer is not 0, so that each of its weights counts."""
-  rule = optimizers.General((6,), seed=2)
-  rng = np.random.default_rng(0)
-  for variable in rule.trainable_variables:
-    variable.assign_add(tf.constant(rng.normal(size=variable.shape, scale=0.2), tf.float32))
-  return rule
-
-
-def lstm() -> optimizers.CoordinatewiseLSTM:
-  return optimizers.CoordinatewiseLSTM((3,), preprocessing.Rescale(), seed=1)
+from tests.tiny_evolution import CONFIG
+from tests.tiny_evolution import general
+from tests.tiny_evolution import lstm
+from tests.tiny_evolution import mixture
 
 
 def test_the_gradient_is_that_of_the_smoothed_quadratic():
@@ -156,13 +132,6 @@ def test_runs_that_are_no_numbers_count_as_bad_and_no_more():
   carry, _ = unroll.start(problem, optimizer, tf.constant(make_seeds(1, count=2)))
   _, values, _ = evolution.objective(problem, optimizer, carry, tf.constant(5), tf.constant(5))
   np.testing.assert_allclose(values, math.log(evolution.WORST), rtol=1e-5)
-
-
-def mixture(**weights) -> Mixture:
-  weights = weights or {"bowl": 1.0, "quadratic": 1.0}
-  own = {"bowl": problems.bowl(3), "quadratic": problems.quadratic(3)}
-  held_out = {"bowl_2": problems.bowl(2), "quadratic_2": problems.quadratic(2)}
-  return Mixture(own, weights, held_out)
 
 
 def trained(problem, optimizer, **options):

@@ -8,41 +8,15 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf import problems
-from l2l_tf.config.training import Training
 from l2l_tf.problems.base import make_seeds
-from l2l_tf.problems.base import Mixture
 from l2l_tf.training import evolution
 from l2l_tf.training.persistent_trainer import PersistentTrainer
+from tests import tiny_evolution
+from tests.tiny_evolution import general
+from tests.tiny_evolution import lstm
+from tests.tiny_evolution import mixture
 
-CONFIG = Training(
-  estimator="pes",
-  num_steps=20,
-  unroll_length=5,
-  num_tasks=4,
-  num_epochs=2,
-  episodes_per_epoch=3,
-  validation_runs=3,
-  learning_rate=0.01,
-  final_learning_rate=0.01,
-  seed=1,
-)
-
-
-def general() -> optimizers.General:
-  rule = optimizers.General((6,), seed=2)
-  rng = np.random.default_rng(0)
-  for variable in rule.trainable_variables:
-    variable.assign_add(tf.constant(rng.normal(size=variable.shape, scale=0.2), tf.float32))
-  return rule
-
-
-def lstm() -> optimizers.CoordinatewiseLSTM:
-  return optimizers.CoordinatewiseLSTM((3,), seed=1)
-
-
-def mixture() -> Mixture:
-  own = {"bowl": problems.bowl(3), "quadratic": problems.quadratic(2)}
-  return Mixture(own, dict.fromkeys(own, 1.0), {"bowl_2": problems.bowl(2)})
+CONFIG = dataclasses.replace(tiny_evolution.CONFIG, estimator="pes", unroll_length=5)
 
 
 def _flat(tensors):
