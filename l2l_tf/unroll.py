@@ -59,6 +59,17 @@ def start(problem: problem_lib.Problem, optimizer: Optimizer, seeds: tf.Tensor):
         f"The optimizer computes in {phi.dtype.name}, the problem's parameters are of"
         f" {types}. Let its `init` return {phi.dtype.name}."
       )
+  return start_at(problem, optimizer, params, task, seeds)
+
+
+def start_at(
+  problem: problem_lib.Problem,
+  optimizer: Optimizer,
+  params: problem_lib.Params,
+  task: Any,
+  seeds: tf.Tensor,
+):
+  """Does what `start` does, at these parameters of these instances."""
   step = tf.constant(0)
   losses, gradients = _value_and_gradients(problem, params, task, seeds, step)
   return Carry(params, gradients, optimizer.initial_state(params), task, seeds, step), losses

@@ -1,7 +1,7 @@
 """What the general optimizer is trained on: small networks of many kinds, and made-up sequences.
 
-Real images are MNIST's and, where they can be had, CIFAR-10's, pooled to 7 or 8 and 14 pixels a
-side. No network here convolves; nothing here is real text.
+Real images are MNIST's and, where they can be had, CIFAR-10's, most of them pooled to 7 or 8 and 14
+pixels a side. No network here convolves; nothing here is real text.
 """
 
 import hashlib
@@ -28,13 +28,13 @@ def mixture(digits: datasets.Dataset, pictures: Optional[datasets.Dataset] = Non
     digits: 28 x 28, MNIST.
     pictures: 32 x 32 in colour, CIFAR-10; None does without.
   """
-  small, middle = (_classes(datasets.pool(digits, block)) for block in (4, 2))
-  problems = _of_digits(small, middle) | _of_teachers() | _of_sequences()
+  small, middle, large = (_classes(datasets.pool(digits, block)) for block in (4, 2, 1))
+  problems = _of_digits(small, middle) | _of_large_digits(large) | _of_teachers() | _of_sequences()
   held_out = _held_out(middle)
   digest = hashlib.sha256(digits.digest.encode())
   if pictures is not None:
     colours = _classes(datasets.pool(pictures, 4))
-    problems |= _of_pictures(colours)
+    problems |= _of_pictures(colours, _classes(datasets.pool(pictures, 2)))
     held_out |= _held_out_pictures(colours)
     digest.update(pictures.digest.encode())
   return base.Mixture(problems, dict.fromkeys(problems, 1.0), held_out, digest.hexdigest())
@@ -43,17 +43,21 @@ def mixture(digits: datasets.Dataset, pictures: Optional[datasets.Dataset] = Non
 def _of_digits(small: Examples, middle: Examples) -> Problems:
   raw = small._replace(inputs=255 * small.inputs)
   return {
-    "digits_relu": dense_network(small, [24]),
+    "digits_relu": dense_network(small, [24], num_examples=1000),
     "digits_sigmoid": starting_badly(
       dense_network(small, [20], "sigmoid", batch_size=64), spread=0.7
     ),
-    "digits_three_layers": dense_network(middle, [24, 24, 24], batch_size=64),
+    "digits_three_layers": dense_network(middle, [24, 24, 24], batch_size=64, num_examples=2000),
     "digits_batch_norm": dense_network(_standardized(middle), [32, 24], "gelu", "batch"),
-    "digits_squared_error": dense_network(small, [24], "tanh", loss="squared_error"),
+    "digits_squared_error": dense_network(
+      small, [24], "tanh", loss="squared_error", num_examples=400
+    ),
     "digits_raw": dense_network(raw, [24]),
     "digits_noisy_labels": dense_network(small, [32], batch_size=16, label_noise=0.25),
-    "digits_linear": dense_network(middle, [], batch_size=64),
-    "digits_deep": dense_network(_standardized(small), [16] * 5, "gelu", "layer"),
+    "digits_linear": dense_network(middle, [], num_examples=200),
+    "digits_deep": dense_network(
+      _standardized(small), [16] * 5, "gelu", "layer", num_examples=1500
+    ),
     "digits_autoencoder": dense_network(
       Examples(small.inputs, small.inputs), [24, 8, 24], loss="sigmoid_cross_entropy", batch_size=64
     ),
@@ -66,13 +70,22 @@ def _of_digits(small: Examples, middle: Examples) -> Problems:
   }
 
 
-def _of_pictures(colours: Examples) -> Problems:
+def _of_large_digits(large: Examples) -> Problems:
+  own = Examples(large.inputs, large.inputs)
+  return {
+    "digits_all_pixels": dense_network(large, [24], batch_size=64),
+    "digits_all_pixels_autoencoder": dense_network(own, [16], loss="sigmoid_cross_entropy"),
+  }
+
+
+def _of_pictures(colours: Examples, large: Examples) -> Problems:
   own = Examples(colours.inputs, colours.inputs)
   return {
     "pictures_relu": dense_network(colours, [32, 32], batch_size=64),
     "pictures_layer_norm": dense_network(
       _standardized(colours), [32], "tanh", "layer", batch_size=64
     ),
+    "pictures_large": dense_network(_standardized(large), [24], "gelu", "batch", batch_size=64),
     "pictures_bad_start": starting_badly(dense_network(_standardized(colours), [24, 24], "elu")),
     "pictures_autoencoder": rescaled(
       dense_network(own, [32, 16, 32], "gelu", loss="squared_error"), each="coordinate"
@@ -83,9 +96,17 @@ def _of_pictures(colours: Examples) -> Problems:
 def _of_teachers() -> Problems:
   large = tiny.teacher(8, [16, 16], "tanh", scale=100.0, noise=0.3, seed=2)
   little = tiny.teacher(20, [16], "tanh", scale=0.1, seed=3)
+  raw = tiny.teacher(10, [16], "tanh", scale=50.0, noise=0.3, seed=4, spread=1.5, offset=2.0)
+  kinds = tiny.as_classes(tiny.teacher(13, [16], seed=5, spread=1.5, offset=2.0, num_outputs=3))
   return {
-    "teacher_relu": dense_network(tiny.teacher(12, [32], seed=1), [32], loss="squared_error"),
-    "teacher_large": dense_network(large, [24, 24], loss="squared_error", batch_size=64),
+    "teacher_relu": dense_network(
+      tiny.teacher(12, [32], seed=1), [32], loss="squared_error", num_examples=256
+    ),
+    "teacher_large": dense_network(
+      large, [24, 24], loss="squared_error", batch_size=64, num_examples=500
+    ),
+    "teacher_raw": dense_network(raw, [32], loss="squared_error", num_examples=400),
+    "teacher_raw_classes": dense_network(kinds, [16], num_examples=180),
     "teacher_small": starting_badly(
       dense_network(little, [24], "tanh", loss="squared_error"), spread=0.7
     ),

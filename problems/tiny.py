@@ -58,6 +58,7 @@ def dense_network(
   loss: str = "cross_entropy",
   batch_size: int = 32,
   label_noise: float = 0.0,
+  num_examples: Optional[int] = None,
 ) -> base.Problem:
   """A multilayer perceptron on random minibatches.
 
@@ -69,6 +70,8 @@ def dense_network(
     loss: one of `LOSSES`; the squared error is half of the sum over the k outputs' mean.
     batch_size: examples a minibatch, drawn with replacement.
     label_noise: share of the examples, in each minibatch, that get the target of another.
+    num_examples: that an instance has at most, consecutive ones from a random place; None has all.
+      Few can be learned by heart.
 
   Raises:
     ValueError: for an unknown name or a number out of bounds.
@@ -76,11 +79,13 @@ def dense_network(
   check(activation, ACTIVATIONS, "activation")
   check(normalization, NORMALIZATIONS, "normalization")
   check(loss, LOSSES, "loss")
-  if batch_size < 1 or not 0 <= label_noise <= 1:
+  if min(batch_size, 1 if num_examples is None else num_examples) < 1 or not 0 <= label_noise <= 1:
     raise ValueError(
-      f"batch_size must be positive and label_noise in 0..1, got {batch_size}, {label_noise}."
+      "batch_size and num_examples must be positive and label_noise in 0..1, got"
+      f" {batch_size}, {num_examples}, {label_noise}."
     )
   inputs, targets = (tf.constant(x, tf.float32) for x in examples)
+  count = min(inputs.shape[0] if num_examples is None else num_examples, inputs.shape[0])
   sizes = [inputs.shape[1], *hidden, targets.shape[1]]
   names = [f"hidden_{k + 1}" for k in range(len(hidden))] + ["output"]
   shapes = {}
@@ -92,8 +97,8 @@ def dense_network(
   num_noisy = round(label_noise * batch_size)
 
   def lifted(params, tasks, seeds):
-    del tasks
-    indices = draw(seeds, batch_size, inputs.shape[0])
+    indices = draw(seeds, batch_size, count)
+    indices = indices if num_examples is None else indices + tasks
     wrong = tf.concat([indices[:, num_noisy:], indices[:, :num_noisy]], 1)
     chosen = tf.concat([wrong[:, :num_noisy], indices[:, num_noisy:]], 1) if num_noisy else indices
     x, y = tf.gather(inputs, indices), tf.gather(targets, chosen)
@@ -105,7 +110,15 @@ def dense_network(
       x = ACTIVATIONS[activation](x) if name != "output" else x
     return mean_loss(loss, x, y)
 
-  return glorot_problem(shapes, lifted)
+  problem = glorot_problem(shapes, lifted)
+  if num_examples is None:
+    return problem
+
+  def init(seed):
+    place = draw(seed[tf.newaxis] + [13, 0], 1, inputs.shape[0] - count + 1)
+    return problem.init(seed)[0], place[0]
+
+  return problem._replace(init=init)
 
 
 def teacher(
@@ -115,6 +128,9 @@ def teacher(
   scale: float = 1.0,
   noise: float = 0.1,
   seed: int = 0,
+  spread: float = 0.7,
+  offset: float = 0.0,
+  num_outputs: int = 2,
 ) -> Examples:
   """A regression: Gaussian inputs of unequal scales, outputs of a random network and noise.
 
@@ -125,6 +141,9 @@ def teacher(
     scale: of the outputs.
     noise: deviation of what is added, in units of the outputs' own.
     seed: of everything.
+    spread: the scales of the inputs are 10^(+-spread).
+    offset: deviation of the inputs' means, in units of their own deviations.
+    num_outputs: k.
   """
   rng = np.random.default_rng([seed, num_inputs, *hidden])
   x = rng.normal(size=[4096, num_inputs])
@@ -132,10 +151,17 @@ def teacher(
   for units in hidden:
     y = y @ rng.normal(size=[y.shape[1], units]) * math.sqrt(2 / y.shape[1])
     y = ACTIVATIONS[activation](tf.constant(y)).numpy()
-  y = y @ rng.normal(size=[y.shape[1], 2])
+  y = y @ rng.normal(size=[y.shape[1], num_outputs])
   y = (y - y.mean(0)) / y.std(0) + noise * rng.normal(size=y.shape)
-  spread = 10 ** rng.uniform(-0.7, 0.7, num_inputs)
-  return Examples((x * spread).astype(np.float32), (scale * y).astype(np.float32))
+  scales = 10 ** rng.uniform(-spread, spread, num_inputs)
+  x = (x + offset * rng.normal(size=num_inputs)) * scales
+  return Examples(x.astype(np.float32), (scale * y).astype(np.float32))
+
+
+def as_classes(examples: Examples) -> Examples:
+  """A classification: the class of an example is its largest target."""
+  classes = np.eye(examples.targets.shape[1], dtype=np.float32)
+  return examples._replace(targets=classes[examples.targets.argmax(1)])
 
 
 def normalized(x: tf.Tensor, how: str) -> tf.Tensor:
@@ -182,8 +208,8 @@ def glorot_problem(
     return params, {}
 
   def loss(params, task, seed):
-    one = tf.nest.map_structure(lambda x: x[tf.newaxis], params)
-    return lifted(one, task, seed[tf.newaxis])[0]
+    params, task = tf.nest.map_structure(lambda x: x[tf.newaxis], (params, task))
+    return lifted(params, task, seed[tf.newaxis])[0]
 
   return base.Problem(init, loss, lifted)
 

@@ -95,6 +95,33 @@ def test_noise_gives_some_examples_the_label_of_others():
   assert noisy.loss(theta, {}, SEEDS[1]) == noisy.loss(theta, {}, SEEDS[1])
 
 
+def test_an_instance_has_so_many_examples_one_after_the_other():
+  """With as many as there are it is the same problem; with one its batches are all the same."""
+  whole, all_of_them, one = (
+    tiny.dense_network(EXAMPLES, [4], num_examples=count) for count in (None, 50, 1)
+  )
+  theta, place = all_of_them.init(SEEDS[0])
+  assert place == 0
+  assert all_of_them.loss(theta, place, SEEDS[1]) == whole.loss(theta, {}, SEEDS[1])
+  places = [int(one.init(seed)[1]) for seed in tf.constant(base.make_seeds(5, count=40))]
+  assert len(set(places)) > 15 and 0 <= min(places) and max(places) < 50
+  single = tiny.dense_network(tiny.Examples(*(x[places[0]][np.newaxis] for x in EXAMPLES)), [4])
+  for seed in SEEDS:
+    np.testing.assert_allclose(
+      one.loss(theta, tf.constant(places[0]), seed), single.loss(theta, {}, seed), rtol=1e-5
+    )
+
+
+def test_a_teacher_gives_raw_inputs_and_classes():
+  raw = tiny.teacher(10, [16], spread=1.5, offset=2.0, num_outputs=3)
+  means, deviations = raw.inputs.mean(0), raw.inputs.std(0)
+  assert deviations.max() > 30 * deviations.min() and np.abs(means / deviations).max() > 1
+  kinds = tiny.as_classes(raw)
+  assert kinds.targets.shape == (4096, 3) and np.all(kinds.targets.sum(1) == 1)
+  np.testing.assert_array_equal(kinds.targets.argmax(1), raw.targets.argmax(1))
+  assert kinds.targets.mean(0).min() > 0.05
+
+
 def test_made_up_texts_can_be_predicted_from_two_tokens():
   (text,) = sequences.markov_chains(6, 3000, num_chains=1)
   counts = np.zeros([6, 6, 6])
@@ -123,8 +150,9 @@ def test_without_pictures_there_are_fewer_problems():
     ),
     ({"normalization": "group"}, "normalization must be one of none, batch, layer"),
     ({"loss": "hinge"}, "loss must be one of cross_entropy"),
-    ({"batch_size": 0}, "batch_size must be positive"),
-    ({"label_noise": 2.0}, "label_noise in 0..1, got 32, 2.0"),
+    ({"batch_size": 0}, "batch_size and num_examples must be positive"),
+    ({"num_examples": 0}, "must be positive and label_noise in 0..1, got 32, 0, 0.0"),
+    ({"label_noise": 2.0}, "label_noise in 0..1, got 32, None, 2.0"),
   ],
 )
 def test_bad_options_are_refused(options, message):

@@ -1,0 +1,99 @@
+"""Makes a trained optimizer of what evolve.py has written: python -m benchmarks.import_evolution
+
+OUT gets the two files of a trained optimizer (docs/format.md), with what the training was like.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import json
+from typing import Any, Sequence
+
+import numpy as np
+
+from benchmarks.implementations import evolve
+from l2l_tf import optimizers
+from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import paths
+from l2l_tf.config import experiment
+from l2l_tf.config.optimizers import General
+from l2l_tf.config.problems import GeneralProblem
+from l2l_tf.config.training import Training
+from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import outputs
+
+PART = 200  # meta-steps of a row of the history
+
+
+def trained(phi: np.ndarray) -> optimizers.Optimizer:
+  """The optimizer with this phi, flat."""
+  optimizer = optimizers.General()
+  for variable, value in zip(optimizer.trainable_variables, evolve.cut(np.float32(phi))):
+    variable.assign(value)
+  return optimizer
+
+
+def about_of(about: dict[str, Any], log: np.ndarray, index: int) -> dict[str, Any]:
+  """What config.json tells of the training.
+
+  Args:
+    about: what evolve.py tells.
+    log: a row a meta-step: problem, length, objective of each optimizer.
+    index: of the optimizer.
+  """
+  _, shortest, longest = zip(*about["phases"])
+  training = Training(
+    estimator="es",
+    num_steps=max(longest),
+    shortest=min(shortest),
+    perturbation=about["sigma"],
+    learning_rate=about["rates"][0],
+    final_learning_rate=about["rates"][1],
+    num_epochs=1,
+    episodes_per_epoch=len(log),
+    seed=about["seed"] + index,
+    jit_compile=True,
+  )
+  parts = [log[k : k + PART] for k in range(0, len(log), PART)]
+  return {
+    "experiment": experiment.describe(GeneralProblem(), General(), training),
+    "data": about["data"],
+    "data_sha256": about["data_sha256"],
+    "versions": about["versions"],
+    "evolution": {
+      name: about[name] for name in ("num_images", "num_starts", "phases", "seconds", "device")
+    },
+    "history": [
+      {
+        "meta_steps": k * PART + len(part),
+        "mean_length": round(float(part[:, 1].mean())),
+        "objective": round(float(part[:, 2 + index].mean()), 4),
+      }
+      for k, part in enumerate(parts)
+    ],
+  }
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; returns its exit status."""
+  flags = experiment_flags.Flags(__doc__)
+  flags.add(str, "phi", "phi.npz", "OUT.npz of evolve.py")
+  flags.add(int, "index", 0, "which of the optimizers in it", range(2))
+  flags.add(bool, "average", True, "the average of late phi, not the last one")
+  default = os.path.join(outputs.RUNS, "general")
+  flags.add(paths.Written, "out", default, "folder of the optimizer")
+  flags.parse(argv)
+  with np.load(flags.phi) as arrays:
+    about, log = json.loads(str(arrays["about"])), arrays["log"]
+    phi = arrays["average" if flags.average else "phi"][flags.index]
+  if os.path.exists(os.path.join(flags.out, optimizer_files.CONFIG_FILE)):
+    raise experiment_flags.UsageError(f"{flags.out} has an optimizer; name another --out.")
+  optimizer_files.save_optimizer(flags.out, trained(phi), about_of(about, log, flags.index))
+  print(flags.out)
+  return 0
+
+
+if __name__ == "__main__":
+  experiment_flags.run(main, (files.CheckpointError, OSError))
