@@ -1,4 +1,4 @@
-"""Writes evolution strategies' StableHLO: python -m benchmarks.export_evolution --out=runs/evolution
+"""Writes episodes of training as StableHLO: python -m benchmarks.export_evolution --out=runs/x
 
 For a machine with JAX's XLA runtime but without TensorFlow: for each problem of `--problem=general`
 a module OUT/NAME.mlir that takes B instances, each with a phi of its own, through T steps, and

@@ -18,7 +18,7 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config import experiment
 from l2l_tf.config.optimizers import General
-from l2l_tf.config.problems import GeneralProblem
+from l2l_tf.config.problems import General as GeneralProblem
 from l2l_tf.config.training import Training
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
@@ -48,6 +48,7 @@ def about_of(about: dict[str, Any], log: np.ndarray, index: int) -> dict[str, An
     estimator="es",
     num_steps=max(longest),
     shortest=min(shortest),
+    num_tasks=about["num_pairs"],
     perturbation=about["sigma"],
     learning_rate=about["rates"][0],
     final_learning_rate=about["rates"][1],

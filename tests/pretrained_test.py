@@ -59,7 +59,24 @@ def test_each_has_a_card_and_a_horizon(name):
   assert f"**Trained** for {optimizer.horizon} steps" in card
 
 
-@pytest.mark.parametrize("name", pretrained.list())
+def test_the_commands_of_a_general_one_are_those_it_was_trained_by():
+  """Those of `benchmarks`, which a card beside the others has: seconds, seed, place."""
+  card = pretrained.card("general")
+  _, about = l2l_tf.load_optimizer(pretrained.directory("general"))
+  seconds, seed = re.search(r"evolve.py runs/evolution phi (\d+) --seed=(\d+)", card).groups()
+  index = re.search(r"import_evolution --phi=phi.npz --index=(\d) ", card).group(1)
+  images, starts = (
+    re.search(f"--{name}=(\\d+)", card).group(1) for name in ("num_images", "num_starts")
+  )
+  evolution, training = about["evolution"], about["experiment"]["training"]
+  assert float(seconds) == evolution["seconds"]
+  assert int(seed) + int(index) == training["seed"]
+  assert (int(images), int(starts)) == (evolution["num_images"], evolution["num_starts"])
+  assert f"{training['episodes_per_epoch']:,} meta-steps" in card
+  assert about["history"][-1]["meta_steps"] == training["episodes_per_epoch"]
+
+
+@pytest.mark.parametrize("name", [name for name in pretrained.list() if name != "general"])
 def test_the_commands_of_the_card_are_those_it_was_trained_by(name):
   """The card's commands, first to last, against the config's chain of trainings, last to first."""
   commands = re.findall(r"python bin/(train|imitate).py ([^\n`]*)", pretrained.card(name))

@@ -206,6 +206,7 @@ def main():
   about = {name: value for name, value in document.items() if name != "modules"}
   about |= {name: value for name, value in vars(arguments).items() if name not in ("folder", "out")}
   about |= {"phases": PHASES, "device": jax.devices()[0].device_kind}
+  about["num_pairs"] = max(m.num_instances for m in modules) // (2 * len(evolution.phi))
 
   def save(share: float):
     for path in (f"{arguments.out}.npz", f"{arguments.out}_{int(10 * share)}.npz"):

@@ -26,7 +26,7 @@ FAR = 5  # horizons: worth a warning even where nothing went wrong, see also adv
 
 @keras.saving.register_keras_serializable(package="l2l_tf")
 class LearnedOptimizer(keras.optimizers.Optimizer):
-  """Trains a model with a trained optimizer: `model.compile(l2l_tf.LearnedOptimizer("NAME"), ...)`.
+  """Trains a model with a trained optimizer: `model.compile(l2l_tf.LearnedOptimizer(), ...)`.
 
   All gradients enter the optimizer in one call, and its hidden states are variables of this Keras
   optimizer, one vector over all coordinates for each unit: they are saved and restored with it.
@@ -43,7 +43,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
   def __init__(
     self,
-    optimizer: str | os.PathLike | optimizers.Optimizer,
+    optimizer: str | os.PathLike | optimizers.Optimizer = "general",
     update_scale: Any = 1.0,
     horizon: Optional[int] = None,
     state_dtype: Any = None,
@@ -54,7 +54,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     Args:
       optimizer: a directory (runs/NAME/best), one of `l2l_tf.pretrained.list()`, or one of
-        `l2l_tf.optimizers.LEARNED`, already built. A directory comes before a name.
+        `l2l_tf.optimizers.LEARNED`, already built. A directory comes before a name. The default is
+        for any model; the others are for models like those that they were trained on.
       update_scale: constant on the updates, or a `keras.optimizers.schedules.LearningRateSchedule`.
       horizon: how many steps it was trained for; None takes what its files say. More than five
         times as many give a warning, once.

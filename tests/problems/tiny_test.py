@@ -104,7 +104,7 @@ def test_an_instance_has_so_many_examples_one_after_the_other():
   assert place == 0
   assert all_of_them.loss(theta, place, SEEDS[1]) == whole.loss(theta, {}, SEEDS[1])
   places = [int(one.init(seed)[1]) for seed in tf.constant(base.make_seeds(5, count=40))]
-  assert len(set(places)) > 15 and 0 <= min(places) and max(places) < 50
+  assert len(set(places)) > 15 and min(places) >= 0 and max(places) < 50
   single = tiny.dense_network(tiny.Examples(*(x[places[0]][np.newaxis] for x in EXAMPLES)), [4])
   for seed in SEEDS:
     np.testing.assert_allclose(
