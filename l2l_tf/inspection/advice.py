@@ -6,6 +6,7 @@ import numpy as np
 
 from l2l_tf.evaluation import protocol
 from l2l_tf.inspection.diagnosis import Diagnosis
+from l2l_tf.inspection.diagnosis import GENERAL
 from l2l_tf.inspection.diagnosis import input_limits
 from l2l_tf.inspection.diagnosis import RATES
 from l2l_tf.inspection.diagnosis import Record
@@ -37,7 +38,8 @@ def advise(diagnosis: Diagnosis) -> list[Finding]:
 
   Causes: `problem` (not even the rivals learn), `not finite`, `no gradient`, `tiny gradients`,
   `huge gradients`, `saturated units`, `uphill`, `small steps`, `large steps`, `horizon`; `fine` if
-  it keeps up with the best rival; `unknown` if it does not and nothing is found.
+  it keeps up with the best rival; `unknown` if it does not and nothing is found. Where it does not,
+  `general` ends the list if the optimizer for any model gets further.
   """
   share = progress(diagnosis)
   causes = [
@@ -51,7 +53,22 @@ def advise(diagnosis: Diagnosis) -> list[Finding]:
   lacking = (
     "The numbers show no cause. Meta-train an optimizer on this problem, named as `problem`."
   )
-  return causes or [Finding("unknown", lacking)]
+  return (causes or [Finding("unknown", lacking)]) + _general(diagnosis)
+
+
+def _general(diagnosis: Diagnosis) -> list[Finding]:
+  own, first = _final(diagnosis.record), float(np.mean(diagnosis.rival.losses[0]))
+  if diagnosis.general is None:
+    return []
+  final = float(protocol.final_losses(diagnosis.general.T).mean())
+  if not final < min(first, own if np.isfinite(own) else np.inf):
+    return []
+  text = (
+    f"`{GENERAL}`, the optimizer for any model, gets to {final:.4g} here (from {first:.4g};"
+    f" {_rival(diagnosis)}, the best rival: {_final(diagnosis.rival):.4g}): use"
+    " LearnedOptimizer() without a name."
+  )
+  return [Finding("general", text)]
 
 
 def _of_the_problem(diagnosis: Diagnosis) -> list[Finding]:
@@ -156,6 +173,8 @@ def table(diagnosis: Diagnosis) -> str:
   count = record.losses.shape[1]
   lines = [f"Loss {first:.4g} at theta_0; final losses, means of {count} instances:"]
   lines.append(f"  learned  {_final(record):.4g}")
+  if diagnosis.general is not None:
+    lines.append(f"  {GENERAL}  {protocol.final_losses(diagnosis.general.T).mean():.4g}")
   for name, losses in diagnosis.grid.items():
     cells = "   ".join(f"{loss:.4g} ({rate:g})" for rate, loss in zip(RATES, losses))
     lines.append(f"  {name:7}  {cells}   (learning rates)")

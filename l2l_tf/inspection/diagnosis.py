@@ -1,7 +1,7 @@
 """Why does an optimizer not learn on a problem? Measures a few runs, and says what follows.
 
-`diagnose` runs a learned optimizer, and SGD and Adam at a few learning rates, on the same
-instances; `l2l_tf.advise` turns the numbers into words.
+`diagnose` runs a learned optimizer, SGD and Adam at a few learning rates, and the one for any model
+on the same instances; `l2l_tf.advise` turns the numbers into words.
 """
 
 import math
@@ -11,13 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from l2l_tf import optimizers
+from l2l_tf import pretrained
 from l2l_tf import unroll
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import partition
 from l2l_tf.optimizers import preprocessing as preprocessing_lib
 from l2l_tf.problems import base as problem_lib
+from l2l_tf.storage import optimizer_files
 
+GENERAL = "general"  # the pretrained optimizer for any model
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of SGD and Adam
 SMALL_INPUT, LARGE_INPUT = 1e-4, 10.0  # what an LSTM takes for nothing, and what saturates it
 LARGE_GRADIENT = 1.0  # where log|g| / p of Appendix A turns positive
@@ -52,6 +55,7 @@ class Diagnosis(NamedTuple):
   grid: dict[str, list[float]]  # mean final losses of the rivals by name at `RATES`
   preprocessing: Any  # of the learned optimizer, of a partition's first group; None if it has none
   horizon: Optional[int]  # how many steps it was trained for, if that is known
+  general: Optional[np.ndarray]  # losses of `GENERAL`, [T+1, B]; None if it is what is diagnosed
 
 
 def diagnose(
@@ -61,7 +65,7 @@ def diagnose(
   num_steps: int = 100,
   horizon: Optional[int] = None,
 ) -> Diagnosis:
-  """Runs `optimizer` and its simplest rivals on the same instances.
+  """Runs `optimizer`, its simplest rivals and the general optimizer on the same instances.
 
   Args:
     problem: what to optimize.
@@ -95,7 +99,13 @@ def diagnose(
     grid,
     getattr(first[0], "preprocessing", None),
     horizon,
+    None if isinstance(optimizer, optimizers.General) else _general(problem, seeds, num_steps),
   )
+
+
+def _general(problem, seeds, num_steps) -> np.ndarray:
+  optimizer, _ = optimizer_files.load_optimizer(pretrained.directory(GENERAL))
+  return protocol.curves(problem, optimizer, seeds, num_steps).T
 
 
 def record(

@@ -123,12 +123,26 @@ def test_the_horizon_and_dead_parameters(found):
 def test_nothing_found(found):
   case = found["fine"]
   stuck = case.record._replace(losses=np.repeat(case.record.losses[:1], 31, axis=0))
-  assert [f.cause for f in advice.advise(case._replace(record=stuck))] == ["unknown"]
+  causes = [f.cause for f in advice.advise(case._replace(record=stuck, general=None))]
+  assert causes == ["unknown"]
+
+
+def test_the_optimizer_for_any_model_is_recommended_where_it_gets_further(found):
+  case = found["small steps"]
+  text = dict(advice.advise(case))["general"]
+  assert "LearnedOptimizer() without a name" in text
+  assert f"gets to {case.general[-10:].mean():.4g} here" in text
+  assert case.general.shape == case.record.losses.shape
+  np.testing.assert_allclose(case.general[0], case.record.losses[0], rtol=1e-6)
+  worse = case._replace(general=case.record.losses + 1)
+  assert "general" not in dict(advice.advise(worse)) | dict(advice.advise(found["fine"]))
+  (kind, _) = optimizer_files.load_optimizer(pretrained.directory("general"))
+  assert diagnosis.diagnose(classifier(), kind, SEEDS, 3).general is None
 
 
 def test_the_table_shows_the_numbers(found):
   text = advice.table(found["fine"])
-  for word in ("learned", "sgd", "adam", "  w ", "output", "Saturated units", "4.5e-05"):
+  for word in ("learned", "general", "sgd", "adam", "  w ", "output", "Saturated units", "4.5e-05"):
     assert word in text
   assert f"{found['fine'].grid['adam'][2]:.4g} (0.01)" in text
 
