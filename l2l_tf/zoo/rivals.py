@@ -5,6 +5,7 @@ import os
 from typing import Callable, NamedTuple
 
 import keras
+import tensorflow as tf
 
 from l2l_tf import pretrained
 from l2l_tf.storage.optimizer_files import CONFIG_FILE
@@ -73,11 +74,22 @@ PORTS = {
 MAX_PARAMETERS = {"quadratic_ntm_bfgs": 6000}
 """Of those whose state has the square of the number of parameters: 144 MB here."""
 
-ODD = "@odd"  # after a trained optimizer's name or directory
+ODD, EMA = "@odd", "@ema"  # after a trained optimizer's name or directory
+EMA_MOMENTUM = 0.99  # Keras's default
 
 RATES = (*(float(f"{m}e{k}") for k in range(-7, 0) for m in (1, 3)), 1.0)
 TUNED = tuple(f"Adam@{rate:g}" for rate in RATES)
 """Adam at half decades from 1e-7 to 1, of which the best are picked for each task and horizon."""
+
+
+class _Averaging(LearnedOptimizer):
+  """A trained optimizer that is judged by Keras's moving average of the weights."""
+
+  def averaged(self):
+    """The averages, in the order of the variables that it was built for; the weights at first."""
+    first = self.iterations.value == 0
+    pairs = zip(self._trainable_variables, self._model_variables_moving_average)
+    return [tf.where(first, own.value, average.value) for own, average in pairs]
 
 
 def standard() -> tuple[str, ...]:
@@ -90,20 +102,21 @@ def find(name: str) -> Rival:
 
   Args:
     name: one of `PORTS`, a class of `keras.optimizers` such as "Adamax", one at a rate such as
-      "Adam@0.003", one of `l2l_tf.pretrained.list()`, a directory of a trained optimizer, or the
-      odd part of one of these two, such as "mnist_lstm@odd".
+      "Adam@0.003", one of `l2l_tf.pretrained.list()`, a directory of a trained optimizer; of one of
+      these two the odd part, "mnist_lstm@odd", or the moving average of the weights, "general@ema".
 
   Raises:
     UnknownOptimizer: if it is none of these.
   """
   if name in PORTS:
     return PORTS[name]
-  odd = name.endswith(ODD) and not os.path.isdir(name)
-  learned = name.removesuffix(ODD) if odd else name
+  odd, ema = (name.endswith(end) and not os.path.isdir(name) for end in (ODD, EMA))
+  learned = name.removesuffix(ODD if odd else EMA) if odd or ema else name
   if learned in pretrained.list() or os.path.isdir(learned):
     return Rival(
       name,
-      lambda _: LearnedOptimizer(learned, odd=odd),
+      lambda _: _learned(learned, odd, ema),
+      averaged=ema,
       digest=_files_digest(learned),
       max_parameters=MAX_PARAMETERS.get(learned, 0),
     )
@@ -113,8 +126,8 @@ def find(name: str) -> Rival:
   if not known or keras_class is keras.optimizers.Optimizer:
     raise UnknownOptimizer(
       f"Unknown optimizer {name!r}; known: {', '.join(standard())}, each optimizer of Keras by its"
-      " class, one at a rate like Adam@0.003, directories of trained optimizers, and the odd part"
-      " of a trained one like mnist_lstm@odd."
+      " class, one at a rate like Adam@0.003, directories of trained optimizers, and of a"
+      " trained one the odd part, mnist_lstm@odd, or averaged weights, general@ema."
     )
   if not at:
     return Rival(name, lambda _: keras_class())
@@ -125,6 +138,12 @@ def find(name: str) -> Rival:
   if not 0 < learning_rate < float("inf"):
     raise UnknownOptimizer(f"The rate of {name!r} must be above 0 and finite.")
   return Rival(name, lambda _: keras_class(learning_rate))
+
+
+def _learned(name: str, odd: bool, ema: bool) -> LearnedOptimizer:
+  if ema:
+    return _Averaging(name, use_ema=True, ema_momentum=EMA_MOMENTUM)
+  return LearnedOptimizer(name, odd=odd)
 
 
 def _files_digest(name: str) -> str:

@@ -12,7 +12,10 @@ from l2l_tf.keras.optimizer import LearnedOptimizer
 from l2l_tf.zoo import rivals
 
 
-@pytest.mark.parametrize("name", [*rivals.standard(), "Adamax", "Adam@0.003", "mnist_lstm@odd"])
+MORE = ("Adamax", "Adam@0.003", "mnist_lstm@odd", "general@ema")
+
+
+@pytest.mark.parametrize("name", [*rivals.standard(), *MORE])
 def test_a_rival_updates_a_model(name):
   rival = rivals.find(name)
   variable = keras.Variable(np.full([3, 2], 2.0, np.float32))
@@ -50,6 +53,22 @@ def test_the_odd_part_of_a_trained_one(tmp_path, monkeypatch):
   shutil.copytree(pretrained.directory("mnist_lstm"), "mine@odd")
   whole = rivals.find("mine@odd").build(10).learned  # a directory comes first
   assert type(whole) is optimizers.CoordinatewiseLSTM
+
+
+def test_the_averaged_weights_of_a_trained_one():
+  """They begin at the weights after the first step; the updates are those of the plain one."""
+  averaging, plain = (rivals.find(name).build(10) for name in ("general@ema", "general"))
+  ours, theirs = (keras.Variable(np.full([3, 2], 2.0, np.float32)) for _ in range(2))
+  averaging.build([ours])
+  np.testing.assert_array_equal(averaging.averaged()[0], ours)
+  expected = None
+  for k in range(3):
+    for optimizer, variable in ((averaging, ours), (plain, theirs)):
+      optimizer.apply([keras.ops.array(variable.numpy() + k)], [variable])
+    now = ours.numpy()
+    expected = now if expected is None else 0.99 * expected + 0.01 * now
+    np.testing.assert_allclose(averaging.averaged()[0], expected, rtol=1e-6)
+  np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_rates_of_tuned_adam_are_half_decades():
