@@ -26,7 +26,7 @@ class Comparison(NamedTuple):
   Attributes:
     row: of the optimizer.
     log_ratios: of final losses, a seed each; below 0 is better.
-    speed_ups: a seed each.
+    speed_ups: a seed each; none where the other's file has no curves.
     generalizes: whether the held-out metric is better, in the mean over the seeds.
   """
 
@@ -72,10 +72,11 @@ def compare(row: Row, reference: Row) -> Optional[Comparison]:
   finals = [_by_seed(each, "final", seeds) for each in (row, reference)]
   held_out = [float(_by_seed(each, "held_out", seeds).mean()) for each in (row, reference)]
   sign = 1 if "accuracy" in row["metric"] else -1
-  steps = np.array(reference["curve"]["steps"])
-  curve = _finite(reference["curve"]["loss"])
-  horizon, cap = row["horizon"], measure.REACH[row["horizon"]]
-  speed_ups = [scores.speed_up(final, horizon, steps, curve, cap) for final in finals[0]]
+  speed_ups = []
+  if "curve" in reference:
+    steps, curve = np.array(reference["curve"]["steps"]), _finite(reference["curve"]["loss"])
+    horizon, cap = row["horizon"], measure.REACH[row["horizon"]]
+    speed_ups = [scores.speed_up(final, horizon, steps, curve, cap) for final in finals[0]]
   better = sign * held_out[0] > sign * held_out[1] or (
     np.isfinite(held_out[0]) and not np.isfinite(held_out[1])
   )
