@@ -43,8 +43,9 @@ hindsight. **Held-out families are the claim**; what meta-training may see is to
   steps, as Adam is not run longer. Adam's own is 1 over tasks, not on each: each seed is held
   against the mean of all, made monotone, and where Adam gets nowhere, noise decides.
 - *won* and *lost* count tasks where the interval over the seeds leaves out 1 (against default
-  Adam, and against tuned Adam where it says so), *held-out better* those where accuracy, or error, on held-out examples is better than Adam's. A run that diverged
-  counts as {scores.MAX_RATIO:.0f} times the loss.
+  Adam, and against tuned Adam where it says so), *held-out better* those where accuracy, or error,
+  on held-out examples is better than Adam's. A run that diverged counts as {scores.MAX_RATIO:.0f}
+  times the loss.
 """
 
 
