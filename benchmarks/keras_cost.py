@@ -25,6 +25,7 @@ from l2l_tf.cli import paths
 
 OPTIMIZERS = {
   "mnist_lstm": lambda: l2l_tf.LearnedOptimizer("mnist_lstm"),
+  "general": l2l_tf.LearnedOptimizer,
   "adam": keras.optimizers.Adam,
 }
 

@@ -97,7 +97,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       optimizer = stored_state.stored(optimizer, tf.as_dtype(self.state_dtype))
     self._runner = blocks.split(optimizer, in_turn=True)
     self._warned = False
-    self._watch = watch.Watch(self.name, card, directory)
+    self._watch = watch.Watch(self.name, card, directory, self.learned.scale_free)
     self._saved = saved_state.SavedState(self, len(self.variables))
 
   @property

@@ -20,15 +20,19 @@ PATIENCE = 10  # steps in a row: minibatches differ, and single spikes pass
 class Watch:
   """Warns once. What it counts is in a variable that no file holds: nothing goes on from it.
 
+  Of an optimizer that is scale-free only gradients that are not finite are worth a warning.
+
   `seen`, float32 `[4]`: steps, the norm of the first gradients, how many have been too large in a
   row, up to PATIENCE, where it stays, and the norm of the last gradient until then.
   """
 
-  def __init__(self, name: str, card: Optional[str], directory: Optional[str]):
+  def __init__(
+    self, name: str, card: Optional[str], directory: Optional[str], scale_free: bool = False
+  ):
     """Takes the optimizer's name, and its pretrained name or the directory that it comes from."""
     self.card, self.seen = card, None
-    self._name, self._directory = name, directory
-    self._follow = tf.function(_follow, autograph=False)
+    self._name, self._directory, self._scale_free = name, directory, scale_free
+    self._follow = tf.function(self._after, autograph=False)
     self._warned = False
 
   def build(self):
@@ -48,7 +52,7 @@ class Watch:
       gradients: of all variables that take part.
     """
     before = tf.convert_to_tensor(seen)
-    follow_ = self._follow if tf.executing_eagerly() else _follow  # one operation, not thirty
+    follow_ = self._follow if tf.executing_eagerly() else self._after  # one operation, not thirty
     now = follow_(before, gradients)
     seen.assign(now)
     if _graph_may_call_python():
@@ -73,10 +77,23 @@ class Watch:
       )
     warnings.warn(
       f"{self._name}{self._source()} is beyond what it was trained on, and may diverge: {what}."
-      " Watch the loss. Use Adam or another of l2l_tf.pretrained.list(), a lower `update_scale`, or"
-      " targets standardized to mean 0 and deviation 1; or train an optimizer on this model. See"
-      " 'It diverges' in docs/faq.md.",
+      f" Watch the loss. {self._advice()} See 'It diverges' in docs/faq.md.",
       stacklevel=stacklevel,
+    )
+
+  def _after(self, seen: tf.Tensor, gradients: list[tf.Tensor]) -> tf.Tensor:
+    if self._scale_free:  # squares of finite numbers may be infinite
+      norm = tf.add_n([tf.cast(tf.norm(g, 1), tf.float32) for g in gradients])
+      return follow(seen, norm, float("inf"))
+    return follow(seen, tf.cast(tf.linalg.global_norm(gradients), tf.float32))
+
+  def _advice(self) -> str:
+    if self._scale_free:
+      return "Look for what is not finite in the data or the model, or use a lower `update_scale`."
+    return (
+      "Use LearnedOptimizer() without a name, which is for any model, Adam, another of"
+      " l2l_tf.pretrained.list(), a lower `update_scale`, or targets standardized to mean 0 and"
+      " deviation 1; or train an optimizer on this model."
     )
 
   def _source(self) -> str:
@@ -92,16 +109,12 @@ def _graph_may_call_python() -> bool:
   return not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def _follow(seen: tf.Tensor, gradients: list[tf.Tensor]) -> tf.Tensor:
-  return follow(seen, tf.cast(tf.linalg.global_norm(gradients), tf.float32))
-
-
-def follow(seen: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
+def follow(seen: tf.Tensor, norm: tf.Tensor, max_growth: float = MAX_GROWTH) -> tf.Tensor:
   """Returns what `Watch.seen` becomes after a gradient of this norm."""
   steps, first, in_a_row, _ = tf.unstack(seen)
   opening = (steps < FIRST_STEPS) | (first == 0)  # gradients of 0 are nothing to measure by
   finite = tf.math.is_finite(norm)
-  large = ~opening & (norm > MAX_GROWTH * first)
+  large = ~opening & (norm > max_growth * first)
   count = tf.where(finite, tf.where(large, in_a_row + 1, 0), PATIENCE)
   first = tf.where(opening & finite, tf.maximum(first, norm), first)
   now = tf.stack([steps + 1, first, count, norm])

@@ -28,6 +28,9 @@ class Optimizer(snt.Module, abc.ABC):
   sees_params = False
   """Whether a step needs theta beside the gradients."""
 
+  scale_free = False
+  """Whether gradients times a constant lead to the same updates."""
+
   @abc.abstractmethod
   def initial_state(self, params: Params) -> State:
     """Returns the state before the first step for parameters of these shapes, leaves `[B, ...]`."""

@@ -55,6 +55,7 @@ class General(base.Optimizer):
   """
 
   sees_params = True
+  scale_free = True
 
   def __init__(self, hidden: Sequence[int] = (24, 24), seed: int = 0, name: str = "general"):
     """Makes the network; its last layer is 0: the step is 0.01 and the directions weigh the same.
@@ -152,6 +153,7 @@ class _WithPhi(base.Optimizer):
   """A rule with values in place of its variables."""
 
   sees_params = True
+  scale_free = True
 
   def __init__(self, rule: General, phi: Sequence[tf.Tensor]):
     super().__init__(rule.name)

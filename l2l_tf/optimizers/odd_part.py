@@ -58,6 +58,11 @@ class OddPart(base.Optimizer):
     """Whether the optimizer does."""
     return self.optimizer.sees_params
 
+  @property
+  def scale_free(self) -> bool:
+    """As its optimizer's."""
+    return self.optimizer.scale_free
+
   def config(self) -> dict[str, Any]:
     """Returns what builds this optimizer again, in JSON types."""
     return {"kind": "odd_part", "optimizer": self.optimizer.config()}

@@ -88,13 +88,38 @@ def test_a_regression_that_diverges_is_warned_of_once(how, soon):
   assert losses[-1] > 1e6 > 2000 > start
   (text,) = texts
   assert "(mnist_lstm; l2l_tf.pretrained.card('mnist_lstm') says where it works)" in text
-  for words in ("Adam", "pretrained.list()", "`update_scale`", "standardized", "docs/faq.md"):
+  for words in (
+    "LearnedOptimizer() without a name",
+    "Adam",
+    "pretrained.list()",
+    "`update_scale`",
+    "standardized",
+    "docs/faq.md",
+  ):
     assert words in text
   assert steps < 30 if soon else steps == 60
   assert fit(model, x, y, epochs=1)[1] == []
   model.optimizer.reset()
   model.set_weights(regression()[0].get_weights())
   assert len(fit(model, x, y)[1]) == 1
+
+
+def test_the_one_for_any_model_neither_diverges_nor_warns():
+  """Where `mnist_lstm` does; gradients of any size are nothing to it, but NaN is."""
+  model, x, y = regression()
+  model.compile(l2l_tf.LearnedOptimizer(), "mse", jit_compile=False)
+  losses, texts, _ = fit(model, x, 1000 * y)
+  assert losses[-1] < 0.9 * losses[0] and texts == []
+  theta, optimizer = models.variables(), l2l_tf.LearnedOptimizer()
+  optimizer.build(theta)
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for k in range(20):
+      optimizer.apply([10.0**k * tf.ones(v.shape) for v in theta], theta)
+    assert said(caught) == []
+    optimizer.apply([tf.fill(v.shape, np.nan) for v in theta], theta)
+    (text,) = said(caught)
+  assert "not finite in the data or the model" in text and "pretrained.list()" not in text
 
 
 def test_what_it_advises_helps():
