@@ -132,11 +132,15 @@ def main(argv: Sequence[str]) -> int:
     raise experiment_flags.UsageError(
       f"--problems must be among {', '.join(mixture.problems)}, got {', '.join(sorted(unknown))}."
     )
-  for name, least in (("num_starts", 1), ("num_images", 1), ("num_instances", 8)):
-    if getattr(flags, name) < least:
-      raise experiment_flags.UsageError(
-        f"--{name} must be at least {least}, got {getattr(flags, name)}."
-      )
+  for name in ("num_starts", "num_images"):
+    if getattr(flags, name) < 1:
+      raise experiment_flags.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
+  unit = 8 * flags.num_starts  # two optimizers, both signs, half as many of large problems
+  if flags.num_instances < 1 or flags.num_instances % unit:
+    raise experiment_flags.UsageError(
+      f"--num_instances must be a multiple of 8 * num_starts = {unit}, got {flags.num_instances}:"
+      " the two of a pair share a theta_0."
+    )
   os.makedirs(flags.out, exist_ok=True)
   arrays, modules = Data(), {}
   for name in names:

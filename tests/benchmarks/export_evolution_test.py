@@ -17,7 +17,7 @@ from l2l_tf.training import evolution
 from tests import sources
 from tests.benchmarks import against_rivals_test
 
-FLAGS = ["--data=bundled", "--nopictures", "--num_instances=8", "--num_starts=2"]
+FLAGS = ["--data=bundled", "--nopictures", "--num_instances=16", "--num_starts=2"]
 
 
 def _export(*flags):
@@ -54,7 +54,7 @@ def test_data_are_small_in_the_file_and_exact_where_they_are_pixels(exported):
   with open(os.path.join(exported, "modules.json"), encoding="utf-8") as file:
     modules = json.load(file)["modules"]
   assert list(modules) == ["teacher_small", "digits_linear"]
-  assert modules["digits_linear"]["instances"] == 8
+  assert modules["digits_linear"]["instances"] == 16
   with np.load(os.path.join(exported, "data.npz")) as data:
     kept = {name: data[name] for name in data}
   assert {key for about in modules.values() for key in about["captured"]} == set(kept)
@@ -70,6 +70,7 @@ def test_data_are_small_in_the_file_and_exact_where_they_are_pixels(exported):
   [
     ("--problems=mnist", "--problems must be among digits_relu, .*, got mnist"),
     ("--num_images=0", "--num_images must be at least 1, got 0"),
+    ("--num_instances=24", r"a multiple of 8 \* num_starts = 16, got 24"),
   ],
 )
 def test_bad_flags_are_refused(tmp_path, flag, message):
