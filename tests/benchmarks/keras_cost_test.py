@@ -14,5 +14,6 @@ def test_cost(tmp_path):
   for n in (50, 400_000):
     assert rows["adam", n]["bytes_a_parameter"] == 8  # two moments of four bytes
     assert rows["mnist_lstm", n]["bytes_a_parameter"] == 320  # two layers of 20: hidden and cell
+  assert 16 <= rows["general", 400_000]["bytes_a_parameter"] < 16.1  # and a few numbers a tensor
   assert all(0 < row["low_s"] <= row["median_s"] < 5 for row in rows.values())
   assert rows["mnist_lstm", 400_000]["peak_mib"] * 2**20 > 320 * 400_000
