@@ -32,8 +32,8 @@ ERRORS = (files.CheckpointError, outputs.OutputError, OSError)
 LIMITS = {"seeds": (1, max(measure.SEEDS.values())), "jobs": (1, 256)}
 ALL, TUNED = "all", "tuned"
 PROFILES = (
-  *("tuned Adam", "AdamW", "Muon", "ScheduleFreeAdamW", "Prodigy", "NAdamWCosine", "Celo"),
-  *("CeloAdam", "mnist_lstm", "cifar10_lstm"),
+  *("general", "tuned Adam", "Celo", "Prodigy", "MoMoAdam", "Muon", "ScheduleFreeAdamW"),
+  *("NAdamWCosine", "mnist_lstm", "cifar10_lstm"),
 )
 
 

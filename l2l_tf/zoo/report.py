@@ -92,6 +92,7 @@ def draw_profiles(results: Mapping[str, dict[str, Any]], names: Sequence[str]) -
         axes.plot(np.exp(PROFILE_LEVELS), shares, label=name, **style)
     axes.set_xscale("log")
     axes.set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+    axes.set_xticks([], minor=True)
     axes.axvline(1, color=curves.SILVER, linewidth=0.6)
     axes.set_title(f"{horizon:,} steps", fontsize=9)
     axes.set_xlabel("loss over default Adam's")
