@@ -124,14 +124,6 @@ def main(argv: Sequence[str]) -> int:
   default = os.path.join(outputs.RUNS, "evolution")
   flags.add(paths.Written, "out", default, "folder to write to")
   flags.parse(argv)
-  images = ["mnist", "cifar10"] if flags.pictures else ["mnist"]
-  datasets = [problems.load(name, "train", flags.data) for name in images]
-  mixture = general.mixture(*(_first(data, flags.num_images) for data in datasets))
-  names = [name for name in flags.problems.split(",") if name] or list(mixture.problems)
-  if unknown := set(names) - set(mixture.problems):
-    raise experiment_flags.UsageError(
-      f"--problems must be among {', '.join(mixture.problems)}, got {', '.join(sorted(unknown))}."
-    )
   for name in ("num_starts", "num_images"):
     if getattr(flags, name) < 1:
       raise experiment_flags.UsageError(f"--{name} must be at least 1, got {getattr(flags, name)}.")
@@ -140,6 +132,14 @@ def main(argv: Sequence[str]) -> int:
     raise experiment_flags.UsageError(
       f"--num_instances must be a multiple of 8 * num_starts = {unit}, got {flags.num_instances}:"
       " the two of a pair share a theta_0."
+    )
+  images = ["mnist", "cifar10"] if flags.pictures else ["mnist"]
+  datasets = [problems.load(name, "train", flags.data) for name in images]
+  mixture = general.mixture(*(_first(data, flags.num_images) for data in datasets))
+  names = [name for name in flags.problems.split(",") if name] or list(mixture.problems)
+  if unknown := set(names) - set(mixture.problems):
+    raise experiment_flags.UsageError(
+      f"--problems must be among {', '.join(mixture.problems)}, got {', '.join(sorted(unknown))}."
     )
   os.makedirs(flags.out, exist_ok=True)
   arrays, modules = Data(), {}
