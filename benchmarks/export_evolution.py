@@ -152,6 +152,7 @@ def main(argv: Sequence[str]) -> int:
   document = {
     "modules": modules,
     "num_starts": flags.num_starts,
+    "phi": [v.shape.as_list() for v in optimizers.General().trainable_variables],
     "data": "; ".join(data.source for data in datasets),
     "data_sha256": mixture.digest,
     "num_images": flags.num_images,

@@ -8,11 +8,12 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import json
+import math
 from typing import Any, Sequence
+import zipfile
 
 import numpy as np
 
-from benchmarks.implementations import evolve
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
@@ -30,8 +31,12 @@ PART = 200  # meta-steps of a row of the history
 def trained(phi: np.ndarray) -> optimizers.Optimizer:
   """The optimizer with this phi, flat."""
   optimizer = optimizers.General()
-  for variable, value in zip(optimizer.trainable_variables, evolve.cut(np.float32(phi))):
-    variable.assign(value)
+  variables = optimizer.trainable_variables
+  ends = np.cumsum([math.prod(v.shape) for v in variables])
+  if phi.shape != (ends[-1],):
+    raise experiment_flags.UsageError(f"phi must have {ends[-1]} numbers, got {phi.shape}.")
+  for variable, value in zip(variables, np.split(phi, ends[:-1])):
+    variable.assign(value.reshape(variable.shape))
   return optimizer
 
 
@@ -80,15 +85,19 @@ def about_of(about: dict[str, Any], log: np.ndarray, index: int) -> dict[str, An
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(str, "phi", "phi.npz", "OUT.npz of evolve.py")
+  flags.add(paths.Read, "phi", "phi.npz", "OUT.npz of evolve.py")
   flags.add(int, "index", 0, "which of the optimizers in it", range(2))
   flags.add(bool, "average", True, "the average of late phi, not the last one")
   default = os.path.join(outputs.RUNS, "general")
   flags.add(paths.Written, "out", default, "folder of the optimizer")
   flags.parse(argv)
-  with np.load(flags.phi) as arrays:
-    about, log = json.loads(str(arrays["about"])), arrays["log"]
-    phi = arrays["average" if flags.average else "phi"][flags.index]
+  try:
+    with np.load(flags.phi) as arrays:
+      about, log = json.loads(str(arrays["about"])), arrays["log"]
+      phi = arrays["average" if flags.average else "phi"][flags.index]
+  except (KeyError, ValueError, zipfile.BadZipFile) as error:
+    text = f"--phi must be a file that evolve.py has written, got {flags.phi}: {error}"
+    raise experiment_flags.UsageError(text) from error
   if os.path.exists(os.path.join(flags.out, optimizer_files.CONFIG_FILE)):
     raise experiment_flags.UsageError(f"{flags.out} has an optimizer; name another --out.")
   optimizer_files.save_optimizer(flags.out, trained(phi), about_of(about, log, flags.index))

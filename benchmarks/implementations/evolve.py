@@ -20,7 +20,6 @@ import jax
 import jax.extend.backend
 import numpy as np
 
-SIZES = (43, 24, 24, 5)  # of the controller's layers
 LIMIT = 2.0  # of normalised differences
 DECAY = 0.99  # of the average of phi
 
@@ -78,36 +77,29 @@ def _decoded(name: str, x: np.ndarray) -> np.ndarray:
   return np.float32(x) / np.float32(255) if x.dtype == np.uint8 else x.astype(kind)
 
 
-def begin(seed: int) -> np.ndarray:
-  """Phi of an untrained optimizer, flat: its last layer is 0."""
+def begin(seed: int, shapes: list[list[int]]) -> np.ndarray:
+  """Phi of an untrained optimizer, flat: matrices and vectors in turn, the last two are 0."""
   rng, parts = np.random.default_rng(seed), []
-  for k, (fan_in, fan_out) in enumerate(zip(SIZES[:-1], SIZES[1:])):
-    w = rng.normal(size=[fan_in, fan_out]) / math.sqrt(fan_in)
-    parts += [w * (k < len(SIZES) - 2), np.zeros(fan_out)]
+  for k, shape in enumerate(shapes):
+    w = rng.normal(size=shape) / math.sqrt(shape[0]) if len(shape) == 2 else np.zeros(shape)
+    parts.append(w if k < len(shapes) - 2 else 0 * w)
   return np.concatenate([part.ravel() for part in parts]).astype(np.float32)
 
 
-def cut(flat: np.ndarray) -> list[np.ndarray]:
+def cut(flat: np.ndarray, shapes: list[list[int]]) -> list[np.ndarray]:
   """`[..., n]` into what the modules take."""
-  parts, at = [], 0
-  for fan_in, fan_out in zip(SIZES[:-1], SIZES[1:]):
-    for shape in ((fan_in, fan_out), (fan_out,)):
-      size = math.prod(shape)
-      parts.append(flat[..., at : at + size].reshape(*flat.shape[:-1], *shape))
-      at += size
-  return parts
+  parts = np.split(flat, np.cumsum([math.prod(shape) for shape in shapes])[:-1], -1)
+  return [part.reshape(*flat.shape[:-1], *shape) for part, shape in zip(parts, shapes)]
 
 
 class Evolution:
   """Optimizers side by side, each with its own Adam."""
 
-  def __init__(self, modules: list[Module], num_starts: int, seed: int, sigma: float, start: str):
-    self.modules, self.num_starts, self.sigma = modules, num_starts, sigma
+  def __init__(self, modules: list[Module], document: dict[str, Any], seed: int, sigma: float):
+    self.modules, self.sigma = modules, sigma
+    self.num_starts, self.shapes = document["num_starts"], document["phi"]
     self.rng = np.random.default_rng(seed)
-    self.phi = np.stack([begin(seed), begin(seed + 1)])
-    if start:
-      with np.load(start) as kept:
-        self.phi = kept["phi"]
+    self.phi = np.stack([begin(seed, self.shapes), begin(seed + 1, self.shapes)])
     self.average = self.phi.copy()
     self.m, self.v, self.t = np.zeros_like(self.phi), np.zeros_like(self.phi), 0
     self.log: list[tuple[float, ...]] = []
@@ -118,7 +110,7 @@ class Evolution:
     shape = [count, num_pairs, self.phi.shape[1]]
     noise = self.rng.standard_normal(shape, dtype=np.float32)
     both = np.stack([self.phi[:, None] + s * self.sigma * noise for s in (1, -1)], 1)
-    phi = cut(both.reshape(-1, shape[-1]).astype(np.float32))
+    phi = cut(both.reshape(-1, shape[-1]).astype(np.float32), self.shapes)
     starts = self.rng.integers(-(2**31), 2**31, [self.num_starts, 2]).astype(np.int32)
     seeds = self.rng.integers(-(2**31), 2**31, [num_pairs, 2]).astype(np.int32)
     seeds = np.tile(seeds, [2 * count, 1])
@@ -194,16 +186,16 @@ def main():
   parser.add_argument("--seed", type=int, default=1)
   parser.add_argument("--sigma", type=float, default=0.03)
   parser.add_argument("--rates", type=float, nargs=2, default=(3e-3, 1e-4))
-  parser.add_argument("--start", default="", help="OUT.npz of another run")
   parser.add_argument("--measure", type=int, default=0, help="steps to be timed, in place of all")
   arguments = parser.parse_args()
+  if os.path.exists(f"{arguments.out}.npz"):
+    parser.error(f"{arguments.out}.npz is there already: name another OUT, or move it away.")
   modules, document = load_all(arguments.folder)
-  num_starts, seed = document["num_starts"], arguments.seed
-  evolution = Evolution(modules, num_starts, seed, arguments.sigma, arguments.start)
+  evolution = Evolution(modules, document, arguments.seed, arguments.sigma)
   if arguments.measure:
     return measure(evolution, arguments.measure)
 
-  about = {name: value for name, value in document.items() if name != "modules"}
+  about = {name: value for name, value in document.items() if name not in ("modules", "phi")}
   about |= {name: value for name, value in vars(arguments).items() if name not in ("folder", "out")}
   about |= {"phases": PHASES, "device": jax.devices()[0].device_kind}
   about["num_pairs"] = max(m.num_instances for m in modules) // (2 * len(evolution.phi))

@@ -6,11 +6,11 @@ import numpy as np
 
 from l2l_tf.evaluation import protocol
 from l2l_tf.inspection.diagnosis import Diagnosis
-from l2l_tf.inspection.diagnosis import GENERAL
 from l2l_tf.inspection.diagnosis import input_limits
 from l2l_tf.inspection.diagnosis import RATES
 from l2l_tf.inspection.diagnosis import Record
 from l2l_tf.optimizers import preprocessing as preprocessing_lib
+from l2l_tf.pretrained import GENERAL
 
 ENOUGH = 0.9  # of the best rival's progress: more is fine
 MOST = 0.5  # of all coordinates or units

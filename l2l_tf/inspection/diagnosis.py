@@ -20,7 +20,6 @@ from l2l_tf.optimizers import preprocessing as preprocessing_lib
 from l2l_tf.problems import base as problem_lib
 from l2l_tf.storage import optimizer_files
 
-GENERAL = "general"  # the pretrained optimizer for any model
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of SGD and Adam
 SMALL_INPUT, LARGE_INPUT = 1e-4, 10.0  # what an LSTM takes for nothing, and what saturates it
 LARGE_GRADIENT = 1.0  # where log|g| / p of Appendix A turns positive
@@ -55,7 +54,8 @@ class Diagnosis(NamedTuple):
   grid: dict[str, list[float]]  # mean final losses of the rivals by name at `RATES`
   preprocessing: Any  # of the learned optimizer, of a partition's first group; None if it has none
   horizon: Optional[int]  # how many steps it was trained for, if that is known
-  general: Optional[np.ndarray]  # losses of `GENERAL`, [T+1, B]; None if it is what is diagnosed
+  general: Optional[np.ndarray]  # losses of `pretrained.GENERAL`, [T+1, B]
+  """None if it is what is diagnosed, or the problem computes in another type than it does."""
 
 
 def diagnose(
@@ -103,8 +103,11 @@ def diagnose(
   )
 
 
-def _general(problem, seeds, num_steps) -> np.ndarray:
-  optimizer, _ = optimizer_files.load_optimizer(pretrained.directory(GENERAL))
+def _general(problem, seeds, num_steps) -> Optional[np.ndarray]:
+  optimizer, _ = optimizer_files.load_optimizer(pretrained.directory(pretrained.GENERAL))
+  types = {spec.dtype for spec in problem_lib.specs(problem)[0].values()}
+  if types != {optimizer.trainable_variables[0].dtype}:
+    return None
   return protocol.curves(problem, optimizer, seeds, num_steps).T
 
 

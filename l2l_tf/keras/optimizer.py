@@ -43,7 +43,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
   def __init__(
     self,
-    optimizer: str | os.PathLike | optimizers.Optimizer = "general",
+    optimizer: str | os.PathLike | optimizers.Optimizer = pretrained.GENERAL,
     update_scale: Any = 1.0,
     horizon: Optional[int] = None,
     state_dtype: Any = None,

@@ -6,6 +6,7 @@ trained on, for how many steps, where it works and where it does not.
 
 import os
 
+GENERAL = "general"  # the one for any model, which `LearnedOptimizer()` takes
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -6,6 +6,7 @@ from typing import Any, Mapping, Optional, Sequence
 import numpy as np
 
 from l2l_tf.plotting import curves
+from l2l_tf.pretrained import GENERAL
 from l2l_tf.zoo import comparison
 from l2l_tf.zoo import measure
 from l2l_tf.zoo import scores
@@ -26,7 +27,6 @@ CUTS = (
 """What was left out to fit into twelve hours of two cores."""
 FIRST_HORIZON = 1000  # by which tables are sorted
 PROFILE_LEVELS = np.linspace(math.log(0.2), math.log(5), 121)
-GENERAL = "general"  # what `LearnedOptimizer()` takes
 PICTURE = "figures/zoo_profile.png"
 _START = f"""# Which optimizer for which model
 
@@ -231,7 +231,10 @@ def _published(results) -> str:
     " tuned configurations needs to the loss after 10,000 steps, divided by 10,000. 1 is as good as"
     " the best in hindsight, at most 10. Celo was trained on these data.\n\n"
   )
-  return text + (_table(["problem", *names], rows) if rows else "Not measured yet.\n")
+  planned = (name for name, t in tasks.TASKS.items() if t.family == PUBLISHED)
+  missing = [name for name in planned if name not in (*shown, *measure.PUBLISHED_CUT)]
+  text += _table(["problem", *names], rows) if rows else ""
+  return text + (f"\nNot measured yet: {', '.join(missing)}.\n" if missing else "")
 
 
 def _tasks(results) -> str:

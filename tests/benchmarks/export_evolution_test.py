@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import export_evolution
+from benchmarks import import_evolution
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
 from l2l_tf.problems import base
+from l2l_tf.storage import optimizer_files
 from l2l_tf.training import evolution
 from tests import sources
 from tests.benchmarks import against_rivals_test
@@ -92,3 +94,36 @@ def test_jax_trains_by_them(exported, tmp_path):
     assert found["phi"].shape == found["average"].shape == (2, 1781)
     assert np.all(np.isfinite(found["phi"])) and len(found["log"]) > 1
     assert np.all(np.any(found["phi"] != 0, axis=1))
+  again = subprocess.run(command, cwd=sources.ROOT, env=environment, capture_output=True, text=True)
+  assert again.returncode == 2 and "phi.npz is there already" in again.stderr
+  assert _import(f"--phi={out}.npz", f"--out={tmp_path}/general") == 0
+
+
+def _import(*flags):
+  return import_evolution.main(["import_evolution", *flags])
+
+
+def test_what_was_trained_becomes_an_optimizer(tmp_path):
+  """As a program without TensorFlow leaves it; JAX is not needed to take it up."""
+  count = sum(v.shape.num_elements() for v in optimizers.General().trainable_variables)
+  phi = np.arange(2 * count, dtype=np.float32).reshape(2, count)
+  about = {
+    **{"phases": [[0.5, 30, 500], [1.0, 50, 700]], "sigma": 0.03, "rates": [1e-3, 1e-4]},
+    **{"seed": 4, "num_pairs": 8, "num_images": 5, "num_starts": 2, "seconds": 9.0},
+    **{"device": "a", "data": "b", "data_sha256": "c", "versions": {}},
+  }
+  log = np.array([[0, 30, 1.0, 2.0], [1, 50, 3.0, 6.0]])
+  path, out = tmp_path / "phi.npz", str(tmp_path / "out")
+  np.savez(path, phi=phi, average=phi + 1, log=log, about=json.dumps(about))
+  assert _import(f"--phi={path}", "--index=1", f"--out={out}") == 0
+  optimizer, kept = optimizer_files.load_optimizer(out)
+  flat = np.concatenate([np.ravel(v) for v in optimizer.trainable_variables])
+  np.testing.assert_array_equal(flat, phi[1] + 1)
+  training = kept["experiment"]["training"]
+  assert (training["seed"], training["num_steps"], training["shortest"]) == (5, 700, 30)
+  assert kept["history"] == [{"meta_steps": 2, "mean_length": 40, "objective": 4.0}]
+  with pytest.raises(experiment_flags.UsageError, match="has an optimizer; name another --out"):
+    _import(f"--phi={path}", f"--out={out}")
+  np.savez(path, phi=phi)
+  with pytest.raises(experiment_flags.UsageError, match="that evolve.py has written, got .*about"):
+    _import(f"--phi={path}", f"--out={tmp_path}/other")

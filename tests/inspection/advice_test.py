@@ -140,6 +140,15 @@ def test_the_optimizer_for_any_model_is_recommended_where_it_gets_further(found)
   assert diagnosis.diagnose(classifier(), kind, SEEDS, 3).general is None
 
 
+def test_a_problem_of_another_type_is_diagnosed_without_it():
+  problem = problems.from_function(
+    lambda seed: {"x": tf.random.stateless_normal([4], seed, dtype=tf.float64)},
+    lambda params, task, seed: tf.reduce_sum(params["x"] ** 2),
+  )
+  optimizer = optimizers.CoordinatewiseLSTM((3,), dtype="float64")
+  assert diagnosis.diagnose(problem, optimizer, SEEDS, 3).general is None
+
+
 def test_the_table_shows_the_numbers(found):
   text = advice.table(found["fine"])
   for word in ("learned", "general", "sgd", "adam", "  w ", "output", "Saturated units", "4.5e-05"):

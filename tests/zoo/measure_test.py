@@ -165,7 +165,8 @@ def test_runs_become_results_and_results_a_page(short, tmp_path, monkeypatch):
   assert "## Held-out families, 40 steps" in page and "Families to train on," not in page
   line = next(line for line in page.splitlines() if line.startswith("| Adam@0.01"))
   assert line.split(" | ")[4:7] == ["1", "1", "0"]  # tasks, won, lost
-  assert "Not measured yet" in page.split("## general against")[1]
+  assert "Not measured yet" in page.split("## general against")[1].split("\n## ")[0]
+  assert "Not measured yet: ImageMLP" in page.split("## Published problems")[1]
   general = report.document({**results, report.GENERAL: results["Adam@0.01"]})
   section = general.split("## general against each of the others\n")[1].split("\n## ")[0]
   cells = [line[2:-2].split(" | ") for line in section.splitlines() if line.startswith("| ")]
