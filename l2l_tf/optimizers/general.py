@@ -90,6 +90,20 @@ class General(base.Optimizer):
     """Returns the rule with other values of phi: `[...]`, or `[B, ...]`, one an instance."""
     return _WithPhi(self, phi)
 
+  def units(self, square: tf.Tensor, shapes: Sequence[tuple[int, ...]]) -> tf.Tensor:
+    """In what a step is counted: RMS of each parameter, of one that is 0 by its shape; `[B, L]`.
+
+    Args:
+      square: mean square of each parameter, `[B, L]`.
+      shapes: of the parameters.
+    """
+    floors = [MATRIX_FLOOR / math.sqrt(_fan_in(s)) if len(s) >= 2 else VECTOR_FLOOR for s in shapes]
+    return tf.maximum(tf.sqrt(square), tf.constant(floors, square.dtype))
+
+  def mixture(self, logits: tf.Tensor) -> tf.Tensor:
+    """What each of the directions weighs, from what the controller says of it; `[B, L, 3]` both."""
+    return tf.nn.softmax(logits)
+
   def initial_state(self, params):
     flat, count = base.flatten(params), len(_with_numbers(params))
     zeros, per_tensor = tf.zeros_like(flat), tf.zeros([flat.shape[0], count], flat.dtype)
@@ -131,7 +145,7 @@ class General(base.Optimizer):
     directions = [c * inverse * sample(m) for c, m in zip(corrections, (g, *averages))]
     products = sample.products([*directions, place - sample(theta_0), place])  # [B, L, 5, 5]
 
-    unit = _unit(products[..., 4, 4], shapes)
+    unit = self.units(products[..., 4, 4], shapes)
     statistics = _statistics(products, mean_v / (1 - BETA_2**t), scale, unit, sizes)
     smoothed = SMOOTHING * state.statistics + (1 - SMOOTHING) * statistics
     seen = smoothed / (1 - SMOOTHING**t)
@@ -139,7 +153,7 @@ class General(base.Optimizer):
 
     memory = tf.clip_by_value(state.memory + PACE * tf.tanh(output[..., 1]), -REACH, REACH)
     step = tf.minimum(FIRST_STEP * tf.exp(output[..., 0] + memory), LARGEST_STEP)
-    weights = tf.nn.softmax(output[..., 2:])  # [B, L, 3]
+    weights = self.mixture(output[..., 2:])
     square = tf.einsum("bli,blij,blj->bl", weights, products[..., :3, :3], weights)
     amount = step * unit / tf.maximum(tf.sqrt(tf.maximum(square, 0.0)), 1.0)
     factors = [-amount * weights[..., k] * c for k, c in enumerate(corrections)]
@@ -208,12 +222,6 @@ def _control(phi: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
 
 def _fan_in(shape: tuple[int, ...]) -> int:
   return math.prod(shape[:-1]) if len(shape) >= 2 else 1
-
-
-def _unit(square: tf.Tensor, shapes) -> tf.Tensor:
-  """RMS of each parameter, `[B, L]`, from its mean square; of one that is 0 by its shape."""
-  floors = [MATRIX_FLOOR / math.sqrt(_fan_in(s)) if len(s) >= 2 else VECTOR_FLOOR for s in shapes]
-  return tf.maximum(tf.sqrt(square), tf.constant(floors, square.dtype))
 
 
 def _statistics(products, mean_v, scale, unit, sizes) -> tf.Tensor:
