@@ -14,18 +14,18 @@ PROGRAMS = ["train", "imitate", "evaluate", "visualize", "figures", "diagnose", 
 PROGRAMS += ["zoo"]
 
 ROOT = pathlib.Path(__file__).parent
-PROVENANCE = (ROOT / "l2l_tf" / "storage" / "provenance.py").read_text(encoding="utf-8")
+VERSION = (ROOT / "l2l_tf" / "version.py").read_text(encoding="utf-8")
 
 setuptools.setup(
   name="l2l_tf",
-  version=re.search(r'^VERSION = "(.+)"', PROVENANCE, re.MULTILINE)[1],
+  version=re.search(r'^VERSION = "(.+)"', VERSION, re.MULTILINE)[1],
   description="Learning to learn by gradient descent by gradient descent, in TensorFlow 2",
   license="Apache-2.0",
   packages=setuptools.find_packages(include=["l2l_tf*"]),
   package_dir={"l2l_tf.problems": "problems"},
-  py_modules=["problems.__init__", "l2l_programs"],
+  py_modules=["problems.__init__"],
   package_data={"l2l_tf": ["pretrained/*/*", "zoo/celo/*", "zoo/baselines/*"]},
-  entry_points={"console_scripts": [f"l2l-{name} = l2l_programs:{name}" for name in PROGRAMS]},
+  entry_points={"console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS]},
   python_requires=">=3.10",
   install_requires=[
     "absl-py>=2.0",

@@ -27,6 +27,7 @@ from benchmarks.implementations import ours
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
+from l2l_tf.errors import ExpectedError
 from l2l_tf.problems.datasets import SOURCES
 
 CONTESTANTS = ("ours", "ours_sampled", "torch_loop", "jax_scan", "per_parameter", "matrix_products")
@@ -42,7 +43,7 @@ TOLERANCES = {"losses": 1e-4, "gradients": 1e-3, "phi": 0.05}
 CLEAR = 1e-4
 
 
-class Disagreement(RuntimeError):
+class Disagreement(ExpectedError, RuntimeError):
   """A contestant computes something else."""
 
 

@@ -1,6 +1,6 @@
 """Why does it not learn? python bin/diagnose.py --optimizer=mnist_lstm --activation=relu"""
 
-import l2l_programs
+from l2l_tf.cli import diagnose
 
 if __name__ == "__main__":
-  l2l_programs.diagnose()
+  diagnose.run()

@@ -1,6 +1,6 @@
 """Compares trained optimizers with tuned rivals: python bin/evaluate.py --optimizer=mnist_lstm"""
 
-import l2l_programs
+from l2l_tf.cli import evaluate
 
 if __name__ == "__main__":
-  l2l_programs.evaluate()
+  evaluate.run()

@@ -1,6 +1,6 @@
 """Draws the paper's figures from results files alone: python bin/figures.py"""
 
-import l2l_programs
+from l2l_tf.cli import figures
 
 if __name__ == "__main__":
-  l2l_programs.figures()
+  figures.run()

@@ -1,6 +1,6 @@
 """Teaches an optimizer what Adam does: python bin/imitate.py --problem=mnist --out=runs/start"""
 
-import l2l_programs
+from l2l_tf.cli import imitate
 
 if __name__ == "__main__":
-  l2l_programs.imitate()
+  imitate.run()

@@ -1,6 +1,6 @@
 """Paints a photograph in the style of another: python bin/style.py --content=photo.jpg ..."""
 
-import l2l_programs
+from l2l_tf.cli import style
 
 if __name__ == "__main__":
-  l2l_programs.style()
+  style.run()

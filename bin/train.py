@@ -1,6 +1,6 @@
 """Meta-trains an optimizer: python bin/train.py --problem=mnist"""
 
-import l2l_programs
+from l2l_tf.cli import train
 
 if __name__ == "__main__":
-  l2l_programs.train()
+  train.run()

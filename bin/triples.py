@@ -1,6 +1,6 @@
 """Draws the triples of Figure 6: python bin/triples.py --size=64"""
 
-import l2l_programs
+from l2l_tf.cli import triples
 
 if __name__ == "__main__":
-  l2l_programs.triples()
+  triples.run()

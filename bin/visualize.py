@@ -1,6 +1,6 @@
 """Shows what an optimizer has learned: python bin/visualize.py --optimizer=mnist_lstm"""
 
-import l2l_programs
+from l2l_tf.cli import visualize
 
 if __name__ == "__main__":
-  l2l_programs.visualize()
+  visualize.run()

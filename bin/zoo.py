@@ -1,6 +1,6 @@
 """Scores optimizers on Keras models of many kinds: python bin/zoo.py --optimizer=mnist_lstm"""
 
-import l2l_programs
+from l2l_tf.cli import zoo
 
 if __name__ == "__main__":
-  l2l_programs.zoo()
+  zoo.run()

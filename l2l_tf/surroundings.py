@@ -14,10 +14,10 @@ NEEDED = ("absl", "keras", "numpy", "safetensors", "sonnet", "tensorflow")
 
 
 def check():
-  """Makes sure that the packages of others can be imported, Keras with the backend that is chosen.
+  """Makes sure that nothing stands in the place of the packages of others; imports none of them.
 
   Raises:
-    ImportError: if something else stands in the place of one, or Keras's backend is not there.
+    ImportError: if something does.
   """
   for name in NEEDED:
     beside = importlib.machinery.PathFinder.find_spec(name, sys.path[:1])
@@ -28,6 +28,14 @@ def check():
       raise ImportError(
         f"{beside.origin} stands in the place of the package {name}, which l2l_tf needs: rename it."
       )
+
+
+def check_keras():
+  """Imports Keras with the backend that is chosen.
+
+  Raises:
+    ImportError: if that is not there.
+  """
   try:
     importlib.import_module("keras")
   except Exception as error:  # Keras raises what the backend does
@@ -37,6 +45,3 @@ def check():
       f"Keras cannot be imported: {type(error).__name__}: {error}. l2l_tf runs it on TensorFlow:"
       ' set KERAS_BACKEND=tensorflow, or "backend" in ~/.keras/keras.json.'
     ) from error
-
-
-check()

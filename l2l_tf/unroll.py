@@ -6,13 +6,14 @@ from typing import Any, Iterator, NamedTuple
 
 import tensorflow as tf
 
+from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers.base import Optimizer
 from l2l_tf.problems import base as problem_lib
 
 FINAL_STEPS = 10  # the final loss of a run is the mean over its last ten steps
 
 
-class NotDifferentiable(ValueError):
+class NotDifferentiable(ExpectedError, ValueError):
   """f has an operation without a derivative that is needed; the message names it."""
 
 

@@ -9,6 +9,8 @@ import urllib.request
 from absl import logging
 import numpy as np
 
+from l2l_tf.errors import ExpectedError
+
 VARIABLE = "TFDS_DATA_DIR"  # of the environment: the folder of TFDS copies
 NAMES = ("mnist", "cifar10")
 SOURCES = ("auto", "tfds", "download", "bundled")
@@ -40,7 +42,7 @@ class Dataset(NamedTuple):
     return total.hexdigest()
 
 
-class DataError(RuntimeError):
+class DataError(ExpectedError, RuntimeError):
   """A named source of data cannot be had; the message says how to get it."""
 
 

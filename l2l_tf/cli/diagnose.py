@@ -6,30 +6,13 @@ the LSTM's units is saturated, and what follows from it. --problem=module:factor
 of your own. In Python: l2l_tf.diagnose and l2l_tf.advise (docs/keras.md).
 """
 
-import textwrap
 from typing import Sequence
 
 from l2l_tf import pretrained
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
-from l2l_tf.config import user_problem
-from l2l_tf.inspection import advice
-from l2l_tf.inspection import diagnosis
-from l2l_tf.keras import arguments as keras_arguments
-from l2l_tf.optimizers import partition
-from l2l_tf.problems import DataError
-from l2l_tf.problems.base import seeds_of
-from l2l_tf.problems.base import Stream
-from l2l_tf.storage import files
-from l2l_tf.storage import optimizer_files
+from l2l_tf.cli import startup
 
-ERRORS = (
-  files.CheckpointError,
-  user_problem.UserProblemError,
-  partition.LabelError,
-  DataError,
-  OSError,
-)
 LIMITS = {"num_steps": (1, 10**5), "num_runs": (1, 1000), "seed": (0, 2**31 - 1)}
 
 
@@ -55,20 +38,10 @@ def main(argv: Sequence[str]) -> int:
     directory = pretrained.find(flags.optimizer)
   except ValueError as error:
     raise experiment_flags.UsageError(str(error)) from error
-  optimizer, about = optimizer_files.load_optimizer(directory)
-  problem, data = experiment_flags.problem(flags).build()
-  print(f"Data: {data}", flush=True)
-  seeds = seeds_of(problem, flags.seed, Stream.VALIDATION, count=flags.num_runs)
-  horizon = keras_arguments.horizon(None, about)
-  found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, horizon)
-  print(advice.table(found))
-  experiment_flags.add_experiment(training := experiment_flags.Flags(""))  # what advice is about
-  for finding in advice.advise(found):
-    text = f"{finding.cause[0].upper()}{finding.cause[1:]}. {finding.text}"
-    print("\n" + textwrap.fill(training.dashed(text), 100))
-  return 0
+  options = experiment_flags.problem(flags)
+  return startup.load("l2l_tf.cli.work.diagnose").run(flags, directory, options)
 
 
 def run():
   """Runs the program on the command line it was started with."""
-  experiment_flags.run(main, ERRORS)
+  experiment_flags.run(main)

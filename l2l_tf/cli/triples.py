@@ -8,25 +8,13 @@ The picture is runs/figures/figure_6_SIZE.png, or --out.
 import os
 from typing import Sequence
 
-import numpy as np
-from PIL import Image
-
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
+from l2l_tf.cli import startup
 from l2l_tf.config.problems import NeuralArt
-from l2l_tf.evaluation import candidates
-from l2l_tf.inspection import painting
-from l2l_tf.problems import DataError
-from l2l_tf.problems import photographs
-from l2l_tf.problems.base import seeds_of
-from l2l_tf.problems.base import Stream
-from l2l_tf.storage import files
 from l2l_tf.storage import outputs
 
-ERRORS = (files.CheckpointError, candidates.ContenderError, DataError, OSError)
 LIMITS = {"num_rows": (1, 100), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
-GAP = 8  # white pixels around each picture
-HEIGHT = 256  # of a picture as drawn
 
 
 def make_flags() -> experiment_flags.Flags:
@@ -54,29 +42,9 @@ def main(argv: Sequence[str]) -> int:
   options = experiment_flags.options_of(flags, NeuralArt())
   out = flags.out or os.path.join(outputs.RUNS, "figures", f"figure_6_{options.size}.png")
   flags.check_written("out", out)
-  (learned,) = candidates.load([flags.optimizer], [], "neural_art", flags.transfer)
-  style, _ = photographs.load_style(options.style, options.size)
-  problem, data = options.build()
-  print(f"Data: {data}", flush=True)
-  os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
-  contents = photographs.load(options.content_dir, options.size).images
-  rows = []
-  for seed in seeds_of(problem, flags.seed, Stream.TEST, count=flags.num_rows):
-    painted = painting.paint(problem, learned.optimizer, seed, flags.num_steps)
-    print(f"Loss {painted.losses[0]:.4g} before, {painted.losses[-1]:.4g} after.", flush=True)
-    rows.append(np.hstack([_framed(p) for p in (contents[seed[0]], painted.pixels, style)]))
-  files.write_aside(out, painting.encoded(np.vstack(rows), "PNG"))
-  print(f"Written to {out}")
-  return 0
-
-
-def _framed(pixels: np.ndarray) -> np.ndarray:
-  """A picture enlarged to `HEIGHT`, pixel by pixel, within a white frame."""
-  width = round(HEIGHT * pixels.shape[1] / pixels.shape[0])
-  image = Image.fromarray(pixels).resize((width, HEIGHT), Image.Resampling.NEAREST)
-  return np.pad(image, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=255)
+  return startup.load("l2l_tf.cli.work.triples").run(flags, options, out)
 
 
 def run():
   """Runs the program on the command line it was started with."""
-  experiment_flags.run(main, ERRORS)
+  experiment_flags.run(main)

@@ -10,44 +10,29 @@ page docs/zoo.md is written from the results files, and nothing is run.
 """
 
 import os
-import time
 from typing import Sequence
 
-import tqdm
-
-from l2l_tf.cli import experiment_flags as command_line
+from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
-from l2l_tf.plotting import curves
-from l2l_tf.storage import files
-from l2l_tf.storage import outputs
-from l2l_tf.zoo import comparison
-from l2l_tf.zoo import measure
-from l2l_tf.zoo import report
-from l2l_tf.zoo import rivals
-from l2l_tf.zoo import summary
-from l2l_tf.zoo import tasks
-from l2l_tf.zoo.task import FAMILIES
+from l2l_tf.cli import startup
+from l2l_tf.zoo import protocol
 
-ERRORS = (files.CheckpointError, outputs.OutputError, OSError)
-LIMITS = {"seeds": (1, max(measure.SEEDS.values())), "jobs": (1, 256)}
-ALL, TUNED = "all", "tuned"
-PROFILES = (
-  *("general", "tuned Adam", "Celo", "Prodigy", "MoMoAdam", "Muon", "ScheduleFreeAdamW"),
-  *("NAdamWCosine", "mnist_lstm", "cifar10_lstm"),
-)
+LIMITS = {"seeds": (1, max(protocol.SEEDS.values())), "jobs": (1, 256)}
 
 
-def make_flags() -> command_line.Flags:
+def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
-  flags = command_line.Flags(__doc__)
+  flags = experiment_flags.Flags(__doc__)
   flags.add(tuple[paths.Read, ...], "optimizer", (), "what to score: names, or directories")
-  flags.add(tuple[str, ...], "family", (), f"of tasks: {', '.join(FAMILIES)}; all but the last")
+  flags.add(
+    tuple[str, ...], "family", (), f"of tasks: {', '.join(protocol.FAMILIES)}; all but the last"
+  )
   flags.add(tuple[str, ...], "task", (), "names of tasks, in place of families")
-  horizons = measure.HORIZONS
+  horizons = protocol.HORIZONS
   flags.add(tuple[int, ...], "horizon", horizons, "numbers of steps; the longest on some tasks")
   flags.add(int, "seeds", 5, "at most so many a task and horizon; 5, 3 and 2 there are")
   flags.add(int, "jobs", os.cpu_count() or 1, "processes, one core each")
-  flags.add(str, "metric", "loss", "what the table shows", comparison.METRICS)
+  flags.add(str, "metric", "loss", "what the table shows", protocol.METRICS)
   flags.add(paths.Written, "runs", os.path.join("runs", "zoo"), "directory of the runs' files")
   flags.add(paths.Written, "results", None, "directory of results files; default that of the runs")
   flags.add(bool, "overwrite", False, "replace results files even by fewer tasks or seeds")
@@ -61,179 +46,15 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status: 1 if a run failed."""
   flags = make_flags().parse(argv)
   flags.check(LIMITS)
-  results = flags.results or flags.runs
-  if flags.report:
-    return _write_report(results, flags.docs or results)
-  chosen, names, tuned = _tasks(flags), *_optimizers(flags)
-  command = command_line.command("bin/zoo.py", flags, ["runs", "results"], ["jobs"])
-  os.makedirs(flags.runs, exist_ok=True)  # that it can be made shows now
-  runs = measure.full_plan() if flags.full else _first_runs(names, chosen, tuned, flags)
-  documents = _summaries(names, tuned, flags.runs, command)
-  for name in names:
-    _check(documents[name], results, flags.overwrite, runs)
-  failed = _run(runs, flags)
-  failed += _run(_finalist_runs(chosen, flags), flags) if tuned else 0
-  os.makedirs(results, exist_ok=True)
-  documents = _summaries(names, tuned, flags.runs, command)
-  for document in documents.values():
-    _check(document, results, flags.overwrite)
-  for name, document in documents.items():
-    path = os.path.join(results, summary.file_name(name))
-    summary.write(path, document)
-    print(f"Written to {path}")
-  for name, document in documents.items():
-    if name != comparison.DEFAULT or len(documents) == 1:
-      shown = {task.name for task in chosen}
-      print(_table(name, document, documents[comparison.DEFAULT], flags.metric, shown))
-  return 1 if failed else 0
-
-
-def _summaries(names, tuned: bool, runs: str, command: str) -> dict:
-  """The results files of default Adam, of the optimizers named, and of tuned Adam if it was."""
-  every, default = list(tasks.TASKS.values()), comparison.DEFAULT
-  documents = {
-    name: summary.summarize(rivals.find(name), every, runs, command, far=name == default)
-    for name in dict.fromkeys([default, *names])
-  }
-  if tuned:
-    documents[summary.TUNED] = summary.summarize_tuned(every, runs, command)
-  return documents
-
-
-def _check(document: dict, results: str, overwrite: bool, runs=()):
-  """Makes sure that a results file takes the place of nothing that has more, see `outputs`.
-
-  Args:
-    document: what will be written.
-    results: the directory of the file.
-    overwrite: whether it may all the same.
-    runs: those still to come, of all optimizers.
-  """
-  path = os.path.join(results, summary.file_name(document["optimizer"]))
-  old = summary.content(summary.read(path)) if os.path.isfile(path) and not overwrite else None
-  new = summary.content(document, runs)
-  if old:
-    counts = {name: new.counts.get(name, 0) for name in old.counts}
-    outputs.check(path, new._replace(counts=counts), overwrite, lambda _: old)
-
-
-def _tasks(flags) -> list:
-  try:
-    if not flags.task:
-      return tasks.of_families(_flat(flags.family))
-    return tasks.of_names(_flat(flags.task))
-  except ValueError as error:
-    raise command_line.UsageError(str(error)) from error
-
-
-def _optimizers(flags) -> tuple[list[str], bool]:
-  """The names given, "all" spelt out, and whether "tuned" is among them."""
-  given = [ALL, TUNED] if flags.full else _flat(flags.optimizer)
-  if not given:
-    raise command_line.UsageError("--optimizer is missing, such as --optimizer=mnist_lstm.")
-  names = [n for name in given for n in (rivals.standard() if name == ALL else [name])]
-  names = [name for name in dict.fromkeys(names) if name != TUNED]
+  if not (flags.optimizer or flags.full or flags.report):
+    raise experiment_flags.UsageError("--optimizer is missing, such as --optimizer=mnist_lstm.")
   for horizon in flags.horizon:
-    if horizon not in measure.HORIZONS:
-      known = ", ".join(map(str, measure.HORIZONS))
-      raise command_line.UsageError(f"--horizon must be of {known}, got {horizon}.")
-  try:
-    for name in names:
-      rivals.find(name)
-  except rivals.UnknownOptimizer as error:
-    raise command_line.UsageError(str(error)) from error
-  return names, TUNED in given
-
-
-def _flat(values) -> list[str]:
-  """A flag given several times, its names separated by commas each time."""
-  return [v for value in values for v in ([value] if isinstance(value, str) else value)]
-
-
-def _first_runs(names, chosen, tuned: bool, flags) -> list[measure.Run]:
-  """Default Adam far enough for speed-ups, the others, and for "tuned" each rate with one seed."""
-  runs = []
-  for task in chosen:
-    for name in dict.fromkeys([comparison.DEFAULT, *names]):
-      far = name == comparison.DEFAULT
-      aware = rivals.find(name).knows_horizon
-      runs += measure.plan(task, name, aware, flags.horizon, flags.seeds, far)
-    for name in rivals.TUNED if tuned else ():
-      runs += measure.plan(task, name, False, flags.horizon, 1)
-  return runs
-
-
-def _finalist_runs(chosen, flags) -> list[measure.Run]:
-  """The best rates for each task and horizon, with all seeds and far."""
-  runs = []
-  for task in chosen:
-    for horizon in measure.horizons_of(task, flags.horizon):
-      for name in summary.finalists(task, flags.runs, horizon):
-        runs += measure.plan(task, name, False, [horizon], flags.seeds, far=True)
-  return measure.longest(runs)
-
-
-def _run(runs: list[measure.Run], flags) -> int:
-  """Makes those of the runs that are not there; returns how many jobs failed."""
-  absent = measure.missing(dict.fromkeys(runs), flags.runs)
-  print(f"{len(set(runs))} runs, {len(absent)} of them to be made.", flush=True)
-  work = measure.jobs(absent, flags.runs)
-  started = time.perf_counter()
-  with tqdm.tqdm(total=len(work), unit="job", dynamic_ncols=True) as bar:
-
-    def report_(job, reason):
-      if reason:
-        bar.write(f"Left out: {reason}")
-      bar.set_postfix_str(f"{job.runs[0].task}, {job.runs[0].rival}", refresh=False)
-      bar.update()
-
-    failed = measure.do_all(work, flags.jobs, report_)
-  if work:
-    print(f"{time.perf_counter() - started:.0f} s", flush=True)
-  return failed
-
-
-def _table(name: str, document, reference, metric: str, shown) -> str:
-  """What an optimizer reached, a line a task and horizon, in plain text."""
-  lines = [f"\n{name} ({'held-out metric' if metric == 'held_out' else metric}, default Adam's)"]
-  for c in comparison.comparisons(document, reference):
-    if c.row["task"] not in shown:
-      continue
-    if metric == "speed_up":
-      value = f"{c.speed_ups.mean():10.3g}"
-    else:
-      key = "final" if metric == "loss" else "held_out"
-      value = f"{_mean(c.row[key]):>10} {_mean(_same(reference, c.row)[key]):>10}"
-    diverged = "  diverged" if any(c.row["diverged"]) else ""
-    lines.append(f"{c.row['task']:34}{c.row['horizon']:>6}{value}{diverged}")
-  return "\n".join(lines)
-
-
-def _same(document, row):
-  keys = ("task", "horizon")
-  return next(r for r in document["rows"] if all(r[key] == row[key] for key in keys))
-
-
-def _mean(values) -> str:
-  return "none" if not values or None in values else f"{sum(values) / len(values):.4g}"
-
-
-def _write_report(results: str, docs: str) -> int:
-  documents = summary.read_all(results)
-  try:
-    page = report.document(documents)
-  except ValueError as error:
-    raise command_line.UsageError(f"--results={results}: {error}") from error
-  picture = os.path.join(docs, report.PICTURE)
-  os.makedirs(os.path.dirname(picture), exist_ok=True)
-  names = [name for name in PROFILES if name in documents]
-  files.write_aside(picture, curves.png(report.draw_profiles(documents, names), dpi=150))
-  path = os.path.join(docs, "zoo.md")
-  files.write_aside(path, page.encode())
-  print(path)
-  return 0
+    if horizon not in protocol.HORIZONS:
+      known = ", ".join(map(str, protocol.HORIZONS))
+      raise experiment_flags.UsageError(f"--horizon must be of {known}, got {horizon}.")
+  return startup.load("l2l_tf.cli.work.zoo").run(flags)
 
 
 def run():
   """Runs the program on the command line it was started with."""
-  command_line.run(main, ERRORS)
+  experiment_flags.run(main)

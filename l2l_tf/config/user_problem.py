@@ -16,10 +16,11 @@ import tensorflow as tf
 from l2l_tf import problems
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
+from l2l_tf.errors import ExpectedError
 from l2l_tf.storage import code
 
 
-class UserProblemError(RuntimeError):
+class UserProblemError(ExpectedError, RuntimeError):
   """A `module:factory` gives no problem; the message says what was received and how to mend it."""
 
 

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple, Sequence
 
 from l2l_tf import optimizers
 from l2l_tf import pretrained
+from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
 
 
-class ContenderError(RuntimeError):
+class ContenderError(ExpectedError, RuntimeError):
   """A trained optimizer cannot take part; the message says why."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from l2l_tf.errors import ExpectedError
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation.results_schema import QUANTILES
@@ -16,7 +17,7 @@ from l2l_tf.storage import files
 from l2l_tf.storage import outputs
 
 
-class ResultsError(RuntimeError):
+class ResultsError(ExpectedError, RuntimeError):
   """A results file is missing, damaged, or not what is asked for; the message says which."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from l2l_tf import optimizers
+from l2l_tf.errors import ExpectedError
 from l2l_tf.evaluation import results
 from l2l_tf.evaluation import results_schema as schema
 from l2l_tf.inspection import proposals as proposals_lib
@@ -27,7 +28,7 @@ EVEN = 100  # points in a quarter of a sweep, for the measures of `table`
 DIGITS = 4  # significant ones, kept in files
 
 
-class VisualizationError(RuntimeError):
+class VisualizationError(ExpectedError, RuntimeError):
   """Nothing can be shown, or a file is not one of ours; the message says why and what to do."""
 
 

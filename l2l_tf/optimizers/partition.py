@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Mapping, Optional
 
+from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import base
 
 Label = Callable[[str, tuple[int, ...]], Optional[str]]
@@ -29,7 +30,7 @@ LABELS: dict[str, Label] = {"conv_or_fc": conv_or_fc}
 """Label functions by their name in files: a closed table, nothing else is ever called."""
 
 
-class LabelError(ValueError):
+class LabelError(ExpectedError, ValueError):
   """Parameters do not fit the groups of a partition; the message says which, and how."""
 
 

@@ -10,6 +10,7 @@ from typing import IO, Iterator
 
 import tensorflow as tf
 
+from l2l_tf.errors import ExpectedError
 from l2l_tf.runs import kernel_lock
 from l2l_tf.storage.files import is_aside
 
@@ -20,7 +21,7 @@ _POSIX_FLAGS = ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK")
 _locks: dict[str, IO] = {}  # the lock files that this process holds, by path
 
 
-class RunError(RuntimeError):
+class RunError(ExpectedError, RuntimeError):
   """A run directory cannot be used; the message says why and what to do."""
 
 

@@ -8,10 +8,12 @@ import secrets
 import stat
 from typing import Any
 
+from l2l_tf.errors import ExpectedError
+
 MAX_FILE_BYTES = 64 * 2**20  # no optimizer of ours comes near
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(ExpectedError, RuntimeError):
   """A file is missing, damaged, or not ours; the message says which and what to do."""
 
 

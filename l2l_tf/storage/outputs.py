@@ -8,13 +8,14 @@ import os
 import re
 from typing import Any, Callable, NamedTuple, Optional
 
+from l2l_tf.errors import ExpectedError
 from l2l_tf.storage import files
 
 RUNS = "runs"  # where programs write unless told; what is committed lies elsewhere
 MEND = "It is not overwritten: name another `out`, move it away, or add `overwrite`."
 
 
-class OutputError(RuntimeError):
+class OutputError(ExpectedError, RuntimeError):
   """What stands at a path would be lost; the message says what that is, and how to go on."""
 
 

@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 
+from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import CoordinatewiseLSTM
 from l2l_tf.optimizers.preprocessing import LogAndSign
 from l2l_tf.storage import files
@@ -26,7 +27,7 @@ SHAPES = {
 MAX_FILE_BYTES = 2**20  # the files have 25 kB
 
 
-class PeerError(RuntimeError):
+class PeerError(ExpectedError, RuntimeError):
   """A file of weights is missing, damaged, or of another form; the message says which."""
 
 

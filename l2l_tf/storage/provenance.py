@@ -10,7 +10,8 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-VERSION = "0.1.0"  # of l2l_tf; setup.py reads it here
+from l2l_tf.version import VERSION
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _OF_A_CHECKOUT = ("bin/train.py", "problems/base.py")  # lie beside l2l_tf/ there only
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE")

@@ -13,13 +13,15 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf.errors import ExpectedError
+
 STRATEGIES = ("single", "mirrored", "multi_worker")
 EXAMPLE = (
   '{"cluster": {"worker": ["host-0:2222", "host-1:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
 
 
-class DistributionError(RuntimeError):
+class DistributionError(ExpectedError, RuntimeError):
   """The devices, TF_CONFIG or the shares of the replicas are not as they must be."""
 
 

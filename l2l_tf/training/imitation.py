@@ -25,6 +25,7 @@ from l2l_tf import unroll
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
 from l2l_tf.config.training import check_windows
+from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import hand_designed
 from l2l_tf.optimizers import partition
@@ -98,7 +99,7 @@ class Round(NamedTuple):
   error: float  # mean square of student - teacher in the fit, 1 being that of the teacher
 
 
-class Diverged(ValueError):
+class Diverged(ExpectedError, ValueError):
   """No trajectory of the teacher is finite, or phi is not."""
 
 

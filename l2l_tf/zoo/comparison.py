@@ -7,14 +7,13 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from l2l_tf.zoo import measure
+from l2l_tf.zoo import protocol
 from l2l_tf.zoo import scores
-from l2l_tf.zoo.task import HELD_OUT_FAMILIES
-from l2l_tf.zoo.task import TRAINING_FAMILIES
+from l2l_tf.zoo.protocol import HELD_OUT_FAMILIES
+from l2l_tf.zoo.protocol import TRAINING_FAMILIES
 
 DEFAULT = "Adam"
 SPLITS = {"held-out": HELD_OUT_FAMILIES, "training": TRAINING_FAMILIES}
-METRICS = ("loss", "speed_up", "held_out")
 _BASELINES = os.path.join(os.path.dirname(__file__), "baselines", "lo_baselines.json")
 
 Row = dict[str, Any]
@@ -75,7 +74,7 @@ def compare(row: Row, reference: Row) -> Optional[Comparison]:
   speed_ups = []
   if "curve" in reference:
     steps, curve = np.array(reference["curve"]["steps"]), _finite(reference["curve"]["loss"])
-    horizon, cap = row["horizon"], measure.REACH[row["horizon"]]
+    horizon, cap = row["horizon"], protocol.REACH[row["horizon"]]
     speed_ups = [scores.speed_up(final, horizon, steps, curve, cap) for final in finals[0]]
   better = sign * held_out[0] > sign * held_out[1] or (
     np.isfinite(held_out[0]) and not np.isfinite(held_out[1])

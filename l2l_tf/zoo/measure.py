@@ -16,24 +16,13 @@ import tensorflow as tf
 
 from l2l_tf.storage import files
 from l2l_tf.storage import provenance
+from l2l_tf.zoo import protocol
 from l2l_tf.zoo import rivals
 from l2l_tf.zoo import scores
 from l2l_tf.zoo import tasks
 from l2l_tf.zoo.session import Session
-from l2l_tf.zoo.task import BENCHMARK_VERSION
-from l2l_tf.zoo.task import PUBLISHED
 from l2l_tf.zoo.task import Task
 
-HORIZONS = (100, 1000, 10000)
-SEEDS = {100: 5, 1000: 3, 10000: 2}
-REACH = {100: 10, 1000: 4, 10000: 4}
-"""How many times as many steps the rivals are run that speed-ups are measured against."""
-PUBLISHED_HORIZON = 10000  # at which others scored theirs
-PUBLISHED_SEEDS = 1
-PUBLISHED_RIVALS = (
-  *("Adam", "Muon", "ScheduleFreeAdamW", "Prodigy", "NAdamWCosine", "Celo", "CeloAdam"),
-)
-PUBLISHED_CUT = ("Conv_Cifar10_32x64x64", "Conv_Cifar10_32x64x64_batchnorm")  # 0.1 s a step
 FAILURE = "failure.json"
 JOBS_PER_PROCESS = 8  # then a new one takes over, as TensorFlow keeps what it compiled
 
@@ -58,10 +47,10 @@ class Job(NamedTuple):
 
 def horizons_of(task: Task, horizons: Optional[Sequence[int]] = None) -> list[int]:
   """The horizons that the task is run for, among those wanted; None for all there are."""
-  horizons = horizons or HORIZONS
-  if task.family == PUBLISHED:
-    return [h for h in horizons if h == PUBLISHED_HORIZON]
-  return [h for h in horizons if task.long or h < max(HORIZONS)]
+  horizons = horizons or protocol.HORIZONS
+  if task.family == protocol.PUBLISHED:
+    return [h for h in horizons if h == protocol.PUBLISHED_HORIZON]
+  return [h for h in horizons if task.long or h < max(protocol.HORIZONS)]
 
 
 def plan(
@@ -84,9 +73,9 @@ def plan(
   """
   wanted = []
   for horizon in horizons_of(task, horizons):
-    theirs = task.family == PUBLISHED
-    num_steps = horizon * (REACH[horizon] if far and not theirs else 1)
-    count = PUBLISHED_SEEDS if theirs else SEEDS[horizon]
+    theirs = task.family == protocol.PUBLISHED
+    num_steps = horizon * (protocol.REACH[horizon] if far and not theirs else 1)
+    count = protocol.PUBLISHED_SEEDS if theirs else protocol.SEEDS[horizon]
     count = min(count, seeds or count)
     wanted += [Run(task.name, rival, num_steps, seed) for seed in range(count)]
   return wanted if knows_horizon else longest(wanted)
@@ -101,9 +90,9 @@ def full_plan() -> list[Run]:
   """Everything that docs/zoo.md tells of, but for the finalists of tuned Adam."""
   runs = []
   for task in tasks.TASKS.values():
-    theirs = task.family == PUBLISHED
-    for name in PUBLISHED_RIVALS if theirs else rivals.standard():
-      if task.name not in PUBLISHED_CUT:
+    theirs = task.family == protocol.PUBLISHED
+    for name in protocol.PUBLISHED_RIVALS if theirs else rivals.standard():
+      if task.name not in protocol.PUBLISHED_CUT:
         runs += plan(task, name, rivals.find(name).knows_horizon, far=name == "Adam")
     for name in () if theirs else rivals.TUNED:
       runs += plan(task, name, False, seeds=1)
@@ -119,7 +108,7 @@ def path_of(directory: str, run: Run) -> str:
 def identity(run: Run, task: Task, rival_digest: str) -> dict[str, Any]:
   """What decides a run beside the versions of the libraries."""
   return {
-    "benchmark": BENCHMARK_VERSION,
+    "benchmark": protocol.BENCHMARK_VERSION,
     **run._asdict(),
     "definition": task.definition(),
     "rival_digest": rival_digest,
@@ -185,7 +174,7 @@ def do(job: Job) -> Optional[str]:
 
 
 def _measured(session: Session, run: Run) -> dict[str, Any]:
-  marks = [h for h in HORIZONS if h <= run.num_steps]
+  marks = [h for h in protocol.HORIZONS if h <= run.num_steps]
   trajectory = session.run(run.seed, run.num_steps, marks)
   steps = knots(run.num_steps)
   curve = scores.smoothed(trajectory.losses, steps)
@@ -207,7 +196,9 @@ def _measured(session: Session, run: Run) -> dict[str, Any]:
 
 def knots(num_steps: int) -> np.ndarray:
   """The steps at which the curve of a run is kept; those of a shorter run are among them."""
-  return scores.knots(num_steps, [*HORIZONS, *(h * REACH[h] for h in HORIZONS)])
+  return scores.knots(
+    num_steps, [*protocol.HORIZONS, *(h * protocol.REACH[h] for h in protocol.HORIZONS)]
+  )
 
 
 def number(value: Optional[float], digits: int = 6) -> Optional[float]:

@@ -8,13 +8,13 @@ import numpy as np
 from l2l_tf.plotting import curves
 from l2l_tf.pretrained import GENERAL
 from l2l_tf.zoo import comparison
-from l2l_tf.zoo import measure
+from l2l_tf.zoo import protocol
 from l2l_tf.zoo import scores
 from l2l_tf.zoo import summary
 from l2l_tf.zoo import tasks
-from l2l_tf.zoo.task import BENCHMARK_VERSION
-from l2l_tf.zoo.task import FAMILIES
-from l2l_tf.zoo.task import PUBLISHED
+from l2l_tf.zoo.protocol import BENCHMARK_VERSION
+from l2l_tf.zoo.protocol import FAMILIES
+from l2l_tf.zoo.protocol import PUBLISHED
 
 CUTS = (
   "10,000 steps are run on 11 of the 33 tasks, the cheapest third of either split.",
@@ -22,7 +22,7 @@ CUTS = (
   " square.",
   "Adam's 15 rates are run with one seed; the best three for each task and horizon with all.",
   "The published problems are run for 10,000 steps with one seed, without the two convolutional"
-  f" ones of 32×32 pixels, by {', '.join(measure.PUBLISHED_RIVALS)}.",
+  f" ones of 32×32 pixels, by {', '.join(protocol.PUBLISHED_RIVALS)}.",
 )
 """What was left out to fit into twelve hours of two cores."""
 FIRST_HORIZON = 1000  # by which tables are sorted
@@ -39,7 +39,7 @@ hindsight. **Held-out families are the claim**; what meta-training may see is to
   Adam from the same start with the same minibatches; below 1 is better. Over tasks it is the
   interquartile mean of log ratios over all runs, with a 95 % stratified bootstrap interval.
 - *speed-up* is how many times as many steps Adam needs to the same loss, at most
-  {measure.REACH[100]}, {measure.REACH[1000]} and {measure.REACH[10000]} at 100, 1,000 and 10,000
+  {protocol.REACH[100]}, {protocol.REACH[1000]} and {protocol.REACH[10000]} at 100, 1,000 and 10,000
   steps, as Adam is not run longer. Adam's own is 1 over tasks, not on each: each seed is held
   against the mean of all, made monotone, and where Adam gets nowhere, noise decides.
 - *won* and *lost* count tasks where the interval over the seeds leaves out 1 (against default
@@ -64,7 +64,7 @@ def document(results: Mapping[str, dict[str, Any]]) -> str:
     )
   parts = [_START, f"\n![Performance profiles]({PICTURE})\n"]
   for split, title in (("held-out", "Held-out families"), ("training", "Families to train on")):
-    for horizon in measure.HORIZONS:
+    for horizon in protocol.HORIZONS:
       rows = _score_rows(results, split, horizon)
       if rows:
         parts += [f"\n## {title}, {horizon:,} steps\n", _table(_SCORE_HEADER, rows)]
@@ -81,8 +81,8 @@ def document(results: Mapping[str, dict[str, Any]]) -> str:
 def draw_profiles(results: Mapping[str, dict[str, Any]], names: Sequence[str]) -> curves.Figure:
   """For each horizon the share of runs on held-out families that are below a ratio of losses."""
   figure = curves.new_figure(10.5, 3.4)
-  all_axes = figure.subplots(1, len(measure.HORIZONS), sharey=True)
-  for axes, horizon in zip(all_axes, measure.HORIZONS):
+  all_axes = figure.subplots(1, len(protocol.HORIZONS), sharey=True)
+  for axes, horizon in zip(all_axes, protocol.HORIZONS):
     for number, name in enumerate(names):
       found = _against(results, name, comparison.DEFAULT)
       ratios = [c.log_ratios for c in comparison.of_split(found, "held-out", horizon)]
@@ -153,14 +153,14 @@ def _against_all(results) -> str:
   rows = []
   for name in results:
     cells = []
-    for horizon in measure.HORIZONS:
+    for horizon in protocol.HORIZONS:
       found = comparison.of_split(_against(results, GENERAL, name), "held-out", horizon)
       ratios = [c.log_ratios for c in found]
       lost = sum(map(scores.lost, ratios))
       cells += [_ratio(scores.bootstrap(ratios)), f"{lost} of {len(found)}"] if found else ["", ""]
     if name != GENERAL and any(cells):
       rows.append([name, *cells])
-  header = ["other", *(x for h in measure.HORIZONS for x in (f"{h:,} steps", "lost"))]
+  header = ["other", *(x for h in protocol.HORIZONS for x in (f"{h:,} steps", "lost"))]
   text = (
     "What `LearnedOptimizer()` takes, on held-out families: its final loss over that of the other,"
     " below 1 is better, and on how many tasks it lost.\n\n"
@@ -232,7 +232,7 @@ def _published(results) -> str:
     " the best in hindsight, at most 10. Celo was trained on these data.\n\n"
   )
   planned = (name for name, t in tasks.TASKS.items() if t.family == PUBLISHED)
-  missing = [name for name in planned if name not in (*shown, *measure.PUBLISHED_CUT)]
+  missing = [name for name in planned if name not in (*shown, *protocol.PUBLISHED_CUT)]
   text += _table(["problem", *names], rows) if rows else ""
   return text + (f"\nNot measured yet: {', '.join(missing)}.\n" if missing else "")
 
@@ -246,7 +246,7 @@ def _tasks(results) -> str:
     row = adam.get((task.name, FIRST_HORIZON))
     if row is not None:
       final = [value for value in row["final"] if value is not None]
-      rate = [rates.get((task.name, h), "") for h in measure.HORIZONS]
+      rate = [rates.get((task.name, h), "") for h in protocol.HORIZONS]
       about = [task.family.replace("_", " "), task.about, f"{row['parameters']:,}"]
       cost = f"{row['ms_per_step']:.2g}" if row["ms_per_step"] else ""
       rows.append(

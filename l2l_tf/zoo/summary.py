@@ -13,10 +13,11 @@ from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 from l2l_tf.zoo import measure
 from l2l_tf.zoo import rivals
+from l2l_tf.zoo import protocol
 from l2l_tf.zoo import scores
 from l2l_tf.zoo import tasks
-from l2l_tf.zoo.task import BENCHMARK_VERSION
-from l2l_tf.zoo.task import PUBLISHED
+from l2l_tf.zoo.protocol import BENCHMARK_VERSION
+from l2l_tf.zoo.protocol import PUBLISHED
 from l2l_tf.zoo.task import Task
 
 TUNED = "tuned Adam"
@@ -42,7 +43,7 @@ def documents(task: Task, rival: rivals.Rival, directory: str, horizon: int) -> 
     num_steps, seed = map(int, match.groups())
     fits = num_steps == horizon if rival.knows_horizon else num_steps >= horizon
     longer = seed not in found or num_steps > found[seed]["num_steps"]
-    if not fits or not longer or seed >= measure.SEEDS[horizon]:
+    if not fits or not longer or seed >= protocol.SEEDS[horizon]:
       continue
     run = measure.Run(task.name, rival.name, num_steps, seed)
     document = measure.read(path, measure.identity(run, task, rival.digest))
@@ -221,7 +222,7 @@ def _failure(task: Task, rival: rivals.Rival, directory: str) -> Optional[str]:
 
 def _curve(found: Documents, horizon: int) -> tuple[np.ndarray, np.ndarray]:
   """Steps, as many as all seeds have, and the mean over the seeds, made monotone: `[K]` each."""
-  last = min(measure.REACH[horizon] * horizon, *(d["num_steps"] for d in found.values()))
+  last = min(protocol.REACH[horizon] * horizon, *(d["num_steps"] for d in found.values()))
   steps = measure.knots(last)
   curves = [[loss_at(d, t) for t in steps] for d in found.values()]
   return steps, scores.monotone(np.mean(curves, 0))

@@ -1,6 +1,6 @@
 """The tasks, a module a family; no others are measured."""
 
-from l2l_tf.zoo.task import FAMILIES
+from l2l_tf.zoo.protocol import FAMILIES
 from l2l_tf.zoo.task import Task
 from l2l_tf.zoo.tasks import attention
 from l2l_tf.zoo.tasks import autoencoders

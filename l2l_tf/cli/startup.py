@@ -1,23 +1,42 @@
-"""Starts the programs of l2l_tf/cli: bin/NAME.py and the console scripts l2l-NAME call these.
+"""Importing what needs TensorFlow, once the flags are right, without its greetings.
 
-It lies outside the package, as what it does must be done before l2l_tf imports TensorFlow.
 TensorFlow greets on file descriptor 2 while it is imported and while it looks for GPUs, whatever
 TF_CPP_MIN_LOG_LEVEL says. What is said until then is held back in a file without a name. It is
-shown if the program cannot start, or ends by an error that it did not expect. Those who set that to
-0 see everything at once. Until then, too, Ctrl-C ends the program without a word.
+shown if the import fails, or the program ends by an error that it did not expect. Those who set
+that variable to 0 see everything at once. Meanwhile Ctrl-C ends the program without a word.
 """
 
 import atexit
+import contextlib
 import faulthandler
-import functools
 import importlib
 import logging
 import os
 import signal
 import sys
 import tempfile
+from types import ModuleType
 
 HEADING = "What was said at the start and held back, as it seldom matters:\n"
+
+
+def load(name: str) -> ModuleType:
+  """Imports a module that imports TensorFlow, and has that look for its devices.
+
+  Args:
+    name: such as "l2l_tf.cli.work.train".
+  """
+  if "tensorflow" in sys.modules:
+    return importlib.import_module(name)
+  os.environ["KERAS_BACKEND"] = "tensorflow"  # another one may not even be installed
+  held = _hold()
+  with _no_word_on_ctrl_c():
+    module = importlib.import_module(name)
+    importlib.import_module("tensorflow").config.list_physical_devices()
+  if held is not None:
+    held.end()
+    logging.getLogger("absl").addFilter(held)
+  return module
 
 
 class Held(logging.Filter):
@@ -68,21 +87,6 @@ class Held(logging.Filter):
     sys.__excepthook__(*error)
 
 
-def _start(name: str):
-  """Imports and runs l2l_tf/cli/NAME.py; the process ends with its exit status."""
-  signal.signal(signal.SIGINT, signal.SIG_DFL)
-  os.environ["KERAS_BACKEND"] = "tensorflow"  # another one may not even be installed
-  held = _hold()
-  program = importlib.import_module(f"l2l_tf.cli.{name}")
-  _look_for_devices()
-  if held is not None:
-    held.end()
-    logging.getLogger("absl").addFilter(held)
-  if sys.stdout is not None:
-    sys.stdout.reconfigure(line_buffering=True)  # in a log it keeps its place among the errors
-  program.run()
-
-
 def _hold() -> Held | None:
   """Begins to hold back, unless somebody wants to see it or it cannot be done."""
   if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
@@ -93,19 +97,11 @@ def _hold() -> Held | None:
     return None
 
 
-def _look_for_devices():
-  """Has TensorFlow say its last words on what it starts with."""
-  import tensorflow as tf
-
-  tf.config.list_physical_devices()
-
-
-train = functools.partial(_start, "train")
-imitate = functools.partial(_start, "imitate")
-evaluate = functools.partial(_start, "evaluate")
-visualize = functools.partial(_start, "visualize")
-figures = functools.partial(_start, "figures")
-diagnose = functools.partial(_start, "diagnose")
-style = functools.partial(_start, "style")
-triples = functools.partial(_start, "triples")
-zoo = functools.partial(_start, "zoo")
+@contextlib.contextmanager
+def _no_word_on_ctrl_c():
+  """Ctrl-C ends the process as a signal does: no traceback from amid the imports."""
+  before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGINT, before)

@@ -1,0 +1,55 @@
+"""What bin/imitate.py does once its flags are right."""
+
+from l2l_tf.cli import experiment_flags
+from l2l_tf.config.options import Options
+from l2l_tf.config import experiment as experiment_lib
+from l2l_tf.evaluation import protocol
+from l2l_tf.optimizers import partition
+from l2l_tf.problems.base import shapes
+from l2l_tf.runs import warm_start
+from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import provenance
+from l2l_tf.storage.cache import Parts
+from l2l_tf.training import imitation
+
+
+def run(flags: experiment_flags.Flags, options: dict[str, Options], out: str) -> int:
+  """Teaches what `options` describe, and writes the optimizer to `out`."""
+  config = options["training"]
+  problem, data = options["problem"].build()
+  optimizer = options["optimizer"].build(config.seed)
+  if not optimizer.coordinatewise:
+    raise experiment_flags.UsageError(
+      "The coordinates of the optimizer must be independent, as with --optimizer=lstm or"
+      f" --optimizer=partition, got {flags.optimizer}."
+    )
+  partition.check(optimizer, shapes(problem), every_group=True)
+  about = {"imitation": experiment_lib.describe(**options), "versions": provenance.versions()}
+  about |= {"data": data, "data_sha256": problem.digest}
+  if flags.init_from:
+    about["init_from"] = warm_start.copy(optimizer, flags.init_from)
+  print(f"Data: {data}", flush=True)
+  key = {name: about[name] for name in ("data", "data_sha256")}
+  key["problem"] = about["imitation"]["problem"]
+  parts = Parts(f"{out}.work")
+  imitator = imitation.Imitator(problem, optimizer, config, parts, key)
+  try:
+    for index in range(config.rounds):
+      print_round(index, imitator.round(index))
+  except KeyboardInterrupt:
+    print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
+    return 130
+  optimizer_files.save_optimizer(out, optimizer, about)
+  parts.remove()
+  print(f"Written to {out}; go on with --init_from={out}")
+  return 0
+
+
+def print_round(index: int, result: imitation.Round):
+  """Prints what came of a round of imitation."""
+  mean, final = result.losses[:, 1:].mean(), protocol.final_losses(result.losses).mean()
+  print(
+    f"Round {index + 1}: the {'student' if index else 'teacher'}'s mean loss {mean:.4g}, final loss"
+    f" {final:.4g}; then fitted to {result.error:.3g} of the teacher's mean square",
+    flush=True,
+  )
