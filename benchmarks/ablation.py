@@ -248,4 +248,4 @@ def _alone():
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (outputs.OutputError, files.CheckpointError, OSError))
+  experiment_flags.run(main)

@@ -229,4 +229,4 @@ def _check_flags(flags: experiment_flags.Flags, names: Sequence[str]):
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (problems.DataError, ChildProcessError, Disagreement, OSError))
+  experiment_flags.run(main)

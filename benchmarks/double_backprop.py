@@ -168,4 +168,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (RuntimeError, OSError))
+  experiment_flags.run(main, (RuntimeError,))

@@ -108,4 +108,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (outputs.OutputError, OSError))
+  experiment_flags.run(main)

@@ -106,4 +106,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (problems.DataError, OSError))
+  experiment_flags.run(main)

@@ -18,7 +18,6 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
-from l2l_tf.problems import DataError
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.training.meta_trainer import MetaTrainer
 
@@ -68,4 +67,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (DataError, OSError))
+  experiment_flags.run(main)

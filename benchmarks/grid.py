@@ -17,7 +17,6 @@ from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.evaluation import protocol
-from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 
@@ -48,4 +47,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (DataError, OSError))
+  experiment_flags.run(main)

@@ -21,7 +21,6 @@ from l2l_tf.config import experiment
 from l2l_tf.config.optimizers import General
 from l2l_tf.config.problems import General as GeneralProblem
 from l2l_tf.config.training import Training
-from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import outputs
 
@@ -106,4 +105,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (files.CheckpointError, OSError))
+  experiment_flags.run(main)

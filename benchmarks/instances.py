@@ -20,7 +20,6 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
-from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.training.meta_trainer import MetaTrainer
@@ -75,4 +74,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (DataError, OSError))
+  experiment_flags.run(main)

@@ -255,6 +255,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(
-    main, (outputs.OutputError, problems.DataError, files.CheckpointError, OSError)
-  )
+  experiment_flags.run(main)

@@ -28,7 +28,6 @@ from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 from l2l_tf.problems import base
-from l2l_tf.problems import DataError
 from l2l_tf.storage import outputs
 
 LIMITS = {"num_runs": (2, 10**4), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
@@ -138,4 +137,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (outputs.OutputError, DataError, results.ResultsError, OSError))
+  experiment_flags.run(main)

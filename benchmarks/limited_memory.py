@@ -90,4 +90,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (OSError,))
+  experiment_flags.run(main)

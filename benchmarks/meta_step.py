@@ -15,7 +15,6 @@ from benchmarks import measuring
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
-from l2l_tf.problems import DataError
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.training.meta_trainer import MetaTrainer
 
@@ -44,4 +43,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (DataError,))
+  experiment_flags.run(main)

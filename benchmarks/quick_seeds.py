@@ -229,4 +229,4 @@ def _number(losses: np.ndarray) -> float | None:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (outputs.OutputError, OSError, subprocess.CalledProcessError))
+  experiment_flags.run(main, (subprocess.CalledProcessError,))

@@ -22,12 +22,10 @@ from l2l_tf.cli import paths
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import stored_state
-from l2l_tf.problems import DataError
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import outputs
-from l2l_tf.storage.files import CheckpointError
 
 
 def main(argv: Sequence[str]) -> int:
@@ -80,4 +78,4 @@ def _bytes(runner: stored_state.StoredState) -> int:
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (outputs.OutputError, CheckpointError, DataError, OSError))
+  experiment_flags.run(main)

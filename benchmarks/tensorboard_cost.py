@@ -25,7 +25,6 @@ from l2l_tf.cli import paths
 from l2l_tf.config import presets
 from l2l_tf.config import problems as problem_options
 from l2l_tf.optimizers import blocks
-from l2l_tf.problems import DataError
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import tensorboard
 
@@ -91,4 +90,4 @@ class Nothing(contextlib.nullcontext):
 
 
 if __name__ == "__main__":
-  experiment_flags.run(main, (DataError,))
+  experiment_flags.run(main)

@@ -16,13 +16,18 @@ def load(name: str):
   return importlib.import_module(f"l2l_tf.cli.{name}")
 
 
-def run(main, errors, *arguments: str) -> int:
+def work(name: str):
+  """Imports what the program does once its flags are right."""
+  return importlib.import_module(f"l2l_tf.cli.work.{name}")
+
+
+def run(main, *arguments: str) -> int:
   """Runs a program as its command line does; returns the exit status."""
   before = sys.argv
   sys.argv = ["program", *map(str, arguments)]
   try:
     with pytest.raises(SystemExit) as stop:
-      experiment_flags.run(main, errors)
+      experiment_flags.run(main)
   finally:
     sys.argv = before
   return stop.value.code

@@ -24,6 +24,11 @@ class config:
     os.write(2, b"no GPU\\n")
 """
 PROGRAM = """
+from l2l_tf.cli import startup
+
+startup.load("work").run()
+"""
+WORK = """
 import sys
 from absl import logging
 import tensorflow
@@ -51,15 +56,15 @@ def _start(tmp_path):
   """Starts a program with the stand-in: `start(main, import_)`, what both do at their ends."""
 
   def start(main="", import_="", **environment):
-    (tmp_path / "tensorflow.py").write_text(TENSORFLOW.format(import_=import_))
-    (tmp_path / "tensorflow_datasets.py").write_text(DATASETS)
-    (tmp_path / "l2l_tf" / "cli").mkdir(parents=True)  # in place of ours, for it lies beside
-    (tmp_path / "l2l_tf" / "__init__.py").touch()
-    (tmp_path / "l2l_tf" / "cli" / "__init__.py").touch()
-    (tmp_path / "l2l_tf" / "cli" / "train.py").write_text(PROGRAM.format(main=main or "pass"))
-    (tmp_path / "program.py").write_text("import l2l_programs\nl2l_programs.train()\n")
+    folder = tmp_path / "stand_ins"
+    folder.mkdir()
+    (folder / "tensorflow.py").write_text(TENSORFLOW.format(import_=import_))
+    (folder / "tensorflow_datasets.py").write_text(DATASETS)
+    (folder / "work.py").write_text(WORK.format(main=main or "pass"))
+    (tmp_path / "program.py").write_text(PROGRAM)
     inherited = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    environment = {**inherited, "PYTHONPATH": str(programs.ROOT), **environment}
+    path = os.pathsep.join(map(str, (folder, programs.ROOT)))
+    environment = {**inherited, "PYTHONPATH": path, **environment}
     command = [sys.executable, str(tmp_path / "program.py")]
     return subprocess.Popen(
       command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -162,5 +167,5 @@ def test_the_real_tensorflow(tmp_path):
 def test_every_program_starts_so(path):
   """And does nothing before."""
   rest = path.read_text().partition('"""\n\n')[2]
-  start = f'if __name__ == "__main__":\n  l2l_programs.{path.stem}()\n'
-  assert rest == f"import l2l_programs\n\n{start}"
+  start = f'if __name__ == "__main__":\n  {path.stem}.run()\n'
+  assert rest == f"from l2l_tf.cli import {path.stem}\n\n{start}"

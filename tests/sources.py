@@ -7,6 +7,11 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("l2l_tf", "problems", "bin", "benchmarks", "examples", "tests")
+LOADERS = {  # functions that import a module by a part of its name
+  "programs.load": "l2l_tf.cli.{}",
+  "programs.work": "l2l_tf.cli.work.{}",
+  "startup.load": "{}",
+}
 STAND_IN = "l2l_tf/problems/__init__.py"  # of a checkout, for problems/__init__.py
 
 
@@ -26,8 +31,7 @@ def module_name(path: str) -> str:
 def read() -> dict[str, Source]:
   """Returns every source file by its module's name, sorted."""
   files = [f.relative_to(ROOT) for folder in FOLDERS for f in (ROOT / folder).rglob("*.py")]
-  files = [f.as_posix() for f in [*files, pathlib.Path("l2l_programs.py")]]
-  paths = {module_name(f): f for f in files if f != STAND_IN}
+  paths = {module_name(f): f for f in (f.as_posix() for f in files) if f != STAND_IN}
   return {name: _read_one(path, paths) for name, path in sorted(paths.items())}
 
 
@@ -64,6 +68,7 @@ def _imports(node: ast.AST) -> list[str]:
   if isinstance(node, ast.ImportFrom):
     assert node.level == 0, "Imports are absolute here."
     return [f"{node.module}.{alias.name}" for alias in node.names]
-  if isinstance(node, ast.Call) and ast.unparse(node.func) == "programs.load":
-    return [f"l2l_tf.cli.{node.args[0].value}"]
+  if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+    name = LOADERS.get(ast.unparse(node.func))
+    return [name.format(node.args[0].value)] if name else []
   return []

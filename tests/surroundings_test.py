@@ -11,7 +11,7 @@ from l2l_tf.storage import code
 from tests import sources
 
 OURS = {name.split(".")[1] for name in sources.read() if name.startswith("l2l_tf.")}
-TOP = {"bin", "benchmarks", "examples", "l2l_programs", "problems", "setup", "tests"}
+TOP = {"bin", "benchmarks", "examples", "problems", "setup", "tests"}
 SCRIPT = "import l2l_tf, l2l_tf.problems.base as base\nprint(len(l2l_tf.pretrained.list()), base)\n"
 
 

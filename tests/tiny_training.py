@@ -28,5 +28,5 @@ def run(*args):
     stack.enter_context(mock.patch.dict(datasets._BUNDLED, mnist=digits))
     stack.enter_context(contextlib.redirect_stdout(out))
     stack.enter_context(contextlib.redirect_stderr(err))
-    status = programs.run(train.main, train.ERRORS, *args)
+    status = programs.run(train.main, *args)
   return status, out.getvalue(), err.getvalue()

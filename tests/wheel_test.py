@@ -47,7 +47,7 @@ def _wheel(tmp_path_factory):
   folder = tmp_path_factory.mktemp("wheel")
   for name in ("l2l_tf", "problems"):
     shutil.copytree(sources.ROOT / name, folder / "source" / name)
-  for name in ("setup.py", "pyproject.toml", "LICENSE", "l2l_programs.py"):
+  for name in ("setup.py", "pyproject.toml", "LICENSE"):
     shutil.copy(sources.ROOT / name, folder / "source")
   pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
   _run(*pip, f"--wheel-dir={folder}", folder / "source", cwd=folder)

@@ -10,10 +10,7 @@ import signal
 import sys
 from typing import Any, Callable, Iterable, Optional, Sequence
 
-import tensorflow as tf
-
 from l2l_tf import problems
-from l2l_tf import unroll
 from l2l_tf.cli import output
 from l2l_tf.cli import paths
 from l2l_tf.cli.flags import CommandLine
@@ -26,6 +23,7 @@ from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.options import Options
 from l2l_tf.config.training import Training
+from l2l_tf.errors import ExpectedError
 from l2l_tf.evaluation import candidates
 
 
@@ -242,8 +240,10 @@ def _relative(text: str) -> str:
   return prefix + candidates.relative(path)
 
 
-def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...]):
+def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...] = ()):
   """Runs `main(sys.argv)`; an expected error becomes one line and exit status 2, 1, or 130.
+
+  Expected are `ExpectedError`, OSError, what TensorFlow raises in a graph, and `errors`.
 
   Errors, and warnings of ours, name parameters in backticks: here these get the dashes of flags.
   """
@@ -258,21 +258,29 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
     text = f"{argv.dashed(str(error))} Run with --help for all flags."
     print(output.one_line(f"{sys.argv[0]}: {text}"), file=sys.stderr)
     status = 2
-  except (*errors, unroll.NotDifferentiable) as error:
+  except (ExpectedError, OSError, *errors) as error:
     print(output.one_line(f"{sys.argv[0]}: {argv.dashed(str(error))}"), file=sys.stderr)
-    status = 1
-  except tf.errors.OpError as error:
-    print(output.one_line(f"{sys.argv[0]}: {_while_running(error)}"), file=sys.stderr)
     status = 1
   except KeyboardInterrupt:
     print(f"{sys.argv[0]}: Stopped by SIGINT.", file=sys.stderr)
     status = 130
+  except Exception as error:
+    if not _is_of_a_graph(error):
+      raise
+    print(output.one_line(f"{sys.argv[0]}: {_while_running(error)}"), file=sys.stderr)
+    status = 1
   finally:
     logger.removeFilter(dashes)
   sys.exit(status)
 
 
-def _while_running(error: tf.errors.OpError) -> str:
+def _is_of_a_graph(error: Exception) -> bool:
+  """Whether TensorFlow raised it while a graph ran; where it is not imported, it did not."""
+  tensorflow = sys.modules.get("tensorflow")
+  return tensorflow is not None and isinstance(error, tensorflow.errors.OpError)
+
+
+def _while_running(error: Any) -> str:
   """One line on what an operation raised in a graph, as one of a user's problem does."""
   text = re.sub(r"{{.*?}}|\[\[.*|\[Op:\w+\]", "", error.message)
   return (

@@ -22,8 +22,8 @@ SMALL = ("--problem=bowl", "--num_steps=4", "--num_runs=3", "--tuning_runs=1")
 @pytest.fixture(name="here", autouse=True)
 def _here(tmp_path, monkeypatch):
   """One rival, in an empty directory with a trained optimizer of the bowl and a peer's weights."""
-  rivals = functools.partial(evaluate.Comparison, rivals=("sgd",))
-  monkeypatch.setattr(evaluate, "Comparison", rivals)
+  rivals = functools.partial(programs.work("evaluate").Comparison, rivals=("sgd",))
+  monkeypatch.setattr(programs.work("evaluate"), "Comparison", rivals)
   monkeypatch.chdir(tmp_path)
   experiment = presets.PRESETS["quick"]["bowl"].to_dict()
   lstm = optimizers.CoordinatewiseLSTM((4,))
@@ -34,7 +34,7 @@ def _here(tmp_path, monkeypatch):
 
 
 def _run(*arguments) -> int:
-  return programs.run(evaluate.main, evaluate.ERRORS, *arguments)
+  return programs.run(evaluate.main, *arguments)
 
 
 def test_compares_learned_optimizers_and_peers_with_tuned_rivals(here, capsys):
@@ -77,7 +77,7 @@ def test_longer_runs_are_compared_early_too(capsys):
 def test_resumes_after_an_interruption(here, monkeypatch, capsys):
   arguments = (*SMALL, "--optimizer=runs/bowl_lstm/best")
   assert _run(*arguments, "--name=undisturbed") == 0
-  comparison, left = evaluate.Comparison, [2]
+  comparison, left = programs.work("evaluate").Comparison, [2]
 
   def interrupted(*args, progress, **options):
     def count(name, runs):
@@ -88,7 +88,7 @@ def test_resumes_after_an_interruption(here, monkeypatch, capsys):
 
     return comparison(*args, progress=count, **options)
 
-  monkeypatch.setattr(evaluate, "Comparison", interrupted)
+  monkeypatch.setattr(programs.work("evaluate"), "Comparison", interrupted)
   assert _run(*arguments, "--name=interrupted") == 130
   assert "the same command goes on" in capsys.readouterr().out
   assert not (here / "runs" / "results" / "interrupted.json").exists()
@@ -129,8 +129,8 @@ def test_results_of_more_or_other_ones_are_replaced_only_if_told(here, capsys, m
   """Refused before anything runs, and nothing of the attempt is left."""
   learned, more = "--optimizer=runs/bowl_lstm/best", [*SMALL, "--out=o.json"]
   assert _run(*more, "--tuning_runs=2", "--finalist_runs=3", learned) == 0
-  before, run = (here / "o.json").read_bytes(), evaluate.Comparison.func.run
-  monkeypatch.setattr(evaluate.Comparison.func, "run", None)
+  before, run = (here / "o.json").read_bytes(), programs.work("evaluate").Comparison.func.run
+  monkeypatch.setattr(programs.work("evaluate").Comparison.func, "run", None)
 
   def refused(*arguments):
     capsys.readouterr()
@@ -146,7 +146,7 @@ def test_results_of_more_or_other_ones_are_replaced_only_if_told(here, capsys, m
   retrained = optimizers.CoordinatewiseLSTM((4,), seed=1)
   optimizer_files.save_optimizer("runs/bowl_lstm/best", retrained, about)
   assert "holds optimizer bowl_lstm " in refused(learned)
-  monkeypatch.setattr(evaluate.Comparison.func, "run", run)
+  monkeypatch.setattr(programs.work("evaluate").Comparison.func, "run", run)
   assert _run(*more, learned, "--overwrite") == 0
   written = results.read("o.json")
   assert written["tuning_runs"] == 1 and "overwrite" not in written["command"]
@@ -172,13 +172,13 @@ def test_results_on_other_data_are_not_replaced(capsys, monkeypatch, words):
 
 def test_what_another_process_wrote_meanwhile_is_not_replaced(here, capsys, monkeypatch):
   assert _run(*SMALL, "--num_runs=4", "--out=other.json") == 0
-  run = evaluate.Comparison.func.run
+  run = programs.work("evaluate").Comparison.func.run
 
   def meanwhile(comparison):
     (here / "other.json").rename(here / "o.json")
     return run(comparison)
 
-  monkeypatch.setattr(evaluate.Comparison.func, "run", meanwhile)
+  monkeypatch.setattr(programs.work("evaluate").Comparison.func, "run", meanwhile)
   assert _run(*SMALL, "--out=o.json") == 1
   assert "num_runs 4 (now 3)" in capsys.readouterr().err
   assert results.read("o.json")["num_runs"] == 4

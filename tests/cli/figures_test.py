@@ -31,7 +31,7 @@ def _directory(tmp_path):
 
 def _run(directory) -> int:
   arguments = (f"--results={directory / 'results'}", f"--out={directory / 'figures'}")
-  return programs.run(figures.main, figures.ERRORS, *arguments)
+  return programs.run(figures.main, *arguments)
 
 
 def test_draws_every_figure_as_png_and_svg(directory, capsys):

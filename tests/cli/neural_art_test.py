@@ -44,15 +44,17 @@ def test_train_and_evaluate(tmp_path, monkeypatch):
   assert about["experiment"]["optimizer"]["output_scale"] == 1.0  # no postprocessing
   evaluate = programs.load("evaluate")
   monkeypatch.setattr(
-    evaluate, "Comparison", functools.partial(evaluate.Comparison, rivals=("adam",))
+    programs.work("evaluate"),
+    "Comparison",
+    functools.partial(programs.work("evaluate").Comparison, rivals=("adam",)),
   )
   style = os.path.join(tmp_path, "style.png")
   painting = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
   with open(style, "wb") as file:
-    file.write(programs.load("style").painting.encoded(painting, "PNG"))
+    file.write(programs.work("style").painting.encoded(painting, "PNG"))
   arguments = ["--num_steps=5", "--num_runs=2", "--tuning_runs=1", f"--style={style}"]
   arguments += ["--optimizer=art=runs/art/best"]
-  assert programs.run(evaluate.main, evaluate.ERRORS, *ART, *arguments) == 0
+  assert programs.run(evaluate.main, *ART, *arguments) == 0
   found = results.read("runs/results/neural_art_5.json")
   assert "style style.png" in found["data"] and "--style=style.png" in found["command"]
   assert found["problem"]["size"] == 32

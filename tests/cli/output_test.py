@@ -73,8 +73,8 @@ def test_a_training_ends_with_its_table_and_curves(streams, tmp_path, errors):
   """As with PYTHONIOENCODING=ascii, and where LC_ALL=C means ASCII."""
   written = streams("ascii", errors)
   run_dir = tmp_path / "rün\udcff"
-  main, errors_ = tiny_training.train.main, tiny_training.train.ERRORS
-  assert programs.run(main, errors_, *tiny_training.BOWL, f"--run_dir={run_dir}") == 0
+  main = tiny_training.train.main
+  assert programs.run(main, *tiny_training.BOWL, f"--run_dir={run_dir}") == 0
   out = written("stdout")
   assert "mean +- 95 % interval" in out and "Train it on" in out and r"r\xfcn" in out
   assert (run_dir / "learning_curves.png").stat().st_size > 1000
@@ -91,6 +91,6 @@ def test_curves_are_kept_even_if_nobody_takes_the_output(tmp_path, monkeypatch):
 
   monkeypatch.setattr(sys, "stdout", Closed())
   run_dir = tmp_path / "run"
-  main, errors = tiny_training.train.main, tiny_training.train.ERRORS
-  assert programs.run(main, errors, *tiny_training.BOWL, f"--run_dir={run_dir}") == 1
+  main = tiny_training.train.main
+  assert programs.run(main, *tiny_training.BOWL, f"--run_dir={run_dir}") == 1
   assert (run_dir / "learning_curves.png").exists()

@@ -126,7 +126,7 @@ def test_programs_write_under_runs_only(name, tmp_path, monkeypatch):
     pathlib.Path(path).write_text("committed")
   before = _files(tmp_path)
   arguments, written = TABLE[name]
-  status = programs.run(program.main, getattr(program, "ERRORS", ()), *arguments)
+  status = programs.run(program.main, *arguments)
   after = _files(tmp_path)
   new = {path for path in after if path not in before}
   assert {path: after[path] for path in before} == before

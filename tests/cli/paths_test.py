@@ -123,17 +123,17 @@ def test_the_defaults_of_outputs_are_looked_at_too(capsys):
   evaluate, visualize, triples = (PROGRAMS[n] for n in ("evaluate", "visualize", "triples"))
   bowl = ["--problem=bowl", "--num_steps=4", "--overwrite"]
   peer = "runs/results/bowl_4.json"
-  assert programs.run(evaluate.main, evaluate.ERRORS, *bowl, f"--peer={peer}") == 2
+  assert programs.run(evaluate.main, *bowl, f"--peer={peer}") == 2
   assert "--out must not replace what is read, got runs/results/bowl" in capsys.readouterr().err
   folder = "runs/results/visualizations"
   optimizer_files.save_optimizer(folder, optimizers.CoordinatewiseLSTM((3,)), {})
   os.rename(peer, f"{folder}/visualizations.json")
-  assert programs.run(visualize.main, visualize.ERRORS, *bowl, f"--optimizer={folder}") == 2
+  assert programs.run(visualize.main, *bowl, f"--optimizer={folder}") == 2
   assert "--out must not replace what is read, got runs/results/vis" in capsys.readouterr().err
   os.makedirs("runs/figures")
   Image.fromarray(np.full((40, 80, 3), 100, np.uint8)).save("runs/figures/figure_6_64.png")
   words = ["--style=runs/figures/figure_6_64.png", "--size=64"]
-  assert programs.run(triples.main, triples.ERRORS, *words) == 2
+  assert programs.run(triples.main, *words) == 2
   assert "--out must not replace what is read" in capsys.readouterr().err
 
 

@@ -31,7 +31,7 @@ def arguments(tmp_path):
 
 def run(flags):
   words = [f"--{name}={value}" for name, value in flags.items()]
-  return programs.run(style.main, style.ERRORS, *words)
+  return programs.run(style.main, *words)
 
 
 def test_a_photograph_is_painted(arguments, capsys):
@@ -111,7 +111,7 @@ def test_triples_are_content_result_and_style(arguments, tmp_path, capsys, monke
   triples, out = programs.load("triples"), tmp_path / "triples.png"
   flags = {"out": out, "optimizer": arguments["optimizer"], "size": 32, "vgg": "hed"}
   words = [f"--{name}={value}" for name, value in flags.items()] + ["--num_steps=2"]
-  assert programs.run(triples.main, triples.ERRORS, *words) == 0
+  assert programs.run(triples.main, *words) == 0
   assert capsys.readouterr().out.count("before") == 2
   rows = np.asarray(Image.open(out)).reshape(2, 272, 3, 272, 3).swapaxes(1, 2)[:, :, 8:-8, 8:-8]
   contents, results, styles = rows.swapaxes(0, 1)
@@ -126,7 +126,7 @@ def test_triples_take_one_style(arguments, tmp_path, capsys):
   triples = programs.load("triples")
   flags = {"out": tmp_path / "t.png", "optimizer": arguments["optimizer"], "style": tmp_path}
   words = [f"--{name}={value}" for name, value in flags.items()]
-  assert programs.run(triples.main, triples.ERRORS, *words, "--size=32", "--vgg=hed") == 1
+  assert programs.run(triples.main, *words, "--size=32", "--vgg=hed") == 1
   error = capsys.readouterr().err
   assert f"{tmp_path} is a folder; the style here is one picture" in error
   assert error.count("\n") == 1
@@ -144,6 +144,6 @@ def test_triples_take_one_style(arguments, tmp_path, capsys):
 )
 def test_bad_flags_of_triples_are_one_line(tmp_path, capsys, flag, words):
   triples = programs.load("triples")
-  assert programs.run(triples.main, triples.ERRORS, f"--out={tmp_path / 't.png'}", flag) == 2
+  assert programs.run(triples.main, f"--out={tmp_path / 't.png'}", flag) == 2
   error = capsys.readouterr().err
   assert words in error and error.count("\n") == 1

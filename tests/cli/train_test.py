@@ -112,11 +112,13 @@ def test_cifar10_is_trained_with_two_lstms_and_evaluated_on_held_out_images(tmp_
   assert status == 0, err
   evaluate = programs.load("evaluate")
   monkeypatch.setattr(
-    evaluate, "Comparison", functools.partial(evaluate.Comparison, rivals=("sgd",))
+    programs.work("evaluate"),
+    "Comparison",
+    functools.partial(programs.work("evaluate").Comparison, rivals=("sgd",)),
   )
   arguments = [*CIFAR10, "--split=test", "--num_steps=4", "--num_runs=2", "--tuning_runs=1"]
   arguments.append("--optimizer=runs/cifar10_conv_fc/best,longer=runs/longer/best")
-  assert programs.run(evaluate.main, evaluate.ERRORS, *arguments) == 0
+  assert programs.run(evaluate.main, *arguments) == 0
   found = results.read("runs/results/cifar10_4.json")
   assert found["problem"]["split"] == "test" and found["data"].startswith("coloured digits test")
   assert {*found["optimizers"]} == {"cifar10_conv_fc", "longer", "sgd"}

@@ -35,7 +35,7 @@ def _here(tmp_path, monkeypatch):
 
 
 def _run(*arguments) -> int:
-  return programs.run(visualize.main, visualize.ERRORS, *arguments)
+  return programs.run(visualize.main, *arguments)
 
 
 def test_writes_the_file_and_prints_the_table(here, capsys):

@@ -11,7 +11,7 @@ zoo = programs.load("zoo")
 
 
 def run(*words):
-  return programs.run(zoo.main, zoo.ERRORS, *words)
+  return programs.run(zoo.main, *words)
 
 
 def test_an_optimizer_is_scored_resumed_and_reported(tmp_path, capsys):

@@ -207,7 +207,7 @@ def test_the_command_line_takes_a_name_with_a_colon_only():
 
 
 def test_train_resume_and_evaluate(module, monkeypatch):
-  monkeypatch.setattr(evaluate, "Comparison", one_rival)
+  monkeypatch.setattr(programs.work("evaluate"), "Comparison", one_rival)
   problem = "--problem=my_problems:parabola"
   status, out, _ = tiny_training.run(problem, *tiny_training.TINY)
   assert status == 0 and "Data: my_problems:parabola, my_problems.py sha256" in out
@@ -225,7 +225,7 @@ def test_train_resume_and_evaluate(module, monkeypatch):
   assert status == 0 and "  learned  " in out
   arguments = [problem, "--num_steps=4", "--num_runs=3", "--tuning_runs=1"]
   arguments.append(f"--optimizer=mine={directory}/best")
-  assert programs.run(evaluate.main, evaluate.ERRORS, *arguments) == 0
+  assert programs.run(evaluate.main, *arguments) == 0
   written = results.read("runs/results/my_problems-parabola_4.json")
   assert written["problem"] == {"name": "my_problems:parabola"}
   assert np.all(np.isfinite(written["optimizers"]["mine"]["mean"]))
@@ -237,6 +237,6 @@ def test_train_resume_and_evaluate(module, monkeypatch):
 @pytest.mark.parametrize("program", ["train", "evaluate"])
 def test_the_programs_end_in_one_line(program, capsys):
   module = tiny_training.train if program == "train" else evaluate
-  assert programs.run(module.main, module.ERRORS, "--problem=my_problems:nothing") == 1
+  assert programs.run(module.main, "--problem=my_problems:nothing") == 1
   lines = capsys.readouterr().err.strip().splitlines()  # evaluate.py has begun its progress bar
   assert lines[-1].startswith("program: my_problems:nothing returned NoneType, not a Problem")

@@ -65,7 +65,7 @@ def _bytes(folder="."):
 def _run(text):
   name, *words = text.split()
   module = PROGRAMS[name]
-  return programs.run(module.main, getattr(module, "ERRORS", (OSError,)), *words)
+  return programs.run(module.main, *words)
 
 
 @pytest.mark.parametrize("case", ONTO)
@@ -87,9 +87,8 @@ def test_every_program_that_writes_a_file_is_tried():
 
 def test_fewer_runs_over_more(here, monkeypatch, capsys):
   """A second time with less, other or none of what made the first."""
-  evaluate = PROGRAMS["evaluate"]
-  one_rival = functools.partial(evaluate.Comparison, rivals=("sgd",))
-  monkeypatch.setattr(evaluate, "Comparison", one_rival)
+  one_rival = functools.partial(programs.work("evaluate").Comparison, rivals=("sgd",))
+  monkeypatch.setattr(programs.work("evaluate"), "Comparison", one_rival)
   words = " ".join([*BOWL, LEARNED])
   line = ["--dimensions=2", "--out=line.json"]
   search = functools.partial(programs.run, exact_line_search.main, (outputs.OutputError,))

@@ -159,7 +159,7 @@ def test_the_table_shows_the_numbers(found):
 def run(*arguments):
   out, err = io.StringIO(), io.StringIO()
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    status = programs.run(diagnose.main, diagnose.ERRORS, *arguments)
+    status = programs.run(diagnose.main, *arguments)
   return status, out.getvalue(), err.getvalue()
 
 

@@ -63,7 +63,7 @@ def test_nothing_else_imports_what_windows_lacks():
   users = {
     (name, other)
     for name, source in sources.read().items()
-    if name.split(".")[0] in ("l2l_tf", "l2l_programs", "bin")
+    if name.split(".")[0] in ("l2l_tf", "bin")
     for other in MODULES & set(source.others)
   }
   assert users == {("l2l_tf.runs.kernel_lock", "fcntl")}
@@ -71,7 +71,7 @@ def test_nothing_else_imports_what_windows_lacks():
 
 def test_nothing_else_names_a_flag_that_windows_lacks():
   for name, source in sources.read().items():
-    if name.split(".")[0] in ("l2l_tf", "l2l_programs"):
+    if name.split(".")[0] == "l2l_tf":
       tree = ast.parse((sources.ROOT / source.path).read_text(encoding="utf-8"))
       named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
       assert not named & set(POSIX), name

@@ -14,7 +14,7 @@ import l2l_tf
 from l2l_tf.storage import provenance
 from tests import sources
 
-INSTALLED = ("l2l_tf/__init__.py", "l2l_programs.py", "problems/__init__.py")
+INSTALLED = ("l2l_tf/__init__.py", "problems/__init__.py")
 CHECKOUT = (*INSTALLED, "setup.py", "bin/train.py", "problems/base.py")
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

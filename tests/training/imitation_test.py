@@ -176,7 +176,7 @@ def test_coordinates_that_depend_on_each_other(tmp_path):
 def run(*args):
   out, err = io.StringIO(), io.StringIO()
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-    status = programs.run(imitate.main, imitate.ERRORS, *args)
+    status = programs.run(imitate.main, *args)
   return status, out.getvalue(), err.getvalue()
 
 
@@ -197,7 +197,7 @@ def test_the_program_writes_what_training_starts_from(tmp_path):
   flags += ["--tuning_runs=0", "--test_runs=2", "--validation_runs=2", f"--init_from={out}"]
   flags += ["--num_tasks=1", f"--run_dir={tmp_path / 'run'}"]
   with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-    assert programs.run(train.main, train.ERRORS, *flags) == 0
+    assert programs.run(train.main, *flags) == 0
   config = files.read_json(str(tmp_path / "run" / "config.json"))
   assert config["init_from"]["imitation"] == about["imitation"]
 
