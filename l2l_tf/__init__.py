@@ -8,7 +8,7 @@ What is public is imported when it is first used: TensorFlow takes seconds.
 import importlib
 import typing
 
-from l2l_tf import surroundings
+from l2l_tf import surroundings  # noqa: F401  it looks around
 from l2l_tf.version import VERSION as __version__  # noqa: F401
 
 if typing.TYPE_CHECKING:
@@ -57,8 +57,6 @@ __all__ = [
   "save_optimizer",
   "unroll",
 ]
-
-surroundings.check()
 
 
 def __getattr__(name: str) -> typing.Any:

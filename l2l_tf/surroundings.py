@@ -4,10 +4,7 @@ Python looks into the folder of a script first. A `keras.py` of the user's there
 `import keras` gives, in l2l_tf too, where the error that follows would not tell.
 """
 
-import importlib
 import importlib.machinery
-import importlib.util
-import os
 import sys
 
 NEEDED = ("absl", "keras", "numpy", "safetensors", "sonnet", "tensorflow")
@@ -30,18 +27,4 @@ def check():
       )
 
 
-def check_keras():
-  """Imports Keras with the backend that is chosen.
-
-  Raises:
-    ImportError: if that is not there.
-  """
-  try:
-    importlib.import_module("keras")
-  except Exception as error:  # Keras raises what the backend does
-    if os.environ.get("KERAS_BACKEND") == "tensorflow" or getattr(error, "name", "") == "keras":
-      raise
-    raise ImportError(
-      f"Keras cannot be imported: {type(error).__name__}: {error}. l2l_tf runs it on TensorFlow:"
-      ' set KERAS_BACKEND=tensorflow, or "backend" in ~/.keras/keras.json.'
-    ) from error
+check()

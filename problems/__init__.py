@@ -1,5 +1,6 @@
 """Functions to optimize: closures that return loss graphs."""
 
+from l2l_tf import keras_backend  # noqa: F401  first
 from l2l_tf.problems import short_name
 from l2l_tf.problems.adapters import from_function
 from l2l_tf.problems.adapters import from_sonnet

@@ -1,14 +1,8 @@
 """Problems from a user's Keras model."""
 
-# ruff: noqa: E402  Keras is imported once it is known that it can be
-
 import functools
 import inspect
 from typing import Any, Callable, Optional
-
-from l2l_tf import surroundings
-
-surroundings.check_keras()
 
 import keras
 import numpy as np
