@@ -5,6 +5,9 @@ import dataclasses
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
 
+STRATEGIES = ("single", "mirrored", "multi_worker")
+"""Devices that share the instances: see `training.distribution`."""
+
 
 def check_windows(num_steps: int, unroll_length: int):
   """Raises ValueError unless an episode is a whole number of windows."""

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from l2l_tf.errors import ExpectedError
 
-STRATEGIES = ("single", "mirrored", "multi_worker")
 EXAMPLE = (
   '{"cluster": {"worker": ["host-0:2222", "host-1:2222"]}, "task": {"type": "worker", "index": 0}}'
 )

@@ -1,0 +1,215 @@
+"""What bin/train.py does once its flags are right."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from typing import Mapping, Optional
+
+import numpy as np
+
+from l2l_tf import unroll
+from l2l_tf.cli import experiment_flags
+from l2l_tf.cli import mixture_report
+from l2l_tf.cli import next_steps
+from l2l_tf.cli.train import code_of_the_users
+from l2l_tf.cli.work.imitate import print_round
+from l2l_tf.config.experiment import Experiment
+from l2l_tf.evaluation import baselines
+from l2l_tf.evaluation import intervals
+from l2l_tf.evaluation import protocol
+from l2l_tf.evaluation import verdict
+from l2l_tf.optimizers import blocks
+from l2l_tf.plotting import curves as plots
+from l2l_tf.plotting import terminal
+from l2l_tf.problems.base import Mixture
+from l2l_tf.problems.base import seeds_of
+from l2l_tf.problems.base import Stream
+from l2l_tf.runs import directory as run_directory
+from l2l_tf.runs import reporting
+from l2l_tf.runs import run as training_run
+from l2l_tf.runs import search
+from l2l_tf.storage import files
+from l2l_tf.training import distribution
+from l2l_tf.training import imitation
+from l2l_tf.training import trainer as trainer_lib
+from l2l_tf.training.distribution import Distribution
+
+
+def run(flags: experiment_flags.Flags, experiment: Optional[Experiment]) -> int:
+  """Trains what is described, or goes on with a run; returns the exit status."""
+  blocks.use_a_thread_a_block()
+  if flags.search is not None:
+    return _search(flags, experiment)
+  replicas = distribution.make(flags.strategy)
+  with distribution.lost_workers():
+    status = (
+      _train(flags, experiment, replicas)
+      if replicas.is_chief
+      else _assist(flags, experiment, replicas)
+    )
+    replicas.highest(0)  # none leaves before the others
+  return status
+
+
+def _train(
+  flags: experiment_flags.Flags,
+  experiment: Optional[Experiment],
+  replicas: Distribution,
+) -> int:
+  """Trains and reports."""
+  run = _open_run(flags, experiment, replicas)
+  print(f"Data: {run.data}")
+  print(f"Run directory: {run.directory}; watch it with\n  {_watch_command(run.directory)}")
+  tuned = run.tune_rivals(flags.tuning_runs) if flags.tuning_runs else {}
+  rates = {name: rival.learning_rate for name, rival in tuned.items()}
+  if tuned:
+    best = {name: "none, all diverge" if r is None else f"{r:.3g}" for name, r in rates.items()}
+    print(
+      f"Adam's best of {len(protocol.LEARNING_RATES)} learning rates: {best['adam']}, SGD's:"
+      f" {best['sgd']}",
+      flush=True,
+    )
+  try:
+    run.train(tuned)
+  except training_run.Interrupted as stop:
+    print(f"Stopped by {stop}. Everything is saved; go on with\n  {_resume_command(run, flags)}")
+    return 128 + stop.signum
+  except trainer_lib.Diverged as error:
+    kept = f" The best so far is in {run.best_directory}." if _has_best(run) else ""
+    raise training_run.RunError(f"{error}{kept}") from error
+  if not _has_best(run):
+    raise training_run.RunError("No epoch had a finite validation loss; nothing was kept.")
+  if isinstance(run.problem, Mixture):
+    print(mixture_report.table(run, flags.test_runs, flags.tuning_runs))
+  else:
+    curves = _report(run, rates, flags.test_runs)
+  progress, at_most = run.trainer.progress, run.experiment.training.num_epochs
+  print(f"  optimizer     {run.best_directory}")
+  print(f"  TensorBoard   {_watch_command(run.directory)}")
+  print(
+    f"Trained {progress.epoch} of at most {at_most} epochs, the best was {progress.best_epoch};"
+    f" {progress.bad_steps} meta-steps were not finite and skipped."
+  )
+  if not isinstance(run.problem, Mixture):
+    print(f"\n{verdict.sentence(*curves)}{'' if tuned else ' (--tuning_runs=0)'}\n")
+  next_steps.show(run, flags)
+  return 0
+
+
+def _assist(
+  flags: experiment_flags.Flags,
+  experiment: Optional[Experiment],
+  replicas: Distribution,
+) -> int:
+  """Takes this worker's share of a training; the files it leaves to the chief."""
+  with tempfile.TemporaryDirectory() as directory:
+    own = os.path.join(directory, "run")
+    if flags.resume:
+      shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events", "lock"))
+      run = training_run.TrainingRun.resume(own, replicas, code_of_the_users(flags))
+    else:
+      run = training_run.TrainingRun(own, experiment, False, flags.init_from, replicas)
+    try:
+      run.train()
+    except training_run.Interrupted as stop:
+      return 128 + stop.signum
+    except trainer_lib.Diverged as error:  # on all workers at the same step
+      raise training_run.RunError(str(error)) from error
+  return 0
+
+
+def _open_run(
+  flags: experiment_flags.Flags,
+  experiment: Optional[Experiment],
+  replicas: Distribution,
+) -> training_run.TrainingRun:
+  if not flags.resume:
+    return _new_run(flags, experiment, replicas)
+  return training_run.TrainingRun.resume(flags.run_dir, replicas, code_of_the_users(flags))
+
+
+def _new_run(
+  flags: experiment_flags.Flags, experiment: Experiment, replicas: Distribution
+) -> training_run.TrainingRun:
+  arguments = (experiment, False, flags.init_from, replicas, print_round)
+  if flags.run_dir:
+    return training_run.TrainingRun(flags.run_dir, *arguments)
+  first = os.path.join(
+    "runs", f"{experiment_flags.problem_label(flags)}-{time.strftime('%Y%m%d-%H%M%S')}"
+  )
+  for directory in run_directory.names(first):  # another run may have begun in this second
+    try:
+      return training_run.TrainingRun(directory, *arguments)
+    except run_directory.DirectoryTaken:
+      continue
+
+
+def _search(flags: experiment_flags.Flags, experiment: Experiment) -> int:
+  """Searches the meta learning rate, and prints what it found."""
+  label = experiment_flags.problem_label(flags)
+  directory = flags.run_dir or os.path.join("runs", f"{label}-search")
+  try:
+    study = search.search(directory, experiment, flags.search)
+  except training_run.Interrupted as stop:
+    print(f"Stopped by {stop}. Everything is saved; the same command goes on in {directory}.")
+    return 128 + stop.signum
+  print(search.table(study))
+  print(f"  TensorBoard   {_watch_command(directory)}   (tab HParams)")
+  return 0
+
+
+def _resume_command(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> str:
+  names = ["strategy", "tuning_runs", *(["problem"] if code_of_the_users(flags) else [])]
+  given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
+  return next_steps.python(
+    os.path.relpath(sys.argv[0]), "--resume", f"--run_dir={run.directory}", *given
+  )
+
+
+def _watch_command(directory: str) -> str:
+  return next_steps.python("-m", "tensorboard.main", f"--logdir={directory}")
+
+
+def _has_best(run: training_run.TrainingRun) -> bool:
+  return run.trainer.progress.best_epoch > 0
+
+
+def _report(
+  run: training_run.TrainingRun, rates: Mapping[str, Optional[float]], test_runs: int
+) -> list[np.ndarray]:
+  """Prints the table of fresh instances, with Adam if it was tuned; draws its curves.
+
+  The teacher that phi has imitated, if so, has a row too.
+
+  Returns:
+    The losses of the learned optimizer, and then of Adam, `[R, T+1]`.
+  """
+  steps = run.experiment.training.num_steps
+  seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.DEVELOPMENT, count=test_runs)
+  reporting.say(f"Testing on {test_runs} fresh instances")
+  curves = {"learned": protocol.curves(run.problem, run.trainer.optimizer, seeds, steps)}
+  if "adam" in rates:
+    rate = rates["adam"]
+    label = "Adam, no learning rate" if rate is None else f"Adam, learning rate {rate:.3g}"
+    curves[label] = baselines.curves_at(run.problem, "adam", rate, seeds, steps)
+  if taught := run.config.get("imitation"):
+    rate, warmup = taught["teacher_rate"], taught["warmup_steps"]
+    teacher = imitation.Teacher(rate, warmup, taught["num_steps"])
+    label = f"its teacher, at most {rate:.3g}"
+    curves[label] = protocol.curves(run.problem, teacher, seeds, steps)
+  means = {name: losses.mean(axis=0) for name, losses in curves.items()}
+  path = os.path.join(run.directory, "learning_curves.png")
+  with run_directory.writing(run.directory):
+    files.write_aside(path, plots.png(plots.learning_curves(means)))
+  print(f"\n{test_runs} fresh instances of {steps} steps ({run.data}), mean ± 95 % interval")
+  print(f"  {'optimizer':32}{'mean loss':>20}{'final loss':>20}")
+  for name, losses in curves.items():
+    mean = intervals.interval(losses[:, 1:].mean(axis=1))
+    final = intervals.interval(protocol.final_losses(losses))
+    print(f"  {name:32}{mean!s:>20}{final!s:>20}")
+  print(f"mean loss: of steps 1-{steps}; final loss: of the last {unroll.FINAL_STEPS}\n")
+  print(f"{terminal.curves(means)}\n")
+  print(f"  curves        {path}")
+  return [losses for name, losses in curves.items() if not name.startswith("its teacher")]
