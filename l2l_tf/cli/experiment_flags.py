@@ -23,6 +23,7 @@ from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.options import Options
 from l2l_tf.config.training import Training
+from l2l_tf.config.user_problem import is_name
 from l2l_tf.errors import ExpectedError
 from l2l_tf.evaluation import candidates
 
@@ -187,6 +188,11 @@ def _flag(name: str, value: Any) -> str:
   if isinstance(value, bool):
     return f"--{name}" if value else f"--no{name}"
   return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
+def users_problem(flags_: Flags) -> Optional[str]:
+  """The name of a problem of the user's that the command line gives; None for one of ours."""
+  return flags_.problem if is_name(flags_.problem) else None
 
 
 def problem_label(flags_: Flags) -> str:

@@ -8,12 +8,11 @@ on. --problem=module:factory trains on a problem of your own: factory() in modul
 (docs/keras.md).
 """
 
-from typing import Optional, Sequence
+from typing import Sequence
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.cli import startup
-from l2l_tf.config import user_problem
 from l2l_tf.config.training import STRATEGIES
 
 LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
@@ -65,11 +64,6 @@ def main(argv: Sequence[str]) -> int:
   return startup.load("l2l_tf.cli.work.train").run(flags, experiment)
 
 
-def code_of_the_users(flags: experiment_flags.Flags) -> Optional[str]:
-  """The problem that the command line, not a file, names."""
-  return flags.problem if user_problem.is_name(flags.problem) else None
-
-
 def _check_search(flags: experiment_flags.Flags):
   if not 1 <= flags.search <= MAX_TRIALS:
     raise experiment_flags.UsageError(
@@ -84,7 +78,7 @@ def _check_resume(flags: experiment_flags.Flags):
   if not flags.run_dir:
     raise experiment_flags.UsageError("--resume needs the --run_dir to continue.")
   others = set(flags.given()) - {"resume", "run_dir", "test_runs", "tuning_runs", "strategy"}
-  if code_of_the_users(flags):
+  if experiment_flags.users_problem(flags):
     others -= {"problem"}
   if others:
     raise experiment_flags.UsageError(

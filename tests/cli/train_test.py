@@ -15,12 +15,14 @@ import pytest
 import tensorboard.version
 import tensorflow as tf
 
+from l2l_tf.cli import experiment_flags
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import tensorboard as events
 from l2l_tf.storage import optimizer_files
+from l2l_tf.training import distribution
 from l2l_tf.training.meta_trainer import MetaTrainer
 from tests import coloured_digits
 from tests import programs
@@ -154,14 +156,16 @@ def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypa
 
 def test_two_runs_of_the_same_second_have_two_directories(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(train.time, "strftime", lambda form: "now")
+  work = programs.work("train")
+  monkeypatch.setattr(work.time, "strftime", lambda form: "now")
   flags = train.make_flags().parse(["train.py", *BOWL])
-  runs = [train._open_run(flags, train.distribution.make("single")) for _ in range(3)]
+  experiment = experiment_flags.experiment(flags)
+  runs = [work._open_run(flags, experiment, distribution.make("single")) for _ in range(3)]
   assert [r.directory for r in runs] == [f"runs/bowl-now{end}" for end in ("", "-2", "-3")]
 
 
 def test_the_printed_tensorboard_needs_no_activated_environment(tmp_path):
-  command = shlex.split(train._watch_command("a b"))
+  command = shlex.split(programs.work("train")._watch_command("a b"))
   assert command[-1] == "--logdir=a b"
   done = subprocess.run(
     [*command[:-1], "--version"], cwd=tmp_path, capture_output=True, text=True, env={}, check=True

@@ -11,9 +11,8 @@ import numpy as np
 
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
-from l2l_tf.cli import mixture_report
-from l2l_tf.cli import next_steps
-from l2l_tf.cli.train import code_of_the_users
+from l2l_tf.cli.work import mixture_report
+from l2l_tf.cli.work import next_steps
 from l2l_tf.cli.work.imitate import print_round
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import baselines
@@ -108,7 +107,7 @@ def _assist(
     own = os.path.join(directory, "run")
     if flags.resume:
       shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events", "lock"))
-      run = training_run.TrainingRun.resume(own, replicas, code_of_the_users(flags))
+      run = training_run.TrainingRun.resume(own, replicas, experiment_flags.users_problem(flags))
     else:
       run = training_run.TrainingRun(own, experiment, False, flags.init_from, replicas)
     try:
@@ -127,7 +126,8 @@ def _open_run(
 ) -> training_run.TrainingRun:
   if not flags.resume:
     return _new_run(flags, experiment, replicas)
-  return training_run.TrainingRun.resume(flags.run_dir, replicas, code_of_the_users(flags))
+  users = experiment_flags.users_problem(flags)
+  return training_run.TrainingRun.resume(flags.run_dir, replicas, users)
 
 
 def _new_run(
@@ -161,7 +161,8 @@ def _search(flags: experiment_flags.Flags, experiment: Experiment) -> int:
 
 
 def _resume_command(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> str:
-  names = ["strategy", "tuning_runs", *(["problem"] if code_of_the_users(flags) else [])]
+  names = ["strategy", "tuning_runs"]
+  names += ["problem"] if experiment_flags.users_problem(flags) else []
   given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
   return next_steps.python(
     os.path.relpath(sys.argv[0]), "--resume", f"--run_dir={run.directory}", *given

@@ -10,7 +10,7 @@ from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.problems import MIXTURES
 from l2l_tf.runs.run import TrainingRun
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
 KEPT = ("strategy", "tuning_runs", "test_runs")  # flags of the next training too
 
 
