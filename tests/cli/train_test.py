@@ -175,7 +175,7 @@ def test_the_printed_tensorboard_needs_no_activated_environment(tmp_path):
 
 def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
   def diverge(self):
-    raise train.trainer_lib.Diverged("20 meta-steps in a row.")
+    raise programs.work("train").trainer_lib.Diverged("20 meta-steps in a row.")
 
   monkeypatch.setattr(MetaTrainer, "step", diverge)
   status, _, err = run(*BOWL, f"--run_dir={tmp_path / 'bowl'}")
