@@ -58,17 +58,17 @@ def test_compares_learned_optimizers_and_peers_with_tuned_rivals(here, capsys):
 
 def test_longer_runs_are_compared_early_too(capsys):
   made = tiny_results.make(num_steps=120)
-  evaluate._print_table(made, dict.fromkeys(made["optimizers"], 1.0))
+  programs.work("evaluate")._print_table(made, dict.fromkeys(made["optimizers"], 1.0))
   text = "adam reaches the loss that mnist_lstm has at step 100 first, at step 10"
   assert text in capsys.readouterr().out
   behind = tiny_results.make(num_steps=120, mnist_lstm=tiny_results.curves(1.0, 6, 120))
-  evaluate._print_table(behind, dict.fromkeys(behind["optimizers"], 1.0))
+  programs.work("evaluate")._print_table(behind, dict.fromkeys(behind["optimizers"], 1.0))
   printed = capsys.readouterr().out
   assert "no rival reaches the loss that mnist_lstm has at step 100" in printed
   assert "mnist_lstm is ahead of all rivals from step 1 on; in means of 10 points from" in printed
   curves = np.where(np.arange(121) > 50, np.inf, tiny_results.curves(0.1, 6, 120))
   diverged = tiny_results.make(num_steps=120, mnist_lstm=curves)
-  evaluate._print_table(diverged, dict.fromkeys(diverged["optimizers"], 1.0))
+  programs.work("evaluate")._print_table(diverged, dict.fromkeys(diverged["optimizers"], 1.0))
   printed = capsys.readouterr().out
   assert "mnist_lstm has no finite loss at step 100." in printed
   assert "mnist_lstm is not ahead of all rivals at the end" in printed

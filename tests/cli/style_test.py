@@ -50,8 +50,11 @@ def test_a_photograph_is_painted(arguments, capsys):
 @pytest.mark.parametrize("size", [64, 128])
 def test_the_rival_is_the_best_one_of_the_results(size):
   found = results.read(str(sources.ROOT / "results" / f"neural_art_{size}.json"))
-  assert style.RIVAL is optimizers.HAND_DESIGNED[found["best_rival"]]
-  assert found["optimizers"][found["best_rival"]]["learning_rate"] == style.RIVAL_LEARNING_RATE
+  assert programs.work("style").RIVAL is optimizers.HAND_DESIGNED[found["best_rival"]]
+  assert (
+    found["optimizers"][found["best_rival"]]["learning_rate"]
+    == programs.work("style").RIVAL_LEARNING_RATE
+  )
 
 
 def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_path, capsys):
