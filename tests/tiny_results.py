@@ -9,6 +9,7 @@ from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
+from l2l_tf.evaluation import statistics
 
 MNIST = {"name": "mnist", "hidden": [20], "activation": "sigmoid"}
 
@@ -35,7 +36,7 @@ def make(
     else:
       grid = [1.0] * len(protocol.LEARNING_RATES)
       about = {"kind": "rival", "learning_rate": 0.1, "tuning_final_losses": grid}
-    entries[name] = about | results.summary(values)
+    entries[name] = about | statistics.summary(values)
   return {
     "schema": results.SCHEMA,
     "command": "python bin/evaluate.py",
@@ -50,7 +51,7 @@ def make(
     "final_steps": unroll.FINAL_STEPS,
     "learning_rates": list(protocol.LEARNING_RATES),
     "optimizers": entries,
-    **results.ratios(learned, tuple(optimizers.HAND_DESIGNED), everybody),
+    **statistics.ratios(learned, tuple(optimizers.HAND_DESIGNED), everybody),
   }
 
 

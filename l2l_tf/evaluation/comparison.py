@@ -18,6 +18,7 @@ from l2l_tf import unroll
 from l2l_tf.config.options import Options
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
+from l2l_tf.evaluation import statistics
 from l2l_tf.evaluation.candidates import Contender
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.optimizers import partition
@@ -121,11 +122,11 @@ class Comparison:
       name, optimizer = contender.name, contender.optimizer
       phi = [v.numpy().tolist() for v in optimizer.trainable_variables]
       losses[name] = self._curves(name, optimizer, {"config": optimizer.config(), "phi": phi})
-      entries[name] = entries[name] | results.summary(losses[name])
+      entries[name] = entries[name] | statistics.summary(losses[name])
     for name in self._rivals:
       rate, tuned = self._tuned(name)
       losses[name] = self._rival_curves(name, rate)
-      entries[name] = entries[name] | tuned | results.summary(losses[name])
+      entries[name] = entries[name] | tuned | statistics.summary(losses[name])
     learned = [contender.name for contender in self.contenders]
     return {
       **plan,
@@ -133,7 +134,7 @@ class Comparison:
       "final_steps": unroll.FINAL_STEPS,
       "learning_rates": list(protocol.LEARNING_RATES),
       "optimizers": entries,
-      **results.ratios(learned, self._rivals, losses),
+      **statistics.ratios(learned, self._rivals, losses),
     }
 
   def _tuned(self, name: str) -> tuple[Optional[float], dict[str, Any]]:

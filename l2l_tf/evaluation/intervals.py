@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
+from scipy import special
 
 
 class Interval(NamedTuple):
@@ -18,7 +18,7 @@ class Interval(NamedTuple):
 
 def half(standard_error: np.ndarray, count: int) -> np.ndarray:
   """Half of Student's t interval of means of `count` values each, from their standard errors."""
-  return standard_error * scipy.stats.t.ppf(0.975, count - 1)
+  return standard_error * special.stdtrit(count - 1, 0.975)
 
 
 def interval(values: np.ndarray) -> Interval:

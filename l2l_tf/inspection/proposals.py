@@ -14,11 +14,11 @@ import tensorflow as tf
 from l2l_tf import unroll
 from l2l_tf.inspection.coordinates import Coordinate
 from l2l_tf.inspection.coordinates import positions
+from l2l_tf.inspection.proposal_files import LEARNED
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import base as problem_lib
 
-LEARNED = "learned"  # the name of the optimizer that moves theta
 COORDINATES_AT_ONCE = 80_000  # in a batch of sweeps of all n coordinates: bounds the memory
 MARGIN = 1.1  # by how much a range exceeds the gradients seen
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from l2l_tf.inspection.observation import Observation
-from l2l_tf.inspection.proposals import LEARNED
+from l2l_tf.inspection.proposal_files import LEARNED
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import proposal_plots
 from l2l_tf.runs import directory as run_directory

@@ -11,19 +11,19 @@ from l2l_tf.plotting import curves as plots
 from tests import programs
 from tests import tiny_results
 
-figures = programs.load("figures")
+figures, work = programs.load("figures"), programs.work("figures")
 
 
 @pytest.fixture(name="directory")
 def _directory(tmp_path):
   """A results directory with tiny results of every panel."""
   (tmp_path / "results").mkdir()
-  for panels in figures.FIGURES.values():
+  for panels in work.FIGURES.values():
     for panel in panels:
       made = tiny_results.make(panel.problem, panel.num_steps)
       results.write(str(tmp_path / "results" / panel.file), made)
   (tmp_path / "results" / "visualizations").mkdir()
-  for file in figures.VISUALIZATIONS.values():
+  for file in work.VISUALIZATIONS.values():
     path = tmp_path / "results" / "visualizations" / file
     proposal_files.write(str(path), tiny_results.visualization())
   return tmp_path
@@ -58,10 +58,9 @@ def test_draws_every_figure_as_png_and_svg(directory, capsys):
 
 def test_layout_is_the_papers():
   panels = [
-    (panel, tiny_results.make(panel.problem, panel.num_steps))
-    for panel in figures.FIGURES["figure_4"]
+    (panel, tiny_results.make(panel.problem, panel.num_steps)) for panel in work.FIGURES["figure_4"]
   ]
-  figure = figures.draw(panels)
+  figure = work.draw(panels)
   left, _, right = figure.axes
   assert [axes.get_yscale() for axes in figure.axes] == ["log"] * 3
   assert left.get_xlim() == (0, 100) and right.get_xlim() == (100, 200)
@@ -80,7 +79,7 @@ def test_layout_is_the_papers():
 def test_what_is_shaded_is_students_interval():
   """With few runs 1.96 standard errors would be too narrow."""
   made = tiny_results.make({"name": "bowl"}, 20)
-  _, halves, _ = figures._curves(made)
+  _, halves, _ = work._curves(made)
   factor = scipy.stats.t.ppf(0.975, made["num_runs"] - 1)
   errors = np.array(made["optimizers"]["adam"]["standard_error"])
   np.testing.assert_allclose(halves["adam"], factor * errors)
@@ -88,12 +87,12 @@ def test_what_is_shaded_is_students_interval():
 
 
 def test_figure_7_shows_both_sets_and_both_kinds():
-  panels = figures.FIGURES["figure_7"]
+  panels = work.FIGURES["figure_7"]
   assert [panel.file for panel in panels] == ["cifar10_train.json", "cifar10_test.json"]
   assert [panel.problem["split"] for panel in panels] == ["train", "test"]
   learned = ("cifar10_conv_fc", "cifar10_lstm")
   drawn = [(p, tiny_results.make(p.problem, p.num_steps, learned)) for p in panels]
-  axes = figures.draw(drawn).axes
+  axes = work.draw(drawn).axes
   assert [a.get_xlim() for a in axes] == [(0, 1000)] * 2
   labels = [line.get_label() for line in axes[1].get_lines()]
   assert labels[:3] == ["LSTM for conv, LSTM for fc", "LSTM", "Adam"] and len(labels) == 8
@@ -140,7 +139,7 @@ def test_a_bad_file_costs_its_panel_only(directory, capsys, how):
 
 def test_histories_show_the_updates_of_all_optimizers():
   document = tiny_results.visualization()
-  figure = figures.draw_proposals(document)["figure_9_{}"]
+  figure = work.draw_proposals(document)["figure_9_{}"]
   assert [axes.get_title() for axes in figure.axes] == ["a[0]", "b[1,2]"]
   for axes, entry in zip(figure.axes, document["coordinates"].values()):
     lines = {line.get_label(): line for line in axes.get_lines()}
@@ -152,7 +151,7 @@ def test_histories_show_the_updates_of_all_optimizers():
 
 def test_sweeps_are_a_grid_of_steps_with_the_gradient_seen():
   document = tiny_results.visualization()
-  figure = figures.draw_proposals(document)["figure_10_{}_2"]
+  figure = work.draw_proposals(document)["figure_10_{}_2"]
   entry = document["coordinates"]["b[1,2]"]
   panels = [axes for axes in figure.axes if axes.get_visible()]
   assert [axes.get_title() for axes in panels] == [f"step {t}" for t in document["steps"]]
@@ -181,7 +180,7 @@ def test_figures_without_any_results_are_left_as_they_were(directory, capsys):
   assert _run(directory) == 0
   (directory / "results" / "visualizations" / "neural_art_lstm.json").unlink()
   before = (directory / "figures" / "figure_5.png").read_bytes()
-  for panel in figures.FIGURES["figure_5"]:
+  for panel in work.FIGURES["figure_5"]:
     (directory / "results" / panel.file).unlink()
   assert _run(directory) == 0
   error = capsys.readouterr().err

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from l2l_tf.evaluation import results
+from l2l_tf.evaluation import statistics
 from tests import programs
 from tests import tiny_results
 
@@ -35,7 +36,7 @@ def test_what_is_written_is_read_again(tmp_path):
 
 def test_summary_of_known_curves():
   losses = np.arange(12.0).reshape(3, 4) ** 2  # final loss: the mean of all four points
-  summary = results.summary(losses)
+  summary = statistics.summary(losses)
   np.testing.assert_allclose(summary["mean"], losses.mean(axis=0), rtol=1e-6)
   error = losses.std(axis=0, ddof=1) / np.sqrt(3)
   np.testing.assert_allclose(summary["standard_error"], error, rtol=1e-6)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.inspection import proposal_files
+from l2l_tf.inspection import proposal_runs
 from l2l_tf.inspection.coordinates import Coordinate
 from l2l_tf.problems.base import make_seeds
 from tests import programs
@@ -25,8 +26,8 @@ def compute(optimizer=None, problem=None, **chosen):
   """Of the bowl of 4 dimensions, 6 steps, sweeps at the steps 1, 2, 4, with 5 values."""
   optimizer = optimizer or optimizers.CoordinatewiseLSTM((3,), output_scale=5.0, seed=1)
   problem = problem or problems.bowl(4)
-  ranges = proposal_files.choose(problem, optimizer, SEED, 4, **chosen)
-  return proposal_files.compute(problem, optimizer, RATES, SEED, 6, (1, 2, 4), 5, ranges)
+  ranges = proposal_runs.choose(problem, optimizer, SEED, 4, **chosen)
+  return proposal_runs.compute(problem, optimizer, RATES, SEED, 6, (1, 2, 4), 5, ranges)
 
 
 HEAD = {

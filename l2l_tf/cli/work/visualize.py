@@ -14,6 +14,7 @@ from l2l_tf.evaluation import comparison
 from l2l_tf.evaluation import results
 from l2l_tf.inspection import coordinates as coordinates_lib
 from l2l_tf.inspection import proposal_files
+from l2l_tf.inspection import proposal_runs
 from l2l_tf.plotting import terminal
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import seeds_of
@@ -39,7 +40,7 @@ def run(flags: experiment_flags.Flags, options: Options) -> int:
     rates, tuning_runs = _rates(flags.rates_from, setting, data)
   (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
   steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
-  ranges = proposal_files.choose(
+  ranges = proposal_runs.choose(
     problem, learned.optimizer, seed, max(steps), _coordinates(flags, problem), flags.max_gradient
   )
   head = {
@@ -68,7 +69,7 @@ def run(flags: experiment_flags.Flags, options: Options) -> int:
     problem, proposal_files.RIVALS, flags.seed, flags.num_steps, tuning_runs
   )
   rates = {name: rate for name, rate in rates.items() if rate is not None}  # others all diverged
-  document = head | proposal_files.compute(
+  document = head | proposal_runs.compute(
     problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, ranges
   )
   check()  # another process may have written there meanwhile
