@@ -1,6 +1,8 @@
 """The hyperparameters of meta-training."""
 
-import dataclasses
+from typing import Literal
+
+import pydantic
 
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
@@ -14,17 +16,15 @@ def check_windows(num_steps: int, unroll_length: int):
     )
 
 
-@dataclasses.dataclass(frozen=True)
 class Training(Options):
   """How phi is trained."""
 
   num_steps: int = option(100, "optimization steps an episode (section 3: 100)", 1, 10**6)
   unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", 1, 10**5)
-  estimator: str = option(
+  estimator: Literal["backprop", "es", "pes"] = option(
     "backprop",
-    "of the meta-gradient: backprop through windows (paper), es: evolution strategies over whole"
-    " episodes, pes: over windows, persistent",
-    choices=("backprop", "es", "pes"),
+    "of the meta-gradient: backprop through windows (paper), es: evolution strategies"
+    " over whole episodes, pes: over windows, persistent",
   )
   perturbation: float = option(0.03, "of phi, its standard deviation, with es, pes", 1e-9, 1e3)
   shortest: int = option(
@@ -42,10 +42,7 @@ class Training(Options):
   )
   max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0, 1e30)
   backprop_coordinates: int = option(
-    0,
-    "backpropagate through a sample of so many coordinates a parameter; 0: all (paper)",
-    0,
-    10**6,
+    0, "backpropagate through a sample of so many coordinates a parameter; 0: all (paper)", 0, 10**6
   )
   loss_weight_power: float = option(
     0.0, "p of the weights (p + 1) (t / num_steps)^p in Eq. 3: above 0, the end counts more", 0, 10
@@ -67,8 +64,8 @@ class Training(Options):
   max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", 1, 10**6)
   seed: int = option(0, "of phi and of all instances", 0, 2**31 - 1)
 
-  def __post_init__(self):
-    super().__post_init__()
+  @pydantic.model_validator(mode="after")
+  def _options_go_together(self):
     if self.estimator != "es":
       check_windows(self.num_steps, self.unroll_length)
     if self.estimator != "backprop":
@@ -92,6 +89,7 @@ class Training(Options):
         f"final_learning_rate must be at most learning_rate, got {self.final_learning_rate:g} and"
         f" {self.learning_rate:g}; give both, as a preset has its own."
       )
+    return self
 
   def _check_evolution(self):
     """Raises ValueError for options that do not go with evolution strategies."""

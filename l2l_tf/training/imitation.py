@@ -11,16 +11,17 @@ from the phi found (`init_from` of bin/train.py).
 Note: not in the paper.
 """
 
-import dataclasses
 import hashlib
 import math
 from typing import Any, NamedTuple
 
 from absl import logging
 import numpy as np
+import pydantic
 import sonnet as snt
 import tensorflow as tf
 
+from l2l_tf import code
 from l2l_tf import unroll
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
@@ -29,7 +30,6 @@ from l2l_tf.optimizers import base
 from l2l_tf.optimizers import hand_designed
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import base as problem_lib
-from l2l_tf.storage import code
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
@@ -68,7 +68,6 @@ class Teacher(hand_designed.Adam):
     return -rate * rise * fall * ahead / size, hand_designed.AdamSlots(m, v, t)
 
 
-@dataclasses.dataclass(frozen=True)
 class Imitation(Options):
   """How phi is fitted to a teacher."""
 
@@ -86,9 +85,10 @@ class Imitation(Options):
   learning_rate: float = option(2e-3, "of Adam on phi, falling to 0 in every round", 1e-9, 100.0)
   seed: int = option(0, "of phi, trajectories and batches", 0, 2**31 - 1)
 
-  def __post_init__(self):
-    super().__post_init__()
+  @pydantic.model_validator(mode="after")
+  def _windows_fit(self):
     check_windows(self.num_steps, self.unroll_length)
+    return self
 
 
 class Round(NamedTuple):
