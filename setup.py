@@ -38,6 +38,7 @@ setuptools.setup(
     "numpy>=1.26",
     "optuna>=4.0",
     "pillow>=10.1",
+    "pydantic>=2.12,<3",
     "safetensors>=0.4",
     "scipy>=1.11",
     "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it

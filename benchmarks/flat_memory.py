@@ -8,7 +8,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import dataclasses
 import gc
 from typing import Sequence
 
@@ -41,11 +40,11 @@ def main(argv: Sequence[str]) -> int:
     )
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
-  problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()
+  problem, data = experiment.problem.replace(data=flags.data).build()
   baseline = measuring.resident_bytes()
   # One epoch, as validation has a memory of its own.
-  training = dataclasses.replace(
-    experiment.training, episodes_per_epoch=10**6, unroll_length=flags.unroll_length
+  training = experiment.training.replace(
+    episodes_per_epoch=10**6, unroll_length=flags.unroll_length
   )
   trainer = MetaTrainer(problem, experiment.optimizer.build(0), training)
   rows = []

@@ -8,7 +8,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import dataclasses
 from typing import Any, Sequence
 
 import tensorflow as tf
@@ -29,7 +28,7 @@ def inference(num_tasks: int, repeats: int, num_steps: int, data: str) -> dict[s
   """Times unrolls on MNIST that are not differentiated."""
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
-  problem, _ = dataclasses.replace(experiment.problem, data=data).build()
+  problem, _ = experiment.problem.replace(data=data).build()
   optimizer = blocks.split(experiment.optimizer.build(0))
   seeds = tf.constant(make_seeds(0, count=num_tasks))
   rollout = tf.function(
@@ -42,8 +41,8 @@ def meta_training(num_tasks: int, repeats: int) -> dict[str, Any]:
   """Times meta-steps on the quadratics."""
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["quadratic"]
-  training = dataclasses.replace(
-    experiment.training, num_tasks=num_tasks, episodes_per_epoch=10**6, jit_compile=False
+  training = experiment.training.replace(
+    num_tasks=num_tasks, episodes_per_epoch=10**6, jit_compile=False
   )
   problem, _ = experiment.problem.build()
   trainer = MetaTrainer(problem, experiment.optimizer.build(0), training)

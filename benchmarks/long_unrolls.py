@@ -9,7 +9,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import dataclasses
 from typing import Any, Sequence
 
 from benchmarks import measuring
@@ -26,9 +25,8 @@ def measure(unroll_length: int, repeats: int, data: str, segment_length: int) ->
   """Times meta-steps of one window each."""
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
-  problem, _ = dataclasses.replace(experiment.problem, data=data).build()
-  training = dataclasses.replace(
-    experiment.training,
+  problem, _ = experiment.problem.replace(data=data).build()
+  training = experiment.training.replace(
     num_steps=unroll_length,
     unroll_length=unroll_length,
     episodes_per_epoch=10**6,

@@ -8,7 +8,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import dataclasses
 from typing import Sequence
 
 from benchmarks import measuring
@@ -29,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     raise experiment_flags.UsageError(f"--repeats must be at least 1, got {flags.repeats}.")
   blocks.use_a_thread_a_block()
   experiment = PRESETS["paper"]["mnist"]
-  problem, data = dataclasses.replace(experiment.problem, data=flags.data).build()
+  problem, data = experiment.problem.replace(data=flags.data).build()
   trainer = MetaTrainer(problem, experiment.optimizer.build(0), experiment.training)
   data_mib = measuring.resident_bytes() / measuring.MIB
   figures = measuring.measured(trainer.step, flags.repeats, baseline=0)

@@ -10,7 +10,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import contextlib
-import dataclasses
 import tempfile
 import time
 from typing import Any, Optional, Sequence
@@ -62,8 +61,8 @@ def train(problem: str, epochs: Optional[int], watched: bool) -> dict[str, Any]:
   blocks.use_a_thread_a_block()
   experiment = presets.PRESETS["quick"][problem]
   if epochs:
-    training = dataclasses.replace(experiment.training, num_epochs=epochs)
-    experiment = dataclasses.replace(experiment, training=training)
+    training = experiment.training.replace(num_epochs=epochs)
+    experiment = experiment.replace(training=training)
   with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
     if not watched:
       stack.enter_context(mock.patch.object(tensorboard, "Summaries", Nothing))

@@ -7,7 +7,7 @@ import pytest
 
 from tests import sources
 
-FIRST = {"optimizers", "problems", "pretrained", "unroll", "storage", "config"}
+FIRST = {"optimizers", "problems", "pretrained", "unroll", "code", "storage", "config"}
 SECOND = {"training", "evaluation", "keras"}
 THIRD = {"inspection", "plotting", "runs", "zoo"}
 MAY_IMPORT = {
@@ -16,9 +16,10 @@ MAY_IMPORT = {
   "pretrained": set(),
   "plotting": set(),
   "surroundings": set(),
+  "code": set(),
   "unroll": {"optimizers", "problems"},
-  "storage": {"optimizers", "version"},
-  "config": {"optimizers", "problems", "storage"},
+  "config": {"optimizers", "problems", "code"},
+  "storage": {"optimizers", "config", "version"},
   "training": FIRST,
   "evaluation": FIRST,
   "keras": FIRST,

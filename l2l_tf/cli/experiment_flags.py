@@ -1,6 +1,5 @@
 """Command lines made from option groups: every field becomes a flag, checked in one place."""
 
-import dataclasses
 import itertools
 import logging
 import os
@@ -10,7 +9,6 @@ import signal
 import sys
 from typing import Any, Callable, Iterable, Optional, Sequence
 
-from l2l_tf import problems
 from l2l_tf.cli import output
 from l2l_tf.cli import paths
 from l2l_tf.cli.flags import CommandLine
@@ -25,13 +23,13 @@ from l2l_tf.config.options import Options
 from l2l_tf.config.training import Training
 from l2l_tf.config.user_problem import is_name
 from l2l_tf.errors import ExpectedError
-from l2l_tf.evaluation import candidates
+from l2l_tf.storage import labels
 
 
 DEFAULT_PRESET = "quick"
+_ROOM = os.path.dirname(os.path.abspath(__file__))
 OURS = tuple(  # where our code lies, and not that of others which logs by absl too
-  os.path.join(os.path.dirname(os.path.abspath(path)), "")
-  for path in (os.path.dirname(__file__), problems.__file__)
+  os.path.normpath(os.path.join(_ROOM, "..", folder)) + os.sep for folder in (".", "../problems")
 )
 
 
@@ -122,12 +120,12 @@ def _preset(flags_: Flags, problem_name: str, optimizer_name: Optional[str]) -> 
   preset = presets.preset(flags_.preset, problem_name)
   given, training = flags_.given(), preset.training
   if given.get("second_derivatives"):  # which sampled coordinates cannot have
-    training = dataclasses.replace(training, backprop_coordinates=0)
+    training = training.replace(backprop_coordinates=0)
   if given.get("estimator") == "es":  # which does not backpropagate
-    training = dataclasses.replace(training, backprop_coordinates=0, segment_length=0)
+    training = training.replace(backprop_coordinates=0, segment_length=0)
   if given.get("init_from"):  # phi comes from there
-    training = dataclasses.replace(training, imitation_rounds=0)
-  preset = dataclasses.replace(preset, training=training)
+    training = training.replace(imitation_rounds=0)
+  preset = preset.replace(training=training)
   return presets.with_optimizer(preset, optimizer_name) if optimizer_name else preset
 
 
@@ -178,9 +176,9 @@ def problem_flags(name: str, options: Options) -> list[str]:
 def _different(options: Options, base: Options) -> list[str]:
   """A flag for each option that is another one in `base`."""
   return [
-    _flag(f.name, value)
-    for f in dataclasses.fields(options)
-    if (value := getattr(options, f.name)) != getattr(base, f.name)
+    _flag(name, value)
+    for name in options.flags()
+    if (value := getattr(options, name)) != getattr(base, name)
   ]
 
 
@@ -204,12 +202,12 @@ def _put_in(
   flags_: Flags, groups: dict[str, Options], kinds: Iterable[type[Options]], choice: str
 ) -> dict[str, Options]:
   """Returns `groups` with the given flags put in; `kinds` are all there are to choose from."""
-  known = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+  known = {name for kind in kinds for name in kind.flags()}
   unused = {name: value for name, value in flags_.given().items() if name in known}
   try:
     for part, options in groups.items():
-      mine = {f.name: unused.pop(f.name) for f in dataclasses.fields(options) if f.name in unused}
-      groups = groups | {part: dataclasses.replace(options, **mine)}
+      mine = {name: unused.pop(name) for name in options.flags() if name in unused}
+      groups = groups | {part: options.replace(**mine)}
   except ValueError as error:
     raise UsageError(f"--{error}") from error
   if unused:
@@ -241,9 +239,9 @@ def command(program: str, flags_: Flags, paths: Sequence[str], left_out: Sequenc
 
 
 def _relative(text: str) -> str:
-  label, path = candidates.split_label(text)
+  label, path = labels.split_label(text)
   prefix = "" if label is None else f"{label}="
-  return prefix + candidates.relative(path)
+  return prefix + labels.relative(path)
 
 
 def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...] = ()):

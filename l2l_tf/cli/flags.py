@@ -1,18 +1,20 @@
 """The flags of a program: parsed, grouped, listed with their defaults, checked in one line."""
 
-import dataclasses
+import difflib
 import functools
 import os
 import re
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, get_args, get_origin, Literal, Optional, Sequence
 
 from absl import flags
+from pydantic.fields import FieldInfo
 
 from l2l_tf.cli import paths
 from l2l_tf.config import problems as problem_options
 from l2l_tf.config.options import Options
+from l2l_tf.config.options import PATH
 from l2l_tf.config.user_problem import is_name
-from l2l_tf.evaluation import candidates
+from l2l_tf.storage import labels
 
 
 class UsageError(Exception):
@@ -53,11 +55,22 @@ class _PathListParser(_ListParser):
   """Parses "a,b"; what is there under the whole name, commas and all, is one."""
 
   def parse(self, argument):
-    whole = os.path.exists(candidates.split_label(paths.expanded(argument))[1])
+    whole = os.path.exists(labels.split_label(paths.expanded(argument))[1])
     return tuple(map(paths.expanded, [argument] if whole else super().parse(argument)))
 
 
-class _ProblemParser(flags.EnumParser):
+class _ChoiceParser(flags.EnumParser):
+  """Parses one of some names; of another one it says which is like it."""
+
+  def parse(self, argument):
+    try:
+      return super().parse(argument)
+    except ValueError as error:
+      like = difflib.get_close_matches(argument, self.enum_values, n=1)
+      raise ValueError(f"{error}{f'; did you mean {like[0]}?' if like else ''}") from error
+
+
+class _ProblemParser(_ChoiceParser):
   """Parses the name of a problem of ours, or "module:factory" of the user's."""
 
   def __init__(self, names: Sequence[str]):
@@ -110,7 +123,7 @@ class Flags:
     elif choices is problem_options.PROBLEMS or choices is problem_options.SINGLE:
       flags.DEFINE(_ProblemParser(choices), name, default, text, values, serializer)
     elif choices:
-      flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
+      flags.DEFINE(_ChoiceParser(list(choices)), name, default, text, values, serializer)
     else:
       flags.DEFINE_string(name, default, text, flag_values=values)
     self._groups[-1][1].append((name, lambda: _with_default(text, default)))
@@ -123,15 +136,15 @@ class Flags:
       defaults: returns the values that the help shows, which may depend on other flags.
     """
     rows = self._groups[-1][1]
-    for field in dataclasses.fields(kind):
-      if field.name not in self._values:
-        kind_ = paths.Read if field.metadata["path"] else field.type
-        self.add(kind_, field.name, None, "", field.metadata["choices"])
+    for name, field in kind.flags().items():
+      if name not in self._values:
+        kind_, choices = _kind_of(field)
+        self.add(kind_, name, None, "", choices)
         rows.pop()
-      rows.append((field.name, functools.partial(self._option_text, field, defaults)))
+      rows.append((name, functools.partial(self._option_text, name, field.description, defaults)))
 
-  def _option_text(self, field: dataclasses.Field, defaults: Callable[["Flags"], Options]) -> str:
-    return _with_default(field.metadata["help"], getattr(defaults(self), field.name))
+  def _option_text(self, name: str, text: str, defaults: Callable[["Flags"], Options]) -> str:
+    return _with_default(text, getattr(defaults(self), name))
 
   def parse(self, argv: Sequence[str]) -> "Flags":
     """Parses `argv`, program name first.
@@ -143,8 +156,9 @@ class Flags:
     """
     if isinstance(argv, CommandLine):
       argv.flags = self
+    words = ["--help" if word == "-h" else word for word in argv[1:]]
     try:
-      rest = self._values(list(argv))
+      rest = self._values([*argv[:1], *words])
     except flags.Error as error:
       raise UsageError(" ".join(str(error).split())) from error
     if self._values.help:
@@ -201,6 +215,15 @@ class Flags:
     flag = self._values[name]
     choices = getattr(flag.parser, "enum_values", None)
     return f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
+
+
+def _kind_of(field: FieldInfo) -> tuple[Any, Optional[tuple[str, ...]]]:
+  """The type of an option as `Flags.add` takes it, and the choices that there are."""
+  if PATH in field.metadata:
+    return paths.Read, None
+  if get_origin(field.annotation) is Literal:
+    return str, get_args(field.annotation)
+  return tuple[int, ...] if get_origin(field.annotation) is tuple else field.annotation, None
 
 
 def _flat(value: Any) -> list[str]:

@@ -3,7 +3,7 @@
 import os
 import re
 
-from l2l_tf.evaluation import candidates
+from l2l_tf.storage import labels
 
 
 class Read(str):
@@ -25,7 +25,7 @@ def expanded(text: str) -> str:
   Raises:
     ValueError: for the home of a user that does not exist, where no folder has that name either.
   """
-  label, path = candidates.split_label(text)
+  label, path = labels.split_label(text)
   spelt, first = os.path.expanduser(path), re.match(r"~[^/]*(?=/)|~$", path)
   if spelt == path and first and not os.path.isdir(first[0]):
     raise ValueError(f"{first[0]} is the home of nobody; a folder of that name is ./{first[0]}")
@@ -37,7 +37,7 @@ def is_read_from(path: str, source: str) -> bool:
 
   However the two are spelt, and through links.
   """
-  _, source = candidates.split_label(source)
+  _, source = labels.split_label(source)
   if not os.path.exists(path):
     return False
   files = [source]

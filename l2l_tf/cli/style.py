@@ -8,7 +8,7 @@ stands that of the best hand-designed rival after as many steps from the same no
 """
 
 import os
-from typing import Sequence
+import typing
 
 from PIL import Image
 
@@ -17,7 +17,6 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.cli import startup
 from l2l_tf.config.problems import NeuralArt
-from l2l_tf.config.problems import VGG_SOURCES
 
 LIMITS = {"size": (32, 2048), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
 
@@ -36,11 +35,12 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(bool, "rival", True, "run the rival too, for comparison: as long again")
   flags.add(int, "seed", 0, "of the noise to begin with")
   flags.add(float, "style_weight", NeuralArt().style_weight, "of the style, the content having 1")
-  flags.add(str, "vgg", "auto", "where VGG-16's weights come from", VGG_SOURCES)
+  sources = typing.get_args(NeuralArt.model_fields["vgg"].annotation)
+  flags.add(str, "vgg", "auto", "where VGG-16's weights come from", sources)
   return flags
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: typing.Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
   image_format = _check(flags)

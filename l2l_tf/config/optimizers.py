@@ -1,133 +1,230 @@
-"""The hyperparameters of the learned optimizers, and what builds each."""
+"""The hyperparameters of the learned optimizers, and what builds each.
 
-import dataclasses
-from typing import Any
+The same models are what flags set, what the config of a run holds, and what the files of a trained
+optimizer are checked against, whose names (docs/format.md) are read too.
+"""
 
-from l2l_tf import optimizers
+from typing import Any, Literal, TYPE_CHECKING
+
+import pydantic
+from pydantic import Field
+
+from l2l_tf.config.options import explained
+from l2l_tf.config.options import one_of
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
-from l2l_tf.optimizers import global_averaging
-from l2l_tf.optimizers import Optimizer
-from l2l_tf.optimizers import preprocessing as preprocessing_lib
+from l2l_tf.config.options import sizes
+
+if TYPE_CHECKING:
+  from l2l_tf.optimizers import Optimizer
+
+MAX_P = 80.0  # e^p and e^-p are normal numbers of float32
+CONSTANTS = {"log_and_sign": ("p", 10.0), "rescale": ("factor", 1.0)}  # names in files, defaults
 
 
-@dataclasses.dataclass(frozen=True)
-class LSTM(Options):
-  """The coordinatewise LSTM (section 2.1)."""
+class _Learned(Options):
+  """What all have: a name, which files call a kind."""
 
-  layer_sizes: tuple[int, ...] = option(
-    (20, 20), "units of each LSTM layer (section 3: 20,20)", 1, 1024
-  )
-  preprocessing: str = option(
-    "log_and_sign",
-    "of gradients: Appendix A, or a constant factor",
-    choices=("log_and_sign", "rescale"),
+  name: str
+
+  @pydantic.model_validator(mode="before")
+  @classmethod
+  def _kind_is_the_name(cls, values: Any) -> Any:
+    if isinstance(values, dict) and "kind" in values:
+      values = {"name": values["kind"], **{k: v for k, v in values.items() if k != "kind"}}
+    return values
+
+
+class _Layers(_Learned):
+  """What is made of LSTM layers."""
+
+  layer_sizes: sizes(1024) = option((20, 20), "units of each LSTM layer (section 3: 20,20)")
+  preprocessing: Literal["log_and_sign", "rescale"] = option(
+    "log_and_sign", "of gradients: Appendix A, or a constant factor"
   )
   preprocessing_constant: float = option(
-    10.0, "p of log_and_sign, at most 80 (10), or the factor", 1e-6, preprocessing_lib.MAX_FACTOR
+    10.0, "p of log_and_sign, at most 80 (10), or the factor", 1e-30, 1e30
   )
-  output_scale: float = option(0.1, "constant on the updates (section 3.2: 0.1)", 1e-9, 1e9)
+  output_scale: float = option(0.1, "constant on the updates (section 3.2: 0.1)", -1e30, 1e30)
+  dtype: Literal["float16", "bfloat16", "float32", "float64"] = Field(
+    "float32", exclude_if=lambda dtype: dtype == "float32"
+  )
 
-  def __post_init__(self):
-    super().__post_init__()
+  @pydantic.model_validator(mode="before")
+  @classmethod
+  def _preprocessing_of_files(cls, values: Any) -> Any:
+    """Takes `{"name": "rescale", "factor": 1.0}` for the two options."""
+    given = values.get("preprocessing") if isinstance(values, dict) else None
+    if not isinstance(given, dict):
+      return values
+    name = given.get("name")
+    constant, default = CONSTANTS[name] if name in list(CONSTANTS) else ("", 1.0)
+    if constant and not given.keys() <= {"name", constant}:
+      raise ValueError(f"preprocessing must have name and {constant} alone, got {given!r:.200}.")
+    value = given.get(constant, default)
+    return {**values, "preprocessing": name, "preprocessing_constant": value}
+
+  @pydantic.model_validator(mode="after")
+  def _p_is_small(self):
     p = self.preprocessing_constant
-    if self.preprocessing == "log_and_sign" and p > preprocessing_lib.MAX_P:
+    if self.preprocessing == "log_and_sign" and p > MAX_P:
       raise ValueError(
-        f"preprocessing_constant must be at most {preprocessing_lib.MAX_P:g} for log_and_sign,"
-        f" got {p:g}."
+        f"preprocessing_constant must be at most {MAX_P:g} for log_and_sign, got {p:g}."
       )
+    return self
 
-  def build(self, seed: int) -> Optimizer:
+  def build(self, seed: int) -> "Optimizer":
     """Returns the optimizer with a fresh phi."""
-    return optimizers.CoordinatewiseLSTM(**self._arguments(seed))
+    from l2l_tf import optimizers
+    from l2l_tf.optimizers import preprocessing
 
-  def _arguments(self, seed: int) -> dict[str, Any]:
-    """The arguments of the optimizer's constructor."""
-    arguments = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-    constant = arguments.pop("preprocessing_constant")
-    arguments["preprocessing"] = preprocessing_lib.BY_NAME[self.preprocessing](constant)
-    return {**arguments, "seed": seed}
-
-
-@dataclasses.dataclass(frozen=True)
-class Partition(LSTM):
-  """Two LSTMs, for convolutional and for fully connected parameters (section 3.3)."""
-
-  def build(self, seed: int) -> Optimizer:
-    # Seeds of experiments are not negative, so the complement is one that no LSTM has elsewhere.
-    groups = {"conv": super().build(seed), "fc": super().build(~seed)}
-    return optimizers.Partition(groups)
+    arguments = dict(self)
+    kind, constant = arguments.pop("name"), arguments.pop("preprocessing_constant")
+    arguments["preprocessing"] = preprocessing.BY_NAME[self.preprocessing](constant)
+    return optimizers.LEARNED[kind](**arguments, seed=seed)
 
 
-@dataclasses.dataclass(frozen=True)
-class OddPart(LSTM):
-  """The odd part of the coordinatewise LSTM: its updates turn with the gradients."""
-
-  def build(self, seed: int) -> Optimizer:
-    return optimizers.OddPart(super().build(seed))
-
-
-@dataclasses.dataclass(frozen=True)
-class LSTMGAC(LSTM):
-  """The LSTM with global averaging cells (section 2.2)."""
+class _Averaging(_Layers):
+  """What has global averaging cells."""
 
   num_gacs: int = option(5, "units of each layer that are averaged (section 3.1: 5)", 0, 1024)
 
-  def __post_init__(self):
-    super().__post_init__()
-    global_averaging.check_num_gacs(self.num_gacs, self.layer_sizes)
+  @pydantic.model_validator(mode="after")
+  def _every_layer_has_as_many(self):
+    if self.num_gacs > (most := min(self.layer_sizes)):
+      raise ValueError(
+        f"num_gacs must be an integer of 0..{most}, the units of the smallest layer, got"
+        f" {self.num_gacs}."
+      )
+    return self
 
-  def build(self, seed: int) -> Optimizer:
-    return optimizers.GlobalAveragingLSTM(**self._arguments(seed))
 
-
-@dataclasses.dataclass(frozen=True)
-class NTMBFGS(LSTMGAC):
-  """LSTM+GAC with an n x n memory (appendix B)."""
+class _Memory(_Averaging):
+  """What reads and writes an n x n memory."""
 
   num_read_heads: int = option(1, "vectors read a step (section 3.1: 1)", 1, 1024)
   num_write_heads: int = option(3, "outer products written a step (section 3.1: 3)", 1, 1024)
 
-  def build(self, seed: int) -> Optimizer:
-    return optimizers.NTMBFGS(**self._arguments(seed))
+
+class LSTM(_Layers):
+  """The coordinatewise LSTM (section 2.1)."""
+
+  name: Literal["lstm"] = "lstm"
 
 
-@dataclasses.dataclass(frozen=True)
-class NTMLBFGS(NTMBFGS):
+class LSTMGAC(_Averaging):
+  """The LSTM with global averaging cells (section 2.2)."""
+
+  name: Literal["lstm_gac"] = "lstm_gac"
+
+
+class NTMBFGS(_Memory):
+  """LSTM+GAC with an n x n memory (appendix B)."""
+
+  name: Literal["ntm_bfgs"] = "ntm_bfgs"
+
+
+class NTMLBFGS(_Memory):
   """NTM-BFGS with a memory of the last writes only (appendix B)."""
 
-  history: int = option(10, "steps whose writes are kept (not given)", 1, 10**4)
-
-  def build(self, seed: int) -> Optimizer:
-    return optimizers.NTMLBFGS(**self._arguments(seed))
+  name: Literal["ntm_lbfgs"] = "ntm_lbfgs"
+  history: int = option(10, "steps whose writes are kept (not given)", 1, 2**16)
 
 
-@dataclasses.dataclass(frozen=True)
-class General(Options):
+class General(_Learned):
   """Adam directions and a learned controller of the step: for any model, without a setting."""
 
-  controller_sizes: tuple[int, ...] = option(
-    (24, 24), "units of the layers of the network that sets the steps, at most 4", 1, 256
+  name: Literal["general"] = "general"
+  controller_sizes: sizes(256, 4) = option(
+    (24, 24), "units of the layers of the network that sets the steps, at most 4"
   )
 
-  def __post_init__(self):
-    super().__post_init__()
-    if len(self.controller_sizes) > 4:
-      raise ValueError(
-        f"controller_sizes must be 4 layers at most, got {len(self.controller_sizes)}."
-      )
+  @pydantic.model_validator(mode="before")
+  @classmethod
+  def _hidden_of_files(cls, values: Any) -> Any:
+    if isinstance(values, dict) and "hidden" in values:
+      values = {**values, "controller_sizes": values["hidden"]}
+      del values["hidden"]
+    return values
 
-  def build(self, seed: int) -> Optimizer:
+  def build(self, seed: int) -> "Optimizer":
+    """Returns the optimizer with a fresh phi."""
+    from l2l_tf import optimizers
+
     return optimizers.General(self.controller_sizes, seed=seed)
 
 
-OPTIMIZERS = {
-  "lstm": LSTM,
-  "lstm_gac": LSTMGAC,
-  "ntm_bfgs": NTMBFGS,
-  "ntm_lbfgs": NTMLBFGS,
-  "partition": Partition,
-  "general": General,
-  "odd_part": OddPart,
-}
+class Partition(_Layers):
+  """Two LSTMs, for convolutional and for fully connected parameters (section 3.3)."""
+
+  name: Literal["partition"] = "partition"
+
+  def build(self, seed: int) -> "Optimizer":
+    """Returns the optimizer with a fresh phi."""
+    # Seeds of experiments are not negative, so the complement is one that no LSTM has elsewhere.
+    from l2l_tf import optimizers
+
+    one = LSTM(**{**dict(self), "name": "lstm"})
+    return optimizers.Partition({"conv": one.build(seed), "fc": one.build(~seed)})
+
+
+class OddPart(_Layers):
+  """The odd part of the coordinatewise LSTM: its updates turn with the gradients."""
+
+  name: Literal["odd_part"] = "odd_part"
+
+  def build(self, seed: int) -> "Optimizer":
+    """Returns the optimizer with a fresh phi."""
+    from l2l_tf import optimizers
+
+    return optimizers.OddPart(LSTM(**{**dict(self), "name": "lstm"}).build(seed))
+
+
+_SINGLE = (LSTM, LSTMGAC, NTMBFGS, NTMLBFGS, General)
+
+
+class OddPartOf(_Learned):
+  """The odd part of any optimizer, as files hold it."""
+
+  name: Literal["odd_part"] = "odd_part"
+  optimizer: one_of(*_SINGLE)
+
+  def build(self, seed: int) -> "Optimizer":
+    """Returns the optimizer with a fresh phi."""
+    from l2l_tf import optimizers
+
+    return optimizers.OddPart(self.optimizer.build(seed))
+
+
+class PartitionOf(_Learned):
+  """A partition into groups of any optimizers, as files hold it."""
+
+  name: Literal["partition"] = "partition"
+  label: Literal["conv_or_fc"] = "conv_or_fc"
+  groups: dict[str, one_of(*_SINGLE, OddPartOf)] = Field(min_length=1, max_length=16)
+
+  def build(self, seed: int) -> "Optimizer":
+    """Returns the optimizer with a fresh phi."""
+    from l2l_tf import optimizers
+
+    groups = {name: group.build(seed) for name, group in self.groups.items()}
+    return optimizers.Partition(groups, self.label)
+
+
+def of_file(config: Any) -> Options:
+  """The model of what an optimizer's `config()` returned.
+
+  Raises:
+    ValueError: for an unknown kind, option or value.
+  """
+  try:
+    return _STORED.validate_python(config)
+  except pydantic.ValidationError as error:
+    raise ValueError(explained(error)) from error
+
+
+_STORED = pydantic.TypeAdapter(one_of(*_SINGLE, OddPartOf, PartitionOf))
+_KINDS = (LSTM, LSTMGAC, NTMBFGS, NTMLBFGS, Partition, General, OddPart)
+AnyOptimizer = one_of(*_KINDS)
+OPTIMIZERS = {kind.model_fields["name"].default: kind for kind in _KINDS}
 INDEPENDENT = (LSTM, Partition, OddPart)  # whose coordinates do not depend on each other

@@ -1,98 +1,148 @@
-"""Frozen dataclasses of hyperparameters that check themselves: the one home of names and bounds."""
+"""The base of options and of the schemas of files: the one home of names, bounds and meanings.
 
-import dataclasses
-import math
-import types
-import typing
-from typing import Any, Optional
+An option group is a frozen pydantic model. It takes exactly the types that it names (but a list
+for a tuple), no other keys, and no number out of bounds; the first thing that is wrong is one line.
+"""
+
+from typing import Annotated, Any, Mapping, Optional, Union
+
+import pydantic
+from pydantic.fields import FieldInfo
+
+SHOWN = 200  # characters of a bad value, in a message
+PATH = "names a file or a folder to read"  # marks a field: `Path`
+Path = Annotated[Optional[str], PATH]
 
 
 def option(
   default: Any,
-  help: str,  # pylint: disable=redefined-builtin
+  meaning: str,
   minimum: Optional[float] = None,
   maximum: Optional[float] = None,
-  choices: Optional[tuple[str, ...]] = None,
-  path: bool = False,
 ) -> Any:
-  """Declares a field of an `Options` class: its default, what it means, and what is allowed.
-
-  With `path` it names a file or a folder to read.
-  """
-  limits = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "path": path}
-  return dataclasses.field(default=default, metadata=limits)
+  """A field that flags set: its default, what it means, and its bounds, both allowed."""
+  return pydantic.Field(default, ge=minimum, le=maximum, description=meaning)
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-  """Base of option groups. Types: int, float, bool, str, Optional[str], tuple[int, ...]."""
+def sizes(maximum: int, length: int = 64) -> Any:
+  """The type of a tuple of 1..`length` integers of 1..`maximum`."""
+  size = Annotated[int, pydantic.Field(ge=1, le=maximum)]
+  return Annotated[tuple[size, ...], pydantic.Field(strict=False, min_length=1, max_length=length)]
 
-  def __post_init__(self):
-    for field in dataclasses.fields(self):
-      value = getattr(self, field.name)
-      if isinstance(value, list):
-        value = tuple(value)
-        object.__setattr__(self, field.name, value)
-      if field.type is float and type(value) is int:
-        value = float(value) if abs(value) < 1e300 else math.inf
-        object.__setattr__(self, field.name, value)
-      if field.metadata:
-        _check(field, value)
 
-  def to_dict(self) -> dict[str, Any]:
-    """Returns the fields as plain JSON types."""
-    return {
-      f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v
-      for f in dataclasses.fields(self)
-    }
+class Options(pydantic.BaseModel):
+  """Base of option groups: `pydantic.Field` gives each default, bounds and what it means."""
 
-  @classmethod
-  def from_dict(cls, values: dict[str, Any]) -> "Options":
-    """The inverse of `to_dict`.
+  model_config = pydantic.ConfigDict(
+    strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+  )
+
+  def __init__(self, /, **values: Any):
+    """Takes the fields by name.
 
     Raises:
       ValueError: for a name that is no field, a value of another type, or one out of bounds.
     """
-    known = [f.name for f in dataclasses.fields(cls)]
+    try:
+      super().__init__(**values)
+    except pydantic.ValidationError as error:
+      raise ValueError(explained(error)) from error
+
+  @pydantic.model_validator(mode="before")
+  @classmethod
+  def _no_other_keys(cls, values: Any) -> Any:
+    """At the first one, as a hostile file may have millions."""
+    for key in values if isinstance(values, dict) else ():
+      if key not in cls.model_fields:
+        known = ", ".join(cls.model_fields)
+        raise ValueError(f"Unknown option {key!r:.{SHOWN}} for {cls.__name__}; known: {known}.")
+    return values
+
+  def replace(self, **changes: Any) -> "Options":
+    """Returns a copy with other values, checked as all are."""
+    return type(self)(**{**dict(self), **changes})
+
+  def to_dict(self) -> dict[str, Any]:
+    """Returns the fields as plain JSON types."""
+    return self.model_dump(mode="json")
+
+  @classmethod
+  def from_dict(cls, values: Mapping[str, Any]) -> "Options":
+    """The inverse of `to_dict`; raises ValueError as the constructor does."""
     if not isinstance(values, dict):
       raise ValueError(f"{cls.__name__} options must be an object, got {type(values).__name__}.")
-    for name in values:
-      if name not in known:
-        raise ValueError(
-          f"Unknown option {name!r:.200} for {cls.__name__}; known: {', '.join(known)}."
-        )
     return cls(**values)
 
+  @classmethod
+  def flags(cls) -> dict[str, FieldInfo]:
+    """What a user may set: the fields that say what they mean, which a tag does not."""
+    return {name: field for name, field in cls.model_fields.items() if field.description}
 
-def _check(field: dataclasses.Field, value: Any):
-  """Raises ValueError unless `value` has the field's type and is within its bounds."""
-  if not _has_type(value, field.type):
-    kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
-    raise ValueError(f"{field.name} must be of type {kind}, got {value!r:.200}.")
-  choices, minimum, maximum = (field.metadata[k] for k in ("choices", "minimum", "maximum"))
-  if choices is not None and value not in choices:
-    raise ValueError(f"{field.name} must be one of {', '.join(choices)}; got {value!r:.200}.")
-  numbers = value if isinstance(value, tuple) else (value,)
-  if isinstance(value, tuple) and not value:
-    raise ValueError(f"{field.name} must not be empty.")
-  for number in numbers:
-    if isinstance(number, float) and not math.isfinite(number):
-      raise ValueError(f"{field.name} must be finite, got {value!r:.200}.")
-    if minimum is not None and number < minimum:
-      raise ValueError(f"{field.name} must be at least {_text(minimum)}, got {value!r:.200}.")
-    if maximum is not None and number > maximum:
-      raise ValueError(f"{field.name} must be at most {_text(maximum)}, got {value!r:.200}.")
+
+def one_of(*kinds: type[Options]) -> Any:
+  """The type of a model that is one of `kinds`, by its name; one without a default takes "a:b"."""
+  tags = [kind.model_fields["name"].default for kind in kinds]
+  tagged = [
+    Annotated[kind, pydantic.Tag(tag if isinstance(tag, str) else "MODULE:FACTORY")]
+    for kind, tag in zip(kinds, tags)
+  ]
+  return Annotated[Union[tuple(tagged)], pydantic.Discriminator(_tag)]
+
+
+def _tag(value: Any) -> str:
+  tag = str(tag_of(value))
+  return "MODULE:FACTORY" if ":" in tag else tag
+
+
+def tag_of(value: Any) -> Any:
+  """The name of a model, or of what is to become one: "kind" in files of trained optimizers."""
+  if isinstance(value, dict):
+    return value.get("kind", value.get("name"))
+  return getattr(value, "name", None)
+
+
+def explained(error: pydantic.ValidationError) -> str:
+  """One line on the first thing that is wrong."""
+  first = error.errors(include_url=False)[0]
+  place = [f"{part:.{SHOWN}}" for part in first["loc"] if isinstance(part, str)]
+  name, found, context = ".".join(place), first["input"], first.get("ctx", {})
+  got = f"got {found!r:.{SHOWN}}."
+  match first["type"]:
+    case "value_error":
+      return f"{name}: {context['error']}" if name else str(context["error"])
+    case "greater_than_equal":
+      return f"{name} must be at least {_text(context['ge'])}, {got}"
+    case "less_than_equal":
+      return f"{name} must be at most {_text(context['le'])}, {got}"
+    case "literal_error":
+      return f"{name} must be one of {_names(context['expected'])}; {got}"
+    case "too_short":
+      return f"{name} must not be empty."
+    case "too_long":
+      length = context["actual_length"] or "more"
+      return f"{name} must have at most {context['max_length']} elements, got {length}."
+    case "missing":
+      return f"{name} must be there, got nothing."
+    case "union_tag_invalid":
+      if not isinstance(found, dict):
+        return f"{name or 'An optimizer'} must be an object, got {type(found).__name__}."
+      of_experiment = name in ("problem", "optimizer") and "kind" not in found
+      what, known = name if of_experiment else "kind of optimizer", _names(context["expected_tags"])
+      return f"Unknown {what} {tag_of(found)!r:.{SHOWN}}; known: {known}."
+    case "float_type" | "finite_number" if type(found) in (int, float):
+      return f"{name} must be finite, {got}"  # an integer of hundreds of digits is no float
+    case "model_type":
+      return f"{name} must be an object, got {type(found).__name__}."
+    case kind if kind.endswith("_type"):
+      kind = {"string_type": "str"}.get(kind, kind.removesuffix("_type"))
+      return f"{name} must be of type {kind}, {got}"
+  return f"{name}: {first['msg']}, {got}"
+
+
+def _names(quoted: str) -> str:
+  """ "a, b" of pydantic's "'a', 'b'" or "'a' or 'b'"."""
+  return quoted.replace(" or ", ", ").replace("'", "")
 
 
 def _text(bound: float) -> str:
   return str(bound) if isinstance(bound, int) else f"{bound:g}"
-
-
-def _has_type(value: Any, kind: Any) -> bool:
-  """Whether `value` is of `kind`, exactly: a bool is no int."""
-  origin, args = typing.get_origin(kind), typing.get_args(kind)
-  if origin is tuple:
-    return isinstance(value, tuple) and all(type(item) is args[0] for item in value)
-  if origin in (typing.Union, types.UnionType):
-    return any(_has_type(value, arg) for arg in args)
-  return type(value) is kind

@@ -1,7 +1,5 @@
 """Complete experiments: quick ones of minutes, the paper's of hours; and changes of one part."""
 
-import dataclasses
-
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.optimizers import General
 from l2l_tf.config.optimizers import INDEPENDENT
@@ -31,7 +29,7 @@ _MANY = Training(
 )
 # Windows late in an episode have gradients a thousand times smaller than the first: clipped to one
 # norm, all of them count: in three of four pairs of short trials that ended better.
-_QUADRATIC = dataclasses.replace(_MANY, learning_rate=1e-2, final_learning_rate=6e-5)
+_QUADRATIC = _MANY.replace(learning_rate=1e-2, final_learning_rate=6e-5)
 
 # The paper gives neither the horizon that it trained for nor any other number.
 _CIFAR10 = Training(
@@ -79,32 +77,28 @@ PRESETS = {
     "cifar10": Experiment(
       Cifar10(),
       Partition(),
-      dataclasses.replace(_CIFAR10, num_epochs=20, backprop_coordinates=300, validation_runs=5),
+      _CIFAR10.replace(num_epochs=20, backprop_coordinates=300, validation_runs=5),
     ),
     "neural_art": Experiment(
       NeuralArt(size=32),
       LSTM(output_scale=1.0),
-      dataclasses.replace(_NEURAL_ART, num_epochs=20, backprop_coordinates=1000, validation_runs=4),
+      _NEURAL_ART.replace(num_epochs=20, backprop_coordinates=1000, validation_runs=4),
     ),
-    "quadratic": Experiment(Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=25)),
-    "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=5)),
-    "general": Experiment(GeneralProblem(), General(), dataclasses.replace(_GENERAL, num_epochs=8)),
+    "quadratic": Experiment(Quadratic(), _PLAIN, _QUADRATIC.replace(num_epochs=25)),
+    "bowl": Experiment(Bowl(), _PLAIN, _MANY.replace(num_epochs=5)),
+    "general": Experiment(GeneralProblem(), General(), _GENERAL.replace(num_epochs=8)),
   },
   "paper": {
-    "mnist": Experiment(Mnist(), LSTM(), dataclasses.replace(_MNIST, num_epochs=500)),
-    "cifar10": Experiment(
-      Cifar10(), Partition(), dataclasses.replace(_CIFAR10, num_steps=1000, num_epochs=200)
-    ),
+    "mnist": Experiment(Mnist(), LSTM(), _MNIST.replace(num_epochs=500)),
+    "cifar10": Experiment(Cifar10(), Partition(), _CIFAR10.replace(num_steps=1000, num_epochs=200)),
     "neural_art": Experiment(
-      NeuralArt(), LSTM(output_scale=1.0), dataclasses.replace(_NEURAL_ART, num_epochs=200)
+      NeuralArt(), LSTM(output_scale=1.0), _NEURAL_ART.replace(num_epochs=200)
     ),
     "quadratic": Experiment(
-      Quadratic(), _PLAIN, dataclasses.replace(_QUADRATIC, num_epochs=200, learning_rate=3e-3)
+      Quadratic(), _PLAIN, _QUADRATIC.replace(num_epochs=200, learning_rate=3e-3)
     ),
-    "bowl": Experiment(Bowl(), _PLAIN, dataclasses.replace(_MANY, num_epochs=20)),
-    "general": Experiment(
-      GeneralProblem(), General(), dataclasses.replace(_GENERAL, num_epochs=30)
-    ),
+    "bowl": Experiment(Bowl(), _PLAIN, _MANY.replace(num_epochs=20)),
+    "general": Experiment(GeneralProblem(), General(), _GENERAL.replace(num_epochs=30)),
   },
 }
 """Complete experiments by preset and problem: quick takes minutes on two cores, paper hours."""
@@ -113,7 +107,7 @@ PRESETS = {
 def preset(kind: str, name: str) -> Experiment:
   """The experiment of `PRESETS[kind]` for a problem; a user's is trained as MNIST is."""
   if is_name(name):
-    return dataclasses.replace(PRESETS[kind]["mnist"], problem=UserProblem(name))
+    return PRESETS[kind]["mnist"].replace(problem=UserProblem(name=name))
   return PRESETS[kind][name]
 
 
@@ -129,9 +123,9 @@ def with_optimizer(experiment: Experiment, name: str) -> Experiment:
     name: one of `OPTIMIZERS`.
   """
   kind = OPTIMIZERS[name]
-  old = experiment.optimizer
-  shared = {f.name: getattr(old, f.name) for f in dataclasses.fields(kind) if hasattr(old, f.name)}
+  old = dict(experiment.optimizer)
+  shared = {option: old[option] for option in kind.flags() if option in old}
   training = experiment.training
   if kind not in INDEPENDENT:
-    training = dataclasses.replace(training, backprop_coordinates=0, imitation_rounds=0)
-  return dataclasses.replace(experiment, optimizer=kind(**shared), training=training)
+    training = training.replace(backprop_coordinates=0, imitation_rounds=0)
+  return experiment.replace(optimizer=kind(**shared), training=training)

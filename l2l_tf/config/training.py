@@ -1,6 +1,8 @@
 """The hyperparameters of meta-training."""
 
-import dataclasses
+from typing import Literal
+
+import pydantic
 
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
@@ -17,17 +19,15 @@ def check_windows(num_steps: int, unroll_length: int):
     )
 
 
-@dataclasses.dataclass(frozen=True)
 class Training(Options):
   """How phi is trained."""
 
   num_steps: int = option(100, "optimization steps an episode (section 3: 100)", 1, 10**6)
   unroll_length: int = option(20, "steps of a window of truncated BPTT (20)", 1, 10**5)
-  estimator: str = option(
+  estimator: Literal["backprop", "es", "pes"] = option(
     "backprop",
-    "of the meta-gradient: backprop through windows (paper), es: evolution strategies over whole"
-    " episodes, pes: over windows, persistent",
-    choices=("backprop", "es", "pes"),
+    "of the meta-gradient: backprop through windows (paper), es: evolution strategies"
+    " over whole episodes, pes: over windows, persistent",
   )
   perturbation: float = option(0.03, "of phi, its standard deviation, with es, pes", 1e-9, 1e3)
   shortest: int = option(
@@ -45,10 +45,7 @@ class Training(Options):
   )
   max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0, 1e30)
   backprop_coordinates: int = option(
-    0,
-    "backpropagate through a sample of so many coordinates a parameter; 0: all (paper)",
-    0,
-    10**6,
+    0, "backpropagate through a sample of so many coordinates a parameter; 0: all (paper)", 0, 10**6
   )
   loss_weight_power: float = option(
     0.0, "p of the weights (p + 1) (t / num_steps)^p in Eq. 3: above 0, the end counts more", 0, 10
@@ -70,8 +67,8 @@ class Training(Options):
   max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", 1, 10**6)
   seed: int = option(0, "of phi and of all instances", 0, 2**31 - 1)
 
-  def __post_init__(self):
-    super().__post_init__()
+  @pydantic.model_validator(mode="after")
+  def _options_go_together(self):
     if self.estimator != "es":
       check_windows(self.num_steps, self.unroll_length)
     if self.estimator != "backprop":
@@ -95,6 +92,7 @@ class Training(Options):
         f"final_learning_rate must be at most learning_rate, got {self.final_learning_rate:g} and"
         f" {self.learning_rate:g}; give both, as a preset has its own."
       )
+    return self
 
   def _check_evolution(self):
     """Raises ValueError for options that do not go with evolution strategies."""
@@ -122,3 +120,26 @@ class Training(Options):
   def steps_per_epoch(self) -> int:
     """Meta-steps an epoch."""
     return self.windows * self.episodes_per_epoch
+
+
+class Imitation(Options):
+  """How phi is fitted to a teacher."""
+
+  num_steps: int = option(1000, "steps of a trajectory, and of the teacher's schedule", 2, 10**6)
+  teacher_rate: float = option(0.02, "the teacher's highest learning rate", 1e-9, 100.0)
+  warmup_steps: int = option(20, "until the teacher has reached it, linearly", 1, 10**6)
+  rounds: int = option(
+    10, "the first on the teacher's trajectories, later on the student's", 1, 1000
+  )
+  trajectories: int = option(2, "new ones a round; a fit uses those of all rounds", 1, 1000)
+  coordinates: int = option(100, "of each parameter that are recorded, at most", 1, 10**5)
+  fit_steps: int = option(60, "times that a batch of coordinates is followed, a round", 1, 10**6)
+  batch_size: int = option(600, "coordinates that are followed together", 1, 10**6)
+  unroll_length: int = option(100, "steps of a window of truncated BPTT", 1, 10**5)
+  learning_rate: float = option(2e-3, "of Adam on phi, falling to 0 in every round", 1e-9, 100.0)
+  seed: int = option(0, "of phi, trajectories and batches", 0, 2**31 - 1)
+
+  @pydantic.model_validator(mode="after")
+  def _windows_fit(self):
+    check_windows(self.num_steps, self.unroll_length)
+    return self

@@ -1,6 +1,5 @@
 """A problem of the user's own, named as `module:factory` on the command line and in configs."""
 
-import dataclasses
 import hashlib
 import importlib
 import os
@@ -9,28 +8,26 @@ import sys
 import sysconfig
 import traceback
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any, Callable, TYPE_CHECKING
 
-import tensorflow as tf
-
-from l2l_tf import problems
-from l2l_tf.config.options import option
+from l2l_tf import code
 from l2l_tf.config.options import Options
 from l2l_tf.errors import ExpectedError
-from l2l_tf.storage import code
+
+if TYPE_CHECKING:
+  from l2l_tf import problems
 
 
 class UserProblemError(ExpectedError, RuntimeError):
   """A `module:factory` gives no problem; the message says what was received and how to mend it."""
 
 
-@dataclasses.dataclass(frozen=True)
 class UserProblem(Options):
   """What a function of the user's returns: any `Problem`, from an adapter or written by hand."""
 
-  name: str = option("", "module:factory")
+  name: str  # module:factory
 
-  def build(self) -> tuple[problems.Problem, str]:
+  def build(self) -> "tuple[problems.Problem, str]":
     """Imports the module, from the current directory first, and calls the factory.
 
     Returns:
@@ -41,6 +38,8 @@ class UserProblem(Options):
       UserProblemError: if there is no such module or factory, one of them raises, or what is
         returned is no `Problem` in float32 whose functions can be traced.
     """
+    from l2l_tf import problems
+
     module_name, _, factory_name = self.name.partition(":")
     if not (module_name and factory_name.isidentifier()):
       raise UserProblemError(
@@ -66,8 +65,12 @@ class UserProblem(Options):
     self._check_functions(problem)
     return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(module)}"
 
-  def _check_functions(self, problem: problems.Problem):
+  def _check_functions(self, problem: "problems.Problem"):
     """Traces them; theta must be of the float type of what `config.optimizers` builds."""
+    import tensorflow as tf
+
+    from l2l_tf import problems
+
     try:
       params, task = problems.base.specs(problem)
       problems.adapters.check_params(params)
@@ -121,6 +124,8 @@ class UserProblem(Options):
 
 def _trace(loss: Callable[..., Any], count: int, params: Any, task: Any) -> Any:
   """What `loss` returns in a graph; `count`, unless 0, is a leading axis of all arguments."""
+  import tensorflow as tf
+
   lead = [count] if count else []
   seed = tf.TensorSpec([2], tf.int32)
   specs = tf.nest.map_structure(
@@ -132,6 +137,8 @@ def _trace(loss: Callable[..., Any], count: int, params: Any, task: Any) -> Any:
 
 def _is_users(path: str) -> bool:
   """Whether the file is neither ours nor installed nor Python's."""
+  from l2l_tf import problems
+
   places = [sysconfig.get_path("stdlib"), os.path.dirname(problems.__file__)]
   places.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
   installed = "site-packages" in path or path.startswith("<") or "__autograph_generated" in path

@@ -10,6 +10,8 @@ from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
+from l2l_tf.storage.labels import relative
+from l2l_tf.storage.labels import split_label
 
 
 class ContenderError(ExpectedError, RuntimeError):
@@ -84,16 +86,6 @@ def _load_peer(text: str) -> Contender:
   return Contender(name, "peer", optimizer, relative(path), _file_digest(path))
 
 
-def split_label(text: str) -> tuple[str | None, str]:
-  """The label and the path of "LABEL=PATH"; None and the path of "PATH".
-
-  A path may hold a "=" behind a "/", or if it is there.
-  """
-  label, separator, path = text.partition("=")
-  labelled = separator and "/" not in label and not os.path.exists(text)
-  return (label, path) if labelled else (None, text)
-
-
 def _split_label(text: str) -> tuple[str | None, str]:
   label, path = split_label(text)
   if label is not None and not (label and path):
@@ -107,11 +99,6 @@ def _problem_of(about: Any) -> str | None:
     return (about.get("experiment") or about["imitation"])["problem"]["name"]
   except (AttributeError, KeyError, TypeError):
     return None
-
-
-def relative(path: str) -> str:
-  """`path` from here, so that a results file names no machine's folders."""
-  return os.path.relpath(path) if os.path.isabs(path) else path
 
 
 def _file_digest(path: str) -> str:

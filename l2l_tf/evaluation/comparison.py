@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional, Sequence
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf import code
 from l2l_tf import optimizers
 from l2l_tf import unroll
 from l2l_tf.config.options import Options
@@ -25,7 +26,6 @@ from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
-from l2l_tf.storage import code
 from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
 

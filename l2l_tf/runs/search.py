@@ -9,7 +9,6 @@ one holds the lock of its run directory, and a line of the journal that was not 
 """
 
 import contextlib
-import dataclasses
 import os
 from typing import Any, Iterator, Optional
 
@@ -195,7 +194,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
   run_dir = _run_directory(trial, directory)
   training = experiment.training
   decay = training.final_learning_rate / training.learning_rate if training.learning_rate else 1.0
-  training = dataclasses.replace(training, learning_rate=rate, final_learning_rate=decay * rate)
+  training = training.replace(learning_rate=rate, final_learning_rate=decay * rate)
   print(f"Trial {trial.user_attrs['index']}: learning rate {rate:.3g}, {run_dir}", flush=True)
 
   def on_epoch(row: dict[str, Any]):
@@ -208,7 +207,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
       user_problem = getattr(experiment.problem, "name", None)
       run = TrainingRun.resume(run_dir, user_problem=user_problem)
     else:
-      run = TrainingRun(run_dir, dataclasses.replace(experiment, training=training), resume=False)
+      run = TrainingRun(run_dir, experiment.replace(training=training), resume=False)
     state = optuna.trial.TrialState.COMPLETE
     try:
       run.train(None, on_epoch)

@@ -13,16 +13,14 @@ import safetensors.numpy
 import tensorflow as tf
 
 from l2l_tf import optimizers
+from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.optimizers import Optimizer
-from l2l_tf.optimizers import preprocessing
 from l2l_tf.storage import files
 from l2l_tf.storage.files import CheckpointError
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "optimizer.safetensors"
 FORMAT = 1
-MAX_GROUPS = 16  # of a partition
-MAX_LAYERS = 64  # of an LSTM: each takes time to build, however small
 FLOATS = {  # of phi, by their names in a safetensors file
   "F16": tf.float16,
   "BF16": tf.bfloat16,
@@ -118,47 +116,7 @@ def optimizer_from_config(config: Any) -> Optimizer:
   Raises:
     ValueError: for an unknown kind, option or value.
   """
-  if not isinstance(config, dict):
-    raise ValueError(f"An optimizer's config must be an object, got {type(config).__name__}.")
-  options = dict(config)
-  kind = options.pop("kind", None)
-  if kind not in list(optimizers.LEARNED):  # a list, as `kind` may not be hashable
-    known = ", ".join(optimizers.LEARNED)
-    raise ValueError(f"Unknown kind of optimizer {kind!r}; known: {known}.")
-  layers = options.get("layer_sizes")
-  if isinstance(layers, (list, str)) and len(layers) > MAX_LAYERS:
-    raise ValueError(f"layer_sizes must be at most {MAX_LAYERS} layers, got {len(layers)}.")
-  known = [dtype.name for dtype in FLOATS.values()]
-  if options.get("dtype", "float32") not in known:
-    raise ValueError(f"dtype must be one of {', '.join(known)}, got {options['dtype']!r:.200}.")
-  if "preprocessing" in options:
-    options["preprocessing"] = preprocessing.from_config(options["preprocessing"])
-  if kind == "partition":
-    options["groups"] = _groups_from_config(options.get("groups"))
-  if kind == "odd_part":
-    options["optimizer"] = _inner_from_config(options.get("optimizer"))
-  try:
-    return optimizers.LEARNED[kind](**options)
-  except (TypeError, OverflowError) as error:
-    raise ValueError(f"Bad options for the optimizer {kind!r}: {error}.") from error
-
-
-def _groups_from_config(config: Any) -> dict[str, Optimizer]:
-  """Builds the optimizers of a partition, which are no partitions themselves."""
-  if not isinstance(config, dict) or not 0 < len(config) <= MAX_GROUPS:
-    raise ValueError(
-      f"The groups of a partition must be 1..{MAX_GROUPS} optimizers by name, got {config!r:.200}."
-    )
-  if any(isinstance(c, dict) and c.get("kind") == "partition" for c in config.values()):
-    raise ValueError("The groups of a partition must not be partitions.")
-  return {group: optimizer_from_config(options) for group, options in config.items()}
-
-
-def _inner_from_config(config: Any) -> Optimizer:
-  """Builds the optimizer of an odd part: no other wrapper, so that files cannot nest them."""
-  if isinstance(config, dict) and config.get("kind") in ("odd_part", "partition"):
-    raise ValueError(f"An odd part cannot be that of the kind {config['kind']!r}.")
-  return optimizer_from_config(config)
+  return optimizer_options.of_file(config).build(seed=0)
 
 
 def named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:

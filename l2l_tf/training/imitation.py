@@ -11,7 +11,6 @@ from the phi found (`init_from` of bin/train.py).
 Note: not in the paper.
 """
 
-import dataclasses
 import hashlib
 import math
 from typing import Any, NamedTuple
@@ -21,16 +20,14 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from l2l_tf import code
 from l2l_tf import unroll
-from l2l_tf.config.options import option
-from l2l_tf.config.options import Options
-from l2l_tf.config.training import check_windows
+from l2l_tf.config.training import Imitation
 from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import hand_designed
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import base as problem_lib
-from l2l_tf.storage import code
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
@@ -67,29 +64,6 @@ class Teacher(hand_designed.Adam):
     ahead = (self.beta_1 * m + (1 - self.beta_1) * g) / (1 - self.beta_1 ** (t + 1))
     size = tf.sqrt(v / (1 - self.beta_2**t)) + self.epsilon
     return -rate * rise * fall * ahead / size, hand_designed.AdamSlots(m, v, t)
-
-
-@dataclasses.dataclass(frozen=True)
-class Imitation(Options):
-  """How phi is fitted to a teacher."""
-
-  num_steps: int = option(1000, "steps of a trajectory, and of the teacher's schedule", 2, 10**6)
-  teacher_rate: float = option(0.02, "the teacher's highest learning rate", 1e-9, 100.0)
-  warmup_steps: int = option(20, "until the teacher has reached it, linearly", 1, 10**6)
-  rounds: int = option(
-    10, "the first on the teacher's trajectories, later on the student's", 1, 1000
-  )
-  trajectories: int = option(2, "new ones a round; a fit uses those of all rounds", 1, 1000)
-  coordinates: int = option(100, "of each parameter that are recorded, at most", 1, 10**5)
-  fit_steps: int = option(60, "times that a batch of coordinates is followed, a round", 1, 10**6)
-  batch_size: int = option(600, "coordinates that are followed together", 1, 10**6)
-  unroll_length: int = option(100, "steps of a window of truncated BPTT", 1, 10**5)
-  learning_rate: float = option(2e-3, "of Adam on phi, falling to 0 in every round", 1e-9, 100.0)
-  seed: int = option(0, "of phi, trajectories and batches", 0, 2**31 - 1)
-
-  def __post_init__(self):
-    super().__post_init__()
-    check_windows(self.num_steps, self.unroll_length)
 
 
 class Round(NamedTuple):

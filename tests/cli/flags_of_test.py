@@ -1,6 +1,5 @@
 """The flags of an experiment make it again, and they are few."""
 
-import dataclasses
 import itertools
 
 import pytest
@@ -43,11 +42,9 @@ def test_a_preset_takes_two_flags_at_most(kind, name):
 def test_changed_options_and_other_optimizers(name, optimizer):
   preset = presets.with_optimizer(presets.PRESETS["quick"][name], optimizer)
   experiment = Experiment(
-    dataclasses.replace(preset.problem, **CHANGES[name]),
-    dataclasses.replace(
-      preset.optimizer, **({"controller_sizes": (7, 5)} if optimizer == "general" else SIZES)
-    ),
-    dataclasses.replace(preset.training, **TRAINING),
+    preset.problem.replace(**CHANGES[name]),
+    preset.optimizer.replace(**({"controller_sizes": (7, 5)} if optimizer == "general" else SIZES)),
+    preset.training.replace(**TRAINING),
   )
   words = experiment_flags.flags_of(experiment)
   assert made(words) == experiment
@@ -58,10 +55,10 @@ def test_changed_options_and_other_optimizers(name, optimizer):
 def test_second_derivatives_and_flags_that_are_off(changes):
   """Second derivatives change what other options are by default."""
   preset = presets.PRESETS["quick"]["quadratic"]
-  training = dataclasses.replace(preset.training, **changes)
+  training = preset.training.replace(**changes)
   for second in (False, not changes.get("backprop_coordinates")):
-    changed = dataclasses.replace(training, second_derivatives=second)
-    experiment = dataclasses.replace(preset, training=changed)
+    changed = training.replace(second_derivatives=second)
+    experiment = preset.replace(training=changed)
     assert made(experiment_flags.flags_of(experiment)) == experiment
 
 

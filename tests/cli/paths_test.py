@@ -10,7 +10,7 @@ from l2l_tf import optimizers
 from l2l_tf.cli import flags as cli_flags
 from l2l_tf.cli import paths
 from l2l_tf.cli.flags import UsageError
-from l2l_tf.evaluation import candidates
+from l2l_tf.storage import labels
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
 from tests import programs
@@ -72,13 +72,13 @@ def test_the_home_of_nobody_makes_no_folder(text):
 
 def test_labels_commas_and_equals_signs(home):
   assert _value("evaluate", "optimizer", "label=~/x") == f"label={home}/x"
-  assert candidates.split_label("label=x") == ("label", "x")
+  assert labels.split_label("label=x") == ("label", "x")
   assert _value("evaluate", "optimizer", "a, b=c") == "a"
   for name in ("a,b", " a ", "l=a,b", "~"):
     os.makedirs(f"./{name}/best")
     given = _flags("evaluate").parse(["", f"--optimizer=./{name}/best"]).optimizer
     assert given == [(f"./{name}/best",)]
-    assert candidates.split_label(f"{name}/best") == (None, f"{name}/best")
+    assert labels.split_label(f"{name}/best") == (None, f"{name}/best")
 
 
 def _spellings(path):

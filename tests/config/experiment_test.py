@@ -1,8 +1,8 @@
 """Tests of the experiments: the paper's numbers, round trips, and bad values."""
 
 import copy
-import dataclasses
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,8 +13,11 @@ from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.config import presets
 from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.optimizers import preprocessing
+from l2l_tf.problems import vgg
 from l2l_tf.problems.base import instances
 from l2l_tf.problems.base import make_seeds
+from l2l_tf.storage import optimizer_files
 
 CASES = [(preset, name) for preset, table in presets.PRESETS.items() for name in table]
 
@@ -94,7 +97,7 @@ def test_mnist_builds_what_its_options_say():
 @pytest.mark.parametrize("name", optimizer_options.OPTIMIZERS)
 def test_optimizers_build_what_their_options_say(name):
   if name == "general":
-    whole = optimizer_options.General((6, 7)).build(seed=1).config()
+    whole = optimizer_options.General(controller_sizes=(6, 7)).build(seed=1).config()
     assert whole == {"kind": "general", "hidden": [6, 7]}
     return
   options = optimizer_options.OPTIMIZERS[name](
@@ -107,11 +110,28 @@ def test_optimizers_build_what_their_options_say(name):
   for config in whole.get("groups", {"": whole}).values():
     assert config["preprocessing"] == {"name": "rescale", "factor": 2.0}
     for option, value in options.to_dict().items():  # those of this kind alone
-      assert option in ("preprocessing", "preprocessing_constant") or config[option] == value
+      apart = ("name", "preprocessing", "preprocessing_constant")
+      assert option in apart or config[option] == value
 
 
 def test_options_and_optimizers_have_the_same_names():
   assert optimizer_options.OPTIMIZERS.keys() == optimizers.LEARNED.keys()
+  for table in (optimizer_options.OPTIMIZERS, problem_options.PROBLEMS):
+    assert all(kind().name == name for name, kind in table.items())
+
+
+def test_choices_and_bounds_are_those_of_the_modules_that_build():
+  """They are written in both, as these need TensorFlow and the options do not."""
+  assert get_args(problem_options.DataSource) == problems.datasets.SOURCES
+  assert get_args(problem_options.NeuralArt.model_fields["vgg"].annotation) == vgg.SOURCES
+  assert (optimizer_options.MAX_P, 1e30) == (preprocessing.MAX_P, preprocessing.MAX_FACTOR)
+  for name, (constant, default) in optimizer_options.CONSTANTS.items():
+    assert preprocessing.to_config(preprocessing.BY_NAME[name]()) == {
+      "name": name,
+      constant: default,
+    }
+  dtypes = get_args(optimizer_options.LSTM.model_fields["dtype"].annotation)
+  assert list(dtypes) == [dtype.name for dtype in optimizer_files.FLOATS.values()]
 
 
 def changed(path, value):
@@ -135,14 +155,14 @@ def changed(path, value):
     ([], "has the parts"),
     (changed(["training"], KeyError), "has the parts"),
     (changed(["extra"], {}), "has the parts"),
-    (changed(["problem"], "mnist"), "Unknown problem None; known: mnist"),
+    (changed(["problem"], "mnist"), "problem must be an object, got str"),
     (changed(["problem", "name"], "cifar"), "Unknown problem 'cifar'; known: mnist"),
     (changed(["problem", "name"], ["mnist"]), r"Unknown problem \['mnist'\]; known: mnist"),
     (changed(["problem", "dimensions"], 3), "Unknown option 'dimensions' for Mnist"),
     (changed(["optimizer", "name"], "gru"), "Unknown optimizer 'gru'; known: lstm"),
     (changed(["optimizer", "layer_sizes"], [0]), "layer_sizes must be at least 1"),
     (changed(["optimizer", "preprocessing"], "log"), "must be one of log_and_sign, rescale; got"),
-    (changed(["training"], 3), "Training options must be an object, got int"),
+    (changed(["training"], 3), "training must be an object, got int"),
     (changed(["training", "num_steps"], 90.5), "num_steps must be of type int, got 90.5"),
     (changed(["training", "num_steps"], 90), "multiple of unroll_length, got 90 and 100"),
     (changed(["training", "step"], 1), "Unknown option 'step' for Training"),
@@ -162,7 +182,7 @@ def test_sampled_coordinates_and_imitation_need_independent_ones():
   assert other.training.imitation_rounds == 0 < preset.training.imitation_rounds
   message = "do not depend on each other, as those of lstm and partition; got lstm_gac"
   with pytest.raises(ValueError, match=message):
-    dataclasses.replace(preset, optimizer=other.optimizer)
+    preset.replace(optimizer=other.optimizer)
   two = presets.with_optimizer(preset, "partition")
   assert two.training.backprop_coordinates == preset.training.backprop_coordinates
 

@@ -101,7 +101,7 @@ def _module(tmp_path, monkeypatch):
 
 
 def test_the_factory_is_called():
-  problem, source = UserProblem("my_problems:parabola").build()
+  problem, source = UserProblem(name="my_problems:parabola").build()
   params, _ = problem.init([1, 2])
   assert params["x"].shape == (3,)
   assert float(problem.loss({"x": params["x"] * 0}, {}, [1, 2])) == 4.0
@@ -109,9 +109,9 @@ def test_the_factory_is_called():
 
 
 def test_a_changed_file_is_another_problem(module):
-  _, before = UserProblem("my_problems:parabola").build()
+  _, before = UserProblem(name="my_problems:parabola").build()
   module.write_text(MODULE.replace("number = 3", "number = 4"))
-  _, after = UserProblem("my_problems:parabola").build()
+  _, after = UserProblem(name="my_problems:parabola").build()
   assert before != after
 
 
@@ -130,16 +130,16 @@ def test_a_change_of_what_it_imports_is_another_problem(module, line):
   (module.parent / "helper.py").write_text("import numpy, l2l_tf\n")
   (module.parent / "other.py").write_text("")
   module.write_text(f"{line}\n{MODULE}")
-  _, before = UserProblem("my_problems:parabola").build()
+  _, before = UserProblem(name="my_problems:parabola").build()
   (module.parent / "other.py").write_text("x = 1\n")
-  assert UserProblem("my_problems:parabola").build()[1] == before
+  assert UserProblem(name="my_problems:parabola").build()[1] == before
   for name in IMPORTS[line]:
     path = module.parent / name
     text = path.read_text()
     path.write_text(text + "x = 1\n")
-    assert UserProblem("my_problems:parabola").build()[1] != before
+    assert UserProblem(name="my_problems:parabola").build()[1] != before
     path.write_text(text)
-  assert UserProblem("my_problems:parabola").build()[1] == before
+  assert UserProblem(name="my_problems:parabola").build()[1] == before
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
@@ -181,7 +181,7 @@ def test_what_gives_no_problem_is_one_line(name, message, module):
   (module.parent / "broken.py").write_text("def parabola(\n")
   (module.parent / "needs.py").write_text("import absent\n")
   with pytest.raises(UserProblemError, match=message) as info:
-    UserProblem(name).build()
+    UserProblem(name=name).build()
   assert "\n" not in str(info.value)
 
 
@@ -189,7 +189,7 @@ def test_the_line_named_is_the_users_wherever_the_program_runs(module, monkeypat
   monkeypatch.syspath_prepend(module.parent)
   monkeypatch.chdir(programs.ROOT)
   with pytest.raises(UserProblemError, match=r"scalar .*\(.*my_problems.py, line 21\)"):
-    UserProblem("my_problems:fails").build()
+    UserProblem(name="my_problems:fails").build()
 
 
 def test_the_command_line_takes_a_name_with_a_colon_only():
@@ -199,7 +199,7 @@ def test_the_command_line_takes_a_name_with_a_colon_only():
     flags.parse(["program", "--problem=my_problems"])
   flags.parse(["program", "--problem=my_problems:parabola", "--num_steps=200"])
   experiment = experiment_flags.experiment(flags)
-  assert experiment.problem == UserProblem("my_problems:parabola")
+  assert experiment.problem == UserProblem(name="my_problems:parabola")
   assert experiment.training.num_steps == 200
   flags.parse(["program", "--problem=my_problems:parabola", "--hidden=40"])
   with pytest.raises(experiment_flags.UsageError, match="--hidden does not apply"):

@@ -49,7 +49,6 @@ def _fake_runs(monkeypatch):
   monkeypatch.setattr(protocol, "grid_runner", grid_runner)
 
 
-@dataclasses.dataclass(frozen=True)
 class SeedsOnly(Options):
   """A problem whose losses show theta_0 and the minibatch seeds, and nothing that a rule does."""
 

@@ -149,8 +149,8 @@ def test_files_differ_from_those_of_the_optimizer_in_the_config_alone(tmp_path):
   [
     (None, "must be an object"),
     ({"kind": "adam"}, "Unknown kind of optimizer 'adam'"),
-    ({"kind": "odd_part", "optimizer": {"kind": "lstm"}}, "cannot be that of the kind 'odd_part'"),
-    ({"kind": "partition", "groups": {}}, "cannot be that of the kind 'partition'"),
+    ({"kind": "odd_part", "optimizer": {"kind": "lstm"}}, "Unknown kind of optimizer 'odd_part'"),
+    ({"kind": "partition", "groups": {}}, "Unknown kind of optimizer 'partition'"),
   ],
 )
 def test_hostile_configs(inner, message):

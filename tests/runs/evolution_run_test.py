@@ -1,6 +1,5 @@
 """Runs by evolution strategies: a stop changes nothing; a mixture has a closing table."""
 
-import dataclasses
 import os
 import re
 import signal
@@ -44,7 +43,7 @@ def _small_mixture(monkeypatch):
 
 def run(directory, estimator):
   optimizer = optimizer_options.General(controller_sizes=(4,))
-  training = dataclasses.replace(TRAINING, estimator=estimator)
+  training = TRAINING.replace(estimator=estimator)
   return TrainingRun(str(directory), Experiment(problem_options.General(), optimizer, training))
 
 

@@ -1,6 +1,5 @@
 """Tests of a run directory: resuming is never having stopped, bit for bit; best/ is the best."""
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -57,7 +56,7 @@ digits = functools.cache(datasets._bundled_mnist)
 
 def experiment(name):
   problem, optimizer, training = EXPERIMENTS[name]
-  return Experiment(problem, optimizer, dataclasses.replace(TRAINING, **training))
+  return Experiment(problem, optimizer, TRAINING.replace(**training))
 
 
 def state(run):

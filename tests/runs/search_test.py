@@ -1,6 +1,5 @@
 """Tests of the random search of the meta learning rate."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -25,8 +24,8 @@ TINY |= {"jit_compile": False}
 def tiny_experiment():
   """Bowls, two epochs of next to nothing."""
   preset = PRESETS["quick"]["bowl"]
-  training = dataclasses.replace(preset.training, num_epochs=2, validation_runs=4, **TINY)
-  return dataclasses.replace(preset, training=training)
+  training = preset.training.replace(num_epochs=2, validation_runs=4, **TINY)
+  return preset.replace(training=training)
 
 
 @pytest.fixture(name="experiment", scope="module")
@@ -174,9 +173,7 @@ def test_a_trial_that_died_before_it_began_is_started_again(tmp_path, experiment
 
 def test_another_experiment_and_a_corrupt_study_are_refused(tmp_path, experiment):
   search.search(str(tmp_path), experiment, 1)
-  other = dataclasses.replace(
-    experiment, training=dataclasses.replace(experiment.training, num_epochs=3)
-  )
+  other = experiment.replace(training=experiment.training.replace(num_epochs=3))
   with pytest.raises(training_run.RunError, match="another experiment"):
     search.search(str(tmp_path), other, 1)
   for text in ("{not json}\n{\n", "mine"):

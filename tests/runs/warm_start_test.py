@@ -1,7 +1,5 @@
 """Tests of what phi starts from: another optimizer, or what a teacher does."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -66,7 +64,7 @@ def _bowl(**training):
   return Experiment(
     problem_options.Bowl(dimensions=3),
     optimizer_options.LSTM(layer_sizes=(3,)),
-    dataclasses.replace(IMITATION, **training),
+    IMITATION.replace(**training),
   )
 
 

@@ -1,6 +1,5 @@
 """Evolution strategies: their gradient, their pairs, their trainer."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -135,7 +134,7 @@ def test_runs_that_are_no_numbers_count_as_bad_and_no_more():
 
 
 def trained(problem, optimizer, **options):
-  trainer = EvolutionTrainer(problem, optimizer, dataclasses.replace(CONFIG, **options))
+  trainer = EvolutionTrainer(problem, optimizer, CONFIG.replace(**options))
   while not trainer.done:
     trainer.run_epoch()
   return trainer
@@ -144,7 +143,7 @@ def trained(problem, optimizer, **options):
 @pytest.mark.parametrize("make", [general, lstm])
 def test_training_lowers_the_validation_loss(make):
   options = {"num_epochs": 3, "episodes_per_epoch": 15, "num_tasks": 8, "learning_rate": 0.03}
-  trainer = EvolutionTrainer(problems.bowl(3), make(), dataclasses.replace(CONFIG, **options))
+  trainer = EvolutionTrainer(problems.bowl(3), make(), CONFIG.replace(**options))
   _, before = trainer.validate()
   while not trainer.done:
     trainer.run_epoch()
@@ -154,7 +153,7 @@ def test_training_lowers_the_validation_loss(make):
 def test_a_mixture_draws_its_problems_by_weight_and_lengths_log_uniformly():
   names, lengths = [], []
   options = {"shortest": 5, "num_steps": 500, "episodes_per_epoch": 10**5}
-  config = dataclasses.replace(CONFIG, **options)
+  config = CONFIG.replace(**options)
   trainer = EvolutionTrainer(mixture(bowl=3.0, quadratic=1.0), general(), config)
   for trainer.progress.episode in range(400):
     trainer._begin_episode()
@@ -209,4 +208,4 @@ def test_compiled_by_xla_a_step_is_the_same():
 )
 def test_bad_options_are_refused(options, message):
   with pytest.raises(ValueError, match=message):
-    dataclasses.replace(CONFIG, **options)
+    CONFIG.replace(**options)

@@ -1,6 +1,5 @@
 """Tests of meta-training: it converges, traces once, survives bad steps, and keeps the best."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -30,7 +29,7 @@ def lstm(**options):
 
 
 def trainer(problem=None, optimizer=None, **options):
-  config = dataclasses.replace(SMALL, **options)
+  config = SMALL.replace(**options)
   return MetaTrainer(problem or problems.bowl(3), optimizer or lstm(), config)
 
 

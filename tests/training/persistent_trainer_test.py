@@ -1,7 +1,5 @@
 """Persistent evolution strategies: unbiased over windows, and a run that goes on where it was."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,7 +14,7 @@ from tests.tiny_evolution import general
 from tests.tiny_evolution import lstm
 from tests.tiny_evolution import mixture
 
-CONFIG = dataclasses.replace(tiny_evolution.CONFIG, estimator="pes", unroll_length=5)
+CONFIG = tiny_evolution.CONFIG.replace(estimator="pes", unroll_length=5)
 
 
 def _flat(tensors):
@@ -83,7 +81,7 @@ def test_it_sees_what_windows_alone_do_not():
 @pytest.mark.parametrize("make", [general, lstm])
 def test_training_lowers_the_validation_loss(make):
   options = {"num_epochs": 3, "episodes_per_epoch": 5, "num_tasks": 8, "learning_rate": 0.03}
-  trainer = PersistentTrainer(problems.bowl(3), make(), dataclasses.replace(CONFIG, **options))
+  trainer = PersistentTrainer(problems.bowl(3), make(), CONFIG.replace(**options))
   _, before = trainer.validate()
   while not trainer.done:
     trainer.run_epoch()
@@ -91,7 +89,7 @@ def test_training_lowers_the_validation_loss(make):
 
 
 def test_an_episode_is_run_after_run_of_whole_windows():
-  config = dataclasses.replace(CONFIG, num_steps=500, shortest=5, episodes_per_epoch=10**5)
+  config = CONFIG.replace(num_steps=500, shortest=5, episodes_per_epoch=10**5)
   trainer = PersistentTrainer(mixture(), general(), config)
   counts = []
   for trainer.progress.episode in range(50):
@@ -106,7 +104,7 @@ def test_an_episode_is_run_after_run_of_whole_windows():
 @pytest.mark.parametrize("make", [general, lstm])
 def test_a_run_restored_amid_an_episode_goes_on_to_the_same_numbers(tmp_path, make):
   def trainer():
-    made = PersistentTrainer(mixture(), make(), dataclasses.replace(CONFIG, shortest=5))
+    made = PersistentTrainer(mixture(), make(), CONFIG.replace(shortest=5))
     return made, tf.train.Checkpoint(**made.trackables())
 
   first, checkpoint = trainer()

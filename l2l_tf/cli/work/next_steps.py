@@ -1,6 +1,5 @@
 """What to do with a trained optimizer: commands that `bin/train.py` prints at its end."""
 
-import dataclasses
 import os
 import shlex
 import sys
@@ -53,7 +52,7 @@ def _gentler(experiment: Experiment) -> Experiment:
   rate = float(f"{training.learning_rate / 3:.1g}")
   final = min(rate, training.final_learning_rate)
   changes = {"learning_rate": rate, "final_learning_rate": final, "seed": training.seed + 1}
-  return dataclasses.replace(experiment, training=dataclasses.replace(training, **changes))
+  return experiment.replace(training=training.replace(**changes))
 
 
 def _program(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Tests of l2l_tf/storage/code.py: which files decide what a module computes."""
+"""Tests of l2l_tf/code.py: which files decide what a module computes."""
 
 import importlib
 import os
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from l2l_tf.storage import code
+from l2l_tf import code
 from tests import sources
 
 FILES = {  # of a package; what reaches the main module in any way
