@@ -7,7 +7,7 @@ Python looks into the folder of a script first. A `keras.py` of the user's there
 import importlib.machinery
 import sys
 
-NEEDED = ("absl", "keras", "numpy", "safetensors", "sonnet", "tensorflow")
+NEEDED = ("absl", "keras", "numpy", "pydantic", "safetensors", "sonnet", "tensorflow")
 
 
 def check():

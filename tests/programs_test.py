@@ -169,3 +169,30 @@ def test_every_program_starts_so(path):
   rest = path.read_text().partition('"""\n\n')[2]
   start = f'if __name__ == "__main__":\n  {path.stem}.run()\n'
   assert rest == f"from l2l_tf.cli import {path.stem}\n\n{start}"
+
+
+DOORS = """
+import importlib, sys
+import l2l_tf
+for name in sys.argv[1].split(","):
+  program = importlib.import_module(f"l2l_tf.cli.{name}")
+  for words in (["--help"], ["-h"], ["--nonsense=1"], ["--seed=-1"], ["--problem=mnsit"]):
+    try:
+      program.main([name, *words])
+    except SystemExit as stop:
+      assert stop.code == 0 and words[0].startswith("-h") or words == ["--help"], (name, words)
+    except Exception as error:
+      assert type(error).__name__ == "UsageError", (name, words, error)
+    else:
+      raise AssertionError((name, words))
+heavy = {"tensorflow", "keras", "sonnet", "matplotlib", "scipy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_help_and_usage_errors_need_no_tensorflow(tmp_path):
+  names = ",".join(sorted(path.stem for path in (programs.ROOT / "bin").glob("*.py")))
+  environment = {**os.environ, "PYTHONPATH": str(programs.ROOT)}
+  command = [sys.executable, "-c", DOORS, names]
+  run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+  assert run.returncode == 0, run.stderr[-3000:]
