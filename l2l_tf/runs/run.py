@@ -10,6 +10,7 @@ from absl import logging
 import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.config.user_problem import is_name
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.inspection import observation
@@ -173,7 +174,7 @@ class TrainingRun:
       experiment = Experiment.from_dict(config.get("experiment"))
     except (AttributeError, ValueError) as error:
       raise RunError(f"{directory}/{CONFIG_FILE} is not the config of a run: {error}") from error
-    name = getattr(experiment.problem, "name", None)  # of problems of the user's alone
+    name = experiment.problem.name if is_name(experiment.problem.name) else None  # of the user's
     if name != user_problem:
       raise RunError(
         f"{directory} was trained on the code {name}. Add `problem`={name} if you trust it."

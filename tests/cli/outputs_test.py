@@ -113,13 +113,12 @@ def test_programs_write_under_runs_only(name, tmp_path, monkeypatch):
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   program = PROGRAMS[name]
   if name == "evaluate":
-    monkeypatch.setattr(
-      program, "Comparison", functools.partial(program.Comparison, rivals=("sgd",))
-    )
+    work = programs.work("evaluate")
+    monkeypatch.setattr(work, "Comparison", functools.partial(work.Comparison, rivals=("sgd",)))
   optimizer_files.save_optimizer("optimizer", optimizers.CoordinatewiseLSTM((3,)), {})
   for folder in ("results/visualizations", "docs/figures"):
     os.makedirs(folder)
-  for panel in PROGRAMS["figures"].FIGURES["figure_4"]:
+  for panel in programs.work("figures").FIGURES["figure_4"]:
     results.write(f"results/{panel.file}", tiny_results.make(panel.problem, panel.num_steps))
   proposal_files.write("results/visualizations/optimizer.json", tiny_results.visualization())
   for path in ("results/bowl_4.json", "docs/figures/figure_4.svg", "docs/figures/figure_6_32.png"):
@@ -217,7 +216,7 @@ def test_the_flags_of_printed_commands_are_there(program, words):
 
 def test_a_benchmark_of_fewer_runs_does_not_replace_more(tmp_path, monkeypatch, capsys):
   out = tmp_path / "out.json"
-  run = functools.partial(programs.run, exact_line_search.main, (outputs.OutputError,))
+  run = functools.partial(programs.run, exact_line_search.main)
   assert run("--num_runs=3", "--dimensions=2", f"--out={out}") == 0
   before = out.read_text()
   assert json.loads(before)["num_runs"] == 3

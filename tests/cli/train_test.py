@@ -205,4 +205,11 @@ def test_only_what_reports_uses_the_instances_of_the_test():
     if source.path.startswith("l2l_tf/")
     and "Stream.TEST" in (sources.ROOT / source.path).read_text()
   }
-  assert users == {f"l2l_tf.{n}" for n in ("evaluation.comparison", "cli.visualize", "cli.triples")}
+  assert users == {
+    f"l2l_tf.{n}"
+    for n in (
+      "evaluation.comparison",
+      "cli.work.visualize",
+      "cli.work.triples",
+    )
+  }

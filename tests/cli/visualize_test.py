@@ -14,6 +14,7 @@ from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import results
 from l2l_tf.inspection import coordinates
 from l2l_tf.inspection import proposal_files
+from l2l_tf.inspection import proposal_runs
 from l2l_tf.storage import optimizer_files
 from tests import programs
 from tests import tiny_results
@@ -192,7 +193,7 @@ def test_what_shows_more_is_replaced_only_if_told(here, capsys, monkeypatch):
   before, tune = (here / "v.json").read_bytes(), baselines.tune
   monkeypatch.setattr(baselines, "tune", None)
   monkeypatch.setattr(coordinates, "spread", lambda rms: [coordinates.Coordinate("theta", (2,))])
-  monkeypatch.setattr(proposal_files, "spread", coordinates.spread)
+  monkeypatch.setattr(proposal_runs, "spread", coordinates.spread)
 
   def refused(words):
     assert (here / "v.json").read_bytes() == before

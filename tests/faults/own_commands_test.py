@@ -12,7 +12,6 @@ from benchmarks import exact_line_search
 from l2l_tf import optimizers
 from l2l_tf.evaluation import results
 from l2l_tf.storage import optimizer_files
-from l2l_tf.storage import outputs
 from l2l_tf.storage import peers
 from tests import programs
 from tests import tiny_results
@@ -91,7 +90,7 @@ def test_fewer_runs_over_more(here, monkeypatch, capsys):
   monkeypatch.setattr(programs.work("evaluate"), "Comparison", one_rival)
   words = " ".join([*BOWL, LEARNED])
   line = ["--dimensions=2", "--out=line.json"]
-  search = functools.partial(programs.run, exact_line_search.main, (outputs.OutputError,))
+  search = functools.partial(programs.run, exact_line_search.main)
   assert _run(f"evaluate {words} --num_runs=3 --out=e.json") == 0
   assert _run(f"visualize {words} --out=v.json --num_values=3 --num_panels=2") == 0
   assert _run("zoo --optimizer=Lion --task=cars_tanh --horizon=100 --seeds=2 --jobs=1") == 0
