@@ -100,14 +100,17 @@ def main(argv: Sequence[str]) -> int:
     return _search(flags)
   replicas = distribution.make(flags.strategy)
   with distribution.lost_workers():
-    status = _train(flags, replicas) if replicas.is_chief else _assist(flags, replicas)
+    if replicas.is_chief:
+      with _open_run(flags, replicas) as run:
+        status = _train(run, flags)
+    else:
+      status = _assist(flags, replicas)
     replicas.highest(0)  # none leaves before the others
   return status
 
 
-def _train(flags: experiment_flags.Flags, replicas: distribution.Distribution) -> int:
+def _train(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> int:
   """Trains and reports."""
-  run = _open_run(flags, replicas)
   print(f"Data: {run.data}")
   print(f"Run directory: {run.directory}; watch it with\n  {_watch_command(run.directory)}")
   tuned = run.tune_rivals(flags.tuning_runs) if flags.tuning_runs else {}
@@ -153,26 +156,49 @@ def _assist(flags: experiment_flags.Flags, replicas: distribution.Distribution) 
     if flags.resume:
       _check_resume(flags)
       shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events", "lock"))
-      run = training_run.TrainingRun.resume(own, replicas, _user_problem(flags))
-    else:
-      experiment = experiment_flags.experiment(flags)
-      run = training_run.TrainingRun(own, experiment, False, flags.init_from, replicas)
-    try:
-      run.train()
-    except training_run.Interrupted as stop:
-      return 128 + stop.signum
-    except trainer_lib.Diverged as error:  # on all workers at the same step
-      raise training_run.RunError(str(error)) from error
+    with _open(own, flags, replicas) as run:
+      try:
+        run.train()
+      except training_run.Interrupted as stop:
+        return 128 + stop.signum
+      except trainer_lib.Diverged as error:  # on all workers at the same step
+        raise training_run.RunError(str(error)) from error
   return 0
 
 
 def _open_run(
   flags: experiment_flags.Flags, replicas: distribution.Distribution
 ) -> training_run.TrainingRun:
-  if not flags.resume:
-    return _new_run(flags, replicas)
-  _check_resume(flags)
-  return training_run.TrainingRun.resume(flags.run_dir, replicas, _user_problem(flags))
+  """The run that the flags name, or a new one under a name that is free."""
+  if flags.resume:
+    _check_resume(flags)
+  if flags.run_dir:
+    return _open(flags.run_dir, flags, replicas)
+  first = os.path.join(
+    "runs", f"{experiment_flags.problem_label(flags)}-{time.strftime('%Y%m%d-%H%M%S')}"
+  )
+  for directory in run_directory.names(first):  # another run may have begun in this second
+    try:
+      return _open(directory, flags, replicas)
+    except run_directory.DirectoryTaken:
+      continue
+
+
+def _open(
+  directory: str, flags: experiment_flags.Flags, replicas: distribution.Distribution
+) -> training_run.TrainingRun:
+  """Takes up the run in `directory`, or begins it."""
+  if flags.resume:
+    return training_run.TrainingRun.resume(
+      directory, distribution=replicas, user_problem=_user_problem(flags)
+    )
+  return training_run.TrainingRun.new(
+    directory,
+    experiment_flags.experiment(flags),
+    init_from=flags.init_from,
+    distribution=replicas,
+    on_round=print_round if replicas.is_chief else lambda index, result: None,
+  )
 
 
 def _user_problem(flags: experiment_flags.Flags) -> Optional[str]:
@@ -190,22 +216,6 @@ def _check_resume(flags: experiment_flags.Flags):
     raise experiment_flags.UsageError(
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."
     )
-
-
-def _new_run(
-  flags: experiment_flags.Flags, replicas: distribution.Distribution
-) -> training_run.TrainingRun:
-  arguments = (experiment_flags.experiment(flags), False, flags.init_from, replicas, print_round)
-  if flags.run_dir:
-    return training_run.TrainingRun(flags.run_dir, *arguments)
-  first = os.path.join(
-    "runs", f"{experiment_flags.problem_label(flags)}-{time.strftime('%Y%m%d-%H%M%S')}"
-  )
-  for directory in run_directory.names(first):  # another run may have begun in this second
-    try:
-      return training_run.TrainingRun(directory, *arguments)
-    except run_directory.DirectoryTaken:
-      continue
 
 
 def _search(flags: experiment_flags.Flags) -> int:

@@ -208,7 +208,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
       user_problem = getattr(experiment.problem, "name", None)
       run = TrainingRun.resume(run_dir, user_problem=user_problem)
     else:
-      run = TrainingRun(run_dir, dataclasses.replace(experiment, training=training), resume=False)
+      run = TrainingRun.new(run_dir, dataclasses.replace(experiment, training=training))
     state = optuna.trial.TrialState.COMPLETE
     try:
       run.train(None, on_epoch)

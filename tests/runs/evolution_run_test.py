@@ -45,7 +45,7 @@ def _small_mixture(monkeypatch):
 def run(directory, estimator):
   optimizer = optimizer_options.General(controller_sizes=(4,))
   training = dataclasses.replace(TRAINING, estimator=estimator)
-  return TrainingRun(str(directory), Experiment(problem_options.General(), optimizer, training))
+  return TrainingRun.new(str(directory), Experiment(problem_options.General(), optimizer, training))
 
 
 def contents(directory):
