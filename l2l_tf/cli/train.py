@@ -230,11 +230,11 @@ def _search(flags: experiment_flags.Flags) -> int:
   label = experiment_flags.problem_label(flags)
   directory = flags.run_dir or os.path.join("runs", f"{label}-search")
   try:
-    study = search.search(directory, experiment_flags.experiment(flags), flags.search)
+    trials = search.search(directory, experiment_flags.experiment(flags), flags.search)
   except training_run.Interrupted as stop:
     print(f"Stopped by {stop}. Everything is saved; the same command goes on in {directory}.")
     return 128 + stop.signum
-  print(search.table(study))
+  print(search.table(trials))
   print(f"  TensorBoard   {_watch_command(directory)}   (tab HParams)")
   return 0
 
