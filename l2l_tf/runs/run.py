@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import time
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional
 
 from absl import logging
 import tensorflow as tf
@@ -238,19 +238,14 @@ class TrainingRun:
         if row["improved"]:
           self._save_best()
         curves = {"learned": row.pop("validation_curve"), **rival_curves}
-        phi = [tf.convert_to_tensor(variable) for variable in trainer.phi]  # as it is now
-        events.epoch(row, curves, functools.partial(observe, phi), trainer.done)
+        events.epoch(row, curves, observe, trainer.done)
         if received := self.distribution.highest(signals.received):
           raise Interrupted(received)
         on_epoch(row)
-      report.close()
-      reporting.say("Drawing what the last epoch has learned")
     trainer.use_best()
 
-  def _observer(
-    self, rates: Mapping[str, float]
-  ) -> Callable[[Sequence[tf.Tensor]], observation.Observation]:
-    """Returns what observes a phi on the first held-out instance; built when it is first called."""
+  def _observer(self, rates: Mapping[str, float]) -> Callable[[], observation.Observation]:
+    """Returns what observes phi on the first held-out instance; built when it is first called."""
     training = self.experiment.training
 
     @functools.cache
@@ -259,7 +254,7 @@ class TrainingRun:
       copy = self.experiment.optimizer.build(training.seed)
       return observation.Observer(self.shown, copy, rates, seed, training.num_steps)
 
-    return lambda phi: observer()(phi)
+    return lambda: observer()(self.trainer.phi)
 
   def _meta_steps(self, report: TrainingReport, signals: Signals) -> float:
     """Takes the meta-steps that the epoch still needs; returns the mean seconds of one."""
