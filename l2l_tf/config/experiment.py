@@ -1,6 +1,6 @@
 """An experiment: a problem, an optimizer, its training, with every hyperparameter."""
 
-from typing import Any
+from typing import Any, Optional
 
 import pydantic
 
@@ -42,6 +42,11 @@ class Experiment(Options):
           f" those of lstm and partition; got {self.optimizer.name}."
         )
     return self
+
+  @property
+  def users_problem(self) -> Optional[str]:
+    """The `module:factory` of a problem of the user's; None for one of ours."""
+    return self.problem.name if is_name(self.problem.name) else None
 
   @classmethod
   def from_dict(cls, values: Any) -> "Experiment":

@@ -1,5 +1,7 @@
 """What is looked at after epochs of a meta-training, on one held-out instance; once compiled."""
 
+import math
+import statistics
 from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
@@ -8,6 +10,7 @@ import tensorflow as tf
 from l2l_tf import optimizers
 from l2l_tf.inspection import coordinates
 from l2l_tf.inspection import diagnosis
+from l2l_tf.inspection import proposal_files
 from l2l_tf.inspection import proposals
 from l2l_tf.problems.base import Problem
 
@@ -19,7 +22,7 @@ NUM_VALUES = 41
 class Observation(NamedTuple):
   """How the optimizer is at one phi."""
 
-  scalars: dict[str, float]  # `gradient`, `update` and the shares of `diagnosis.Record`, means
+  scalars: dict[str, float]  # means of `diagnosis.Record`, medians of `proposal_files.measures`
   entries: dict[str, dict[str, Any]]  # `Proposals.entries` of some coordinates
   steps: tuple[int, ...]  # that were swept
 
@@ -76,4 +79,16 @@ class Observer:
     if self._recorder:
       found = self._recorder(self._seed, self._values)
       entries = found.entries(self._coordinates, self._values)
+      scalars |= _medians(entries, self._steps)
     return Observation(scalars, entries, self._steps)
+
+
+def _medians(entries: Mapping[str, dict[str, Any]], steps: Sequence[int]) -> dict[str, float]:
+  """Each of the measures of a sweep, its median over coordinates and steps."""
+  rows = [
+    proposal_files.measures(entry, k, step)
+    for entry in entries.values()
+    for k, step in enumerate(steps)
+  ]
+  finite = {name: [row[name] for row in rows if math.isfinite(row[name])] for name in rows[0]}
+  return {name: statistics.median(values or [math.nan]) for name, values in finite.items()}

@@ -1,5 +1,6 @@
 """What a run records of itself in `config.json`, and what of that a resume must find again."""
 
+import os
 from typing import Any
 
 from absl import logging
@@ -7,7 +8,9 @@ import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.problems.base import Problem
+from l2l_tf.runs.directory import CONFIG_FILE
 from l2l_tf.runs.directory import RunError
+from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
 
@@ -27,6 +30,27 @@ def make(experiment: Experiment, problem: Problem, data: str, replicas: int) -> 
     "versions": provenance.versions(),
     "replicas": replicas,
   }
+
+
+def read(directory: str) -> Experiment:
+  """Returns the experiment of the run in `directory`.
+
+  Raises:
+    RunError: if there is no run, or what its config holds is no experiment.
+    CheckpointError: if the config is damaged.
+  """
+  path = os.path.join(directory, CONFIG_FILE)
+  try:
+    os.stat(path)
+  except OSError as error:
+    raise RunError(
+      f"There is no run to resume in {directory}: no {CONFIG_FILE} there ({error.strerror})."
+    ) from error
+  config = files.read_json(path)
+  try:
+    return Experiment.from_dict(config.get("experiment"))
+  except (AttributeError, ValueError) as error:
+    raise RunError(f"{directory}/{CONFIG_FILE} is not the config of a run: {error}") from error
 
 
 def check(directory: str, began: dict[str, Any], now: dict[str, Any]):

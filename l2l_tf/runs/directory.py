@@ -65,7 +65,7 @@ def lock(directory: str):
         f"Cannot use {directory}: {error.strerror}. Name another `run_dir`."
       ) from error
     try:
-      kernel_lock.take(file, wait=False)
+      kernel_lock.take(file)
     except OSError as error:
       holder = file.read(200).partition("\n")[0] or "another process"
       file.close()

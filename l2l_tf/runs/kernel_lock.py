@@ -18,14 +18,10 @@ def is_available() -> bool:
   return fcntl is not None
 
 
-def take(file: IO, wait: bool):
+def take(file: IO):
   """Locks an open file for this process, until it is closed.
 
-  Args:
-    file: to lock.
-    wait: for another process to free it, or else raise an error.
-
   Raises:
-    OSError: if another process has it, and `wait` is false.
+    OSError: if another process has it.
   """
-  fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+  fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,13 +4,12 @@ import functools
 import math
 import os
 import time
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional
 
 from absl import logging
 import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
-from l2l_tf.config.user_problem import is_name
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.inspection import observation
@@ -46,65 +45,102 @@ RIVALS = ("adam", "sgd")  # to compare with
 
 
 class TrainingRun:
-  """One run directory and the training in it."""
+  """One run directory, which is this process's, and the training in it.
 
-  def __init__(
-    self,
-    directory: str,
-    experiment: Experiment,
-    resume: bool = False,
-    init_from: Optional[str] = None,
-    distribution: Distribution = Distribution(),
-    on_round: Callable[[int, imitation.Round], None] = lambda index, result: None,
-  ):
-    """Builds the problem and the optimizer; writes `config.json`, or checks it against a resume.
+  A `with` statement gives the directory back at its end; else it is held until the process ends.
+  """
 
-    Args:
-      directory: of the run.
-      experiment: what to train.
-      resume: go on from the newest checkpoint in `directory`, which holds this experiment.
-      init_from: directory or pretrained name of an optimizer of the same kind, or of that of every
-        group of a partition, whose phi a new run starts from.
-      distribution: of the instances over devices; a run keeps the number of replicas it began with.
-      on_round: is given each round of imitation, if a new run begins with that.
-
-    Raises:
-      RunError: if the directory holds anything and `resume` is false, or another process has it,
-        or it cannot be written, or it is to be resumed and the data or the replicas are not those
-        it began with.
-      DistributionError: if the instances cannot be split over the replicas.
-      LabelError: if the optimizer is a partition that the problem's parameters do not fit.
-    """
+  def __init__(self, directory: str, experiment: Experiment, distribution: Distribution):
+    """Builds the problem, the optimizer and its trainer, for `new` and `resume`."""
     self.directory = directory
     self.experiment = experiment
     self.distribution = distribution
-    if resume:
-      with run_directory.taken_up(directory):
-        self._build()
-        self._go_on()
-    else:
-      with run_directory.claimed(directory):
-        self._build()
-        self._begin(init_from, on_round)
-
-  def _build(self):
-    """Builds the problem, the optimizer and its trainer."""
-    self.problem, self.data = self.experiment.problem.build()
-    training = self.experiment.training
-    with self.distribution.strategy.scope():
-      optimizer = self.experiment.optimizer.build(training.seed)
+    self.problem, self.data = experiment.problem.build()
+    training = experiment.training
+    with distribution.strategy.scope():
+      optimizer = experiment.optimizer.build(training.seed)
     trained_on = [self.problem]
     if isinstance(self.problem, Mixture):
       trained_on = [*self.problem.problems.values(), *self.problem.validation.values()]
     for problem in trained_on:
       partition.check(optimizer, shapes(problem), every_group=True)
     kind = TRAINERS[training.estimator]
-    self.trainer = kind(self.problem, optimizer, training, self.distribution)
+    self.trainer = kind(self.problem, optimizer, training, distribution)
     self._checkpoint = checkpoints.TrainingCheckpoint(
-      os.path.join(self.directory, run_directory.CHECKPOINTS), self.trainer.trackables()
+      os.path.join(directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
-    replicas = self.distribution.num_replicas
-    self.config = run_config.make(self.experiment, self.problem, self.data, replicas)
+    replicas = distribution.num_replicas
+    self.config = run_config.make(experiment, self.problem, self.data, replicas)
+
+  @classmethod
+  def new(
+    cls,
+    directory: str,
+    experiment: Experiment,
+    *,
+    init_from: Optional[str] = None,
+    distribution: Distribution = Distribution(),
+    on_round: Callable[[int, imitation.Round], None] = lambda index, result: None,
+  ) -> "TrainingRun":
+    """Begins a run: sets its first phi, saves it, and then `config.json`.
+
+    Args:
+      directory: of the run, new or empty.
+      experiment: what to train.
+      init_from: directory or pretrained name of an optimizer of the same kind, or of that of every
+        group of a partition, whose phi the run starts from.
+      distribution: of the instances over devices; a run keeps the number of replicas it began with.
+      on_round: is given each round of imitation, if the run begins with that.
+
+    Raises:
+      RunError: if the directory holds anything, or another process has it, or it cannot be written.
+      DistributionError: if the instances cannot be split over the replicas.
+      LabelError: if the optimizer is a partition that the problem's parameters do not fit.
+    """
+    with run_directory.claimed(directory):
+      run = cls(directory, experiment, distribution)
+      run._begin(init_from, on_round)
+    return run
+
+  @classmethod
+  def resume(
+    cls,
+    directory: str,
+    *,
+    distribution: Distribution = Distribution(),
+    user_problem: Optional[str] = None,
+  ) -> "TrainingRun":
+    """Takes up the run in `directory` where its newest checkpoint left it.
+
+    Args:
+      directory: of the run.
+      distribution: of the instances over devices.
+      user_problem: the `module:factory` that this run may import and call. What a file alone names
+        is not run.
+
+    Raises:
+      RunError: if the directory holds no run, or one on another user's problem, other data or
+        another number of replicas, or another process has it, or it cannot be written.
+      CheckpointError: if its files are damaged.
+    """
+    experiment = run_config.read(directory)
+    name = experiment.users_problem
+    if name != user_problem:
+      raise RunError(
+        f"{directory} was trained on the code {name}. Add `problem`={name} if you trust it."
+        if name
+        else f"{directory} was not trained on `problem`={user_problem}; leave that out."
+      )
+    with run_directory.taken_up(directory):
+      run = cls(directory, experiment, distribution)
+      run._go_on()
+    return run
+
+  def __enter__(self) -> "TrainingRun":
+    return self
+
+  def __exit__(self, *exc_info: Any):
+    run_directory.unlock(self.directory)
 
   def _begin(self, init_from: Optional[str], on_round: Callable[[int, imitation.Round], None]):
     """Sets the first phi, saves it, and then the config."""
@@ -142,46 +178,6 @@ class TrainingRun:
         f"The checkpoint in {self.directory} does not fit this training: {error}"
       ) from error
     self._mend_best()
-
-  @classmethod
-  def resume(
-    cls,
-    directory: str,
-    distribution: Distribution = Distribution(),
-    user_problem: Optional[str] = None,
-  ) -> "TrainingRun":
-    """Takes up the run in `directory` where its newest checkpoint left it.
-
-    Args:
-      directory: of the run.
-      distribution: of the instances over devices.
-      user_problem: the `module:factory` that this run may import and call. What a file alone names
-        is not run.
-
-    Raises:
-      RunError: if the directory holds no run, or one on another user's problem.
-      CheckpointError: if its files are damaged.
-    """
-    path = os.path.join(directory, CONFIG_FILE)
-    try:
-      os.stat(path)
-    except OSError as error:
-      raise RunError(
-        f"There is no run to resume in {directory}: no {CONFIG_FILE} there ({error.strerror})."
-      ) from error
-    config = files.read_json(path)
-    try:
-      experiment = Experiment.from_dict(config.get("experiment"))
-    except (AttributeError, ValueError) as error:
-      raise RunError(f"{directory}/{CONFIG_FILE} is not the config of a run: {error}") from error
-    name = experiment.problem.name if is_name(experiment.problem.name) else None  # of the user's
-    if name != user_problem:
-      raise RunError(
-        f"{directory} was trained on the code {name}. Add `problem`={name} if you trust it."
-        if name
-        else f"{directory} was not trained on `problem`={user_problem}; leave that out."
-      )
-    return cls(directory, experiment, resume=True, distribution=distribution)
 
   @property
   def held_out(self) -> dict[str, Problem]:
@@ -242,19 +238,14 @@ class TrainingRun:
         if row["improved"]:
           self._save_best()
         curves = {"learned": row.pop("validation_curve"), **rival_curves}
-        phi = [tf.convert_to_tensor(variable) for variable in trainer.phi]  # as it is now
-        events.epoch(row, curves, functools.partial(observe, phi), trainer.done)
+        events.epoch(row, curves, observe, trainer.done)
         if received := self.distribution.highest(signals.received):
           raise Interrupted(received)
         on_epoch(row)
-      report.close()
-      reporting.say("Drawing what the last epoch has learned")
     trainer.use_best()
 
-  def _observer(
-    self, rates: Mapping[str, float]
-  ) -> Callable[[Sequence[tf.Tensor]], observation.Observation]:
-    """Returns what observes a phi on the first held-out instance; built when it is first called."""
+  def _observer(self, rates: Mapping[str, float]) -> Callable[[], observation.Observation]:
+    """Returns what observes phi on the first held-out instance; built when it is first called."""
     training = self.experiment.training
 
     @functools.cache
@@ -263,7 +254,7 @@ class TrainingRun:
       copy = self.experiment.optimizer.build(training.seed)
       return observation.Observer(self.shown, copy, rates, seed, training.num_steps)
 
-    return lambda phi: observer()(phi)
+    return lambda: observer()(self.trainer.phi)
 
   def _meta_steps(self, report: TrainingReport, signals: Signals) -> float:
     """Takes the meta-steps that the epoch still needs; returns the mean seconds of one."""

@@ -1,9 +1,7 @@
 """TensorBoard event files of a meta-training, and the pictures in them."""
 
-import concurrent.futures
 import json
 import os
-import time
 from typing import Any, Callable, Mapping
 
 import numpy as np
@@ -38,45 +36,24 @@ OBSERVED = {
   "hidden": ("trajectory/saturated_hidden", "Share of units with |h| > 0.95"),
   "cells": ("trajectory/saturated_cells", "Share of units with |tanh c| > 0.99"),
   "gates": ("trajectory/saturated_gates", "Share of gates within 0.01 of 0 or 1"),
+  "half": ("proposals/half", "Change over a sweep's middle half, of all: 1/2 a line, 1 a step"),
+  "at_0": ("proposals/at_0", "Update at gradient 0 over a sweep's largest; > 0: against the past"),
+  "against_adam": ("proposals/against_adam", "Share of a sweep where Adam has the other sign"),
 }
 CURVES = "validation/learning_curves"
 SWEEPS = "proposals/update_against_gradient"
-SHARE = 0.04  # of the time of a training, at most, goes into looking at it
-
-
-class Allowance:
-  """Keeps what is only for looking at within a share of all time."""
-
-  def __init__(self, share: float = SHARE, clock: Callable[[], float] = time.monotonic):
-    self._share = share
-    self._clock = clock
-    self._began = clock()
-    self._spent = 0.0
-
-  def allows(self) -> bool:
-    """Whether there is time for another look: the first one always finds some."""
-    return self._spent <= self._share * (self._clock() - self._began)
-
-  def charge(self, seconds: float):
-    """Takes note of time that went into looking."""
-    self._spent += seconds
+EVERY = 5  # epochs from one picture to the next
 
 
 class Summaries:
   """Writes the event file of a meta-training; the step axis counts epochs.
 
-  Numbers that are at hand are written after every epoch. Observations and pictures cost time: a
-  thread of their own makes them after the first and the last epoch, and in between whenever they
-  have taken less than `SHARE` of the time so far. An error there is raised by the next call, or at
-  the end. Use it in a `with` statement, which waits for the last picture.
+  Numbers come after every epoch, pictures after the first, every `EVERY` from there, and the last.
   """
 
   def __init__(self, directory: str, config: Any):
     """Opens an event file in `directory` and writes the run's config into it as text."""
     self._directory = directory
-    self._allowance = Allowance()
-    self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-    self._drawing = self._thread.submit(lambda: None)
     with run_directory.writing(directory):
       self._writer = literal_path.event_writer(directory)
       with self._writer.as_default(step=0):
@@ -87,9 +64,7 @@ class Summaries:
     return self
 
   def __exit__(self, error_type, error, traceback):
-    self._thread.shutdown(wait=True)
     if error_type is None:
-      self._drawing.result()
       with run_directory.writing(self._directory):
         self._writer.close()
 
@@ -105,39 +80,27 @@ class Summaries:
     Args:
       row: the epoch's numbers.
       curves: learning curves on the held-out instances, `[T+1]` by the optimizer's name.
-      observe: measures the optimizer as it is now; called in the thread, if there is time.
+      observe: measures the optimizer as it is now.
       is_last: whether no epoch follows.
     """
-    if self._drawing.done() or is_last:
-      self._drawing.result()
-    epoch = row["epoch"]
-    self._write_scalars(SCALARS, row, epoch)
-    if is_last or (self._drawing.done() and self._allowance.allows()):
-      self._drawing = self._thread.submit(self._look, epoch, curves, observe)
-
-  def _write_scalars(self, table: Mapping[str, tuple], values: Mapping[str, float], epoch: int):
-    with run_directory.writing(self._directory):
-      with self._writer.as_default(step=epoch):
+    epoch, seen = row["epoch"], observe()
+    with run_directory.writing(self._directory), self._writer.as_default(step=epoch):
+      for table, values in ((SCALARS, row), (OBSERVED, seen.scalars)):
         for key, (tag, description) in table.items():
           if key in values:  # an optimizer without an LSTM has no gates
             tf.summary.scalar(tag, values[key], description=description)
+      if is_last or (epoch - 1) % EVERY == 0:
+        _write_pictures(epoch, curves, seen)
       self._writer.flush()
 
-  def _look(self, epoch: int, curves: Mapping[str, np.ndarray], observe: Callable[[], Observation]):
-    """Observes, draws and writes, in the thread."""
-    began = time.monotonic()
-    seen = observe()
-    self._write_scalars(OBSERVED, seen.scalars, epoch)
-    with run_directory.writing(self._directory), self._writer.as_default():
-      figure = plots.learning_curves(curves, f"epoch {epoch}")
-      _write_picture(CURVES, figure, epoch, "Held-out instances, against tuned rivals")
-      if seen.entries:
-        figure = proposal_plots.sweep_grid(
-          seen.entries, seen.steps, len(seen.steps), "learned", f"epoch {epoch}"
-        )
-        _write_picture(SWEEPS, figure, epoch, SWEEP)
-      self._writer.flush()
-    self._allowance.charge(time.monotonic() - began)
+
+def _write_pictures(epoch: int, curves: Mapping[str, np.ndarray], seen: Observation):
+  title = f"epoch {epoch}"
+  figure = plots.learning_curves(curves, title)
+  _write_picture(CURVES, figure, epoch, "Held-out instances, against tuned rivals")
+  if seen.entries:
+    figure = proposal_plots.sweep_grid(seen.entries, seen.steps, len(seen.steps), "learned", title)
+    _write_picture(SWEEPS, figure, epoch, SWEEP)
 
 
 def write_visualization(directory: str, document: Mapping[str, Any]):

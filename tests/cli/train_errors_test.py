@@ -25,7 +25,7 @@ def begun(tmp_path_factory):
   """The directory of a run that has just begun."""
   directory = str(tmp_path_factory.mktemp("runs") / "bowl")
   flags = train.make_flags().parse(["train.py", *BOWL])
-  training_run.TrainingRun(directory, train.experiment_flags.experiment(flags), resume=False)
+  training_run.TrainingRun.new(directory, train.experiment_flags.experiment(flags))
   return directory
 
 

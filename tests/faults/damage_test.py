@@ -21,8 +21,8 @@ def _whole(tmp_path_factory):
   """A finished run of eight checkpoints, two of them kept, and its last state."""
   directory = str(tmp_path_factory.mktemp("runs") / "bowl")
   flags = train.make_flags().parse(["train.py", *victims.TRAIN])
-  training_run.TrainingRun(directory, train.experiment_flags.experiment(flags)).train()
-  training_run.run_directory.unlock(directory)
+  with training_run.TrainingRun.new(directory, train.experiment_flags.experiment(flags)) as first:
+    first.train()
   return directory, victims.final_state(directory)
 
 
@@ -61,10 +61,9 @@ def test_the_newest_checkpoint_is_damaged(whole, tmp_path, damage):
     with open(path, "wb") as file:
       file.write(data)
     with table.trial(f"newest checkpoint {damage}"):
-      again = training_run.TrainingRun.resume(copy)
-      assert again.trainer.progress.epoch >= 3
-      again.train()
-      training_run.run_directory.unlock(copy)
+      with training_run.TrainingRun.resume(copy) as again:
+        assert again.trainer.progress.epoch >= 3
+        again.train()
       victims.assert_same_state(copy, expected)
 
 

@@ -33,7 +33,7 @@ def test_2000_meta_steps(tmp_path):
   args = [*BOWL, "--episodes_per_epoch=25", "--num_epochs=80", "--num_steps=2"]
   args += ["--unroll_length=2", f"--run_dir={tmp_path}"]
   flags = train.make_flags().parse(["train.py", *args])
-  run = training_run.TrainingRun(str(tmp_path), train.experiment_flags.experiment(flags))
+  run = training_run.TrainingRun.new(str(tmp_path), train.experiment_flags.experiment(flags))
   seen = []
 
   def look(row):

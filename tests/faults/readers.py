@@ -20,6 +20,8 @@ from l2l_tf.inspection import proposal_files
 from l2l_tf.keras import optimizer as keras_optimizer
 from l2l_tf.problems import DataError
 from l2l_tf.problems import photographs
+from l2l_tf.runs import search
+from l2l_tf.runs.directory import RunError
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
@@ -105,6 +107,11 @@ def _peer(data: bytes):
   _from_disk(peers.load, data)
 
 
+def _trial(data: bytes):
+  """The result.json of a trial of a search."""
+  _from_disk(search.read, data)
+
+
 def _keras_config(data: bytes):
   """The config of a LearnedOptimizer in a .keras file."""
   value = _json(data)
@@ -153,6 +160,9 @@ READERS = {
     _visualization, (ValueError,), lambda: _encoded(tiny_results.visualization())
   ),
   "peer": Reader(_peer, (peers.PeerError,), _peer_seed),
+  "trial": Reader(
+    _trial, (RunError,), lambda: _encoded(search.Trial(7, 1e-3, [2.5, None], False)._asdict())
+  ),
   "png": Reader(_image, (DataError,), lambda: picture("PNG")),
   "jpeg": Reader(_image, (DataError,), lambda: picture("JPEG")),
   "keras_config": Reader(_keras_config, (*REFUSED, ValueError, TypeError), _keras_seed),

@@ -1,11 +1,9 @@
-"""kill -9 of one of two processes that search on one study: nothing is lost or done twice."""
+"""kill -9 of one of two processes that search in one directory: nothing is lost or done twice."""
 
 import glob
 import os
 import random
 import signal
-
-import optuna
 
 from l2l_tf.runs import search
 from tests.faults import table
@@ -18,18 +16,10 @@ pytestmark = [table.thorough, victims.needs_compiler]
 
 
 def settled(directory: str) -> dict[int, float]:
-  """The losses of the finished trials by index; no index comes twice."""
-  path = os.path.join(directory, search.STUDY_FILE)
-  if not os.path.exists(path):
-    return {}
-  journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
-  if not journal.get_all_studies():
-    return {}
-  trials = optuna.load_study(study_name=None, storage=journal).get_trials()
-  done = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
-  losses = {trial.user_attrs["index"]: trial.value for trial in done}
-  assert len(losses) == len(done), "a trial was done twice"
-  return losses
+  """The losses of the finished trials by index."""
+  trials = search.settled(directory)
+  assert not any(trial.pruned for trial in trials)
+  return {trial.index: trial.best_loss for trial in trials}
 
 
 def checkpoints(directory: str, indices) -> dict[str, int]:

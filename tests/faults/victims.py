@@ -20,7 +20,7 @@ TRAIN = [*BOWL, "--num_epochs=4", "--tuning_runs=0"]  # 8 meta-steps, tuning has
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 NOISE = re.compile(
   r"WARNING: All log messages before absl|[IWE]0000 |\s*$"
-  r"|Epoch \d|(Tuning|Running|Drawing|Testing) |\d+ of \d+ \w+s, "  # what reports say
+  r"|Epoch \d|(Tuning|Running|Testing) |\d+ of \d+ \w+s, "  # what reports say
 )
 
 

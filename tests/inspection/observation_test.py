@@ -7,6 +7,7 @@ from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.inspection import diagnosis
 from l2l_tf.inspection import observation
+from l2l_tf.inspection import proposal_files
 from l2l_tf.inspection import proposals
 from l2l_tf.problems.base import make_seeds
 
@@ -26,7 +27,7 @@ def test_it_measures_the_phi_it_is_given():
     seen = observe(trained.trainable_variables)
     record = diagnosis.record(problems.bowl(4), trained, SEED[np.newaxis], 10)
     expected = {"gradient": record.gradient, "update": record.update, **record.shares}
-    assert seen.scalars.keys() == expected.keys()
+    assert seen.scalars.keys() == expected.keys() | {"half", "at_0", "against_adam"}
     for name, values in expected.items():
       np.testing.assert_allclose(seen.scalars[name], values.mean(), rtol=1e-4, atol=1e-7)
     moves = np.sqrt(np.mean(np.square(list(record.updates.values())), axis=0))
@@ -39,6 +40,12 @@ def test_it_measures_the_phi_it_is_given():
       updates = seen.entries[name]["swept_updates"]
       assert updates.keys() == {"learned", "adam", "sgd"}
       np.testing.assert_allclose(updates["learned"], swept[:, c], rtol=1e-4, atol=1e-6)
+    halves = [
+      proposal_files.measures(entry, k, step)["half"]
+      for entry in seen.entries.values()
+      for k, step in enumerate(seen.steps)
+    ]
+    assert len(halves) == 12 and seen.scalars["half"] == np.median(halves)
 
 
 def test_coordinates_and_ranges_stay_the_same():
@@ -54,6 +61,16 @@ def test_coordinates_and_ranges_stay_the_same():
 def test_without_rivals_there_are_no_sweeps():
   seen = observer({})(optimizers.CoordinatewiseLSTM((3,)).trainable_variables)
   assert seen.entries == {} and seen.scalars["gradient"] > 0
+
+
+@pytest.mark.parametrize("update, half", [(lambda g: -g, 0.5), (lambda g: -np.sign(g), 1.0)])
+def test_the_numbers_of_sweeps_tell_a_line_from_a_step(update, half):
+  """One of the sweeps is flat, and counts for nothing."""
+  gradients = np.linspace(-1, 1, 41)
+  swept = {"learned": [update(gradients), 0 * gradients], "adam": [-gradients, -gradients]}
+  past = {"gradients": np.array([-0.3, -0.3]), "swept_gradients": gradients}
+  found = observation._medians({"theta[0]": {**past, "swept_updates": swept}}, (1, 2))
+  assert found["half"] == pytest.approx(half)
 
 
 def test_a_long_episode_is_measured_in_part():

@@ -44,7 +44,7 @@ def _small_mixture(monkeypatch):
 def run(directory, estimator):
   optimizer = optimizer_options.General(controller_sizes=(4,))
   training = TRAINING.replace(estimator=estimator)
-  return TrainingRun(str(directory), Experiment(problem_options.General(), optimizer, training))
+  return TrainingRun.new(str(directory), Experiment(problem_options.General(), optimizer, training))
 
 
 def contents(directory):

@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,7 +20,6 @@ from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
 from l2l_tf.problems import datasets
-from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.storage import files
@@ -70,7 +71,7 @@ def state(run):
 
 @functools.cache
 def undisturbed(name, directory):
-  run = TrainingRun(os.path.join(directory, name), experiment(name), resume=False)
+  run = TrainingRun.new(os.path.join(directory, name), experiment(name))
   run.train()
   return state(run)
 
@@ -126,7 +127,7 @@ def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, name
   expected_variables, expected_progress, expected_digest = undisturbed(name, directory)
   assert json.loads(expected_progress)["bad_steps"] == (name == "bad step")
   calls = stop_after(monkeypatch, *counts)
-  run = TrainingRun(str(tmp_path), experiment(name), resume=False)
+  run = TrainingRun.new(str(tmp_path), experiment(name))
   for count in counts:
     with pytest.raises(training_run.Interrupted, match="SIGINT"):
       run.train()
@@ -139,10 +140,31 @@ def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, name
     np.testing.assert_array_equal(a, b)
 
 
+HELD = """
+import sys
+from l2l_tf.runs import directory
+try:
+  directory.lock(sys.argv[1])
+except directory.DirectoryTaken as error:
+  print(error)
+"""
+
+
+def test_a_with_statement_gives_the_directory_back(tmp_path):
+  """Another process is refused within it, and not after."""
+  ask = functools.partial(
+    subprocess.run, [sys.executable, "-c", HELD, str(tmp_path)], check=True, capture_output=True
+  )
+  with pytest.raises(KeyError), TrainingRun.new(str(tmp_path), experiment("bowl")):
+    assert f"in use by process {os.getpid()} on ".encode() in ask().stdout
+    raise KeyError
+  assert ask().stdout == b""
+
+
 def test_sigterm_stops_too_and_the_old_handlers_come_back(tmp_path, monkeypatch):
   before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
   stop_after(monkeypatch, 2, signum=signal.SIGTERM)
-  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  run = TrainingRun.new(str(tmp_path), experiment("bowl"))
   with pytest.raises(training_run.Interrupted) as info:
     run.train()
   assert info.value.signum == signal.SIGTERM
@@ -189,10 +211,10 @@ def go_back(directory):
 
 
 def test_one_pixel_of_the_data_changed_between_stop_and_resume(tmp_path, monkeypatch):
-  TrainingRun(str(tmp_path), experiment("mnist"))
-  run_directory.unlock(str(tmp_path))
-  TrainingRun.resume(str(tmp_path))
-  run_directory.unlock(str(tmp_path))
+  with TrainingRun.new(str(tmp_path), experiment("mnist")):
+    pass
+  with TrainingRun.resume(str(tmp_path)):
+    pass
   images = digits().images.copy()
   images[4999, 14, 14] ^= 1
   monkeypatch.setitem(datasets._BUNDLED, "mnist", lambda: digits()._replace(images=images))
@@ -227,7 +249,7 @@ def test_a_run_that_died_while_it_wrote_best_resumes(tmp_path, monkeypatch, dire
       raise KeyboardInterrupt
     replace(source, target)
 
-  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  run = TrainingRun.new(str(tmp_path), experiment("bowl"))
   monkeypatch.setattr(os, "replace", die)
   with pytest.raises(KeyboardInterrupt):
     run.train()
@@ -248,7 +270,7 @@ def test_a_signal_during_a_validation_stops_too(
 ):
   """The last one included. Between two windows there is no waiting for the others."""
   expected = undisturbed("bowl", directory)
-  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  run = TrainingRun.new(str(tmp_path), experiment("bowl"))
   windows = run.trainer.config.windows
   assert windows == 2
   follow, calls = run.trainer._rollout._follow, []
@@ -284,7 +306,7 @@ def test_seconds_are_those_of_meta_steps_and_the_report_knows_what_is_done(
   monkeypatch.setattr(MetaTrainer, "step", lambda self: later(2, step(self)))
   with monkeypatch.context() as context:
     stop_after(context, 3)
-    run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+    run = TrainingRun.new(str(tmp_path), experiment("bowl"))
     with pytest.raises(training_run.Interrupted):
       run.train(on_epoch=rows.append)
   assert capsys.readouterr().err == ""  # six seconds call for no line
@@ -294,8 +316,7 @@ def test_seconds_are_those_of_meta_steps_and_the_report_knows_what_is_done(
   # After four meta-steps there are two windows of a validation; when the first is over, 58 s are.
   counted = r"{} of 12 windows, \d+:\d\d left, validating"
   epoch = r"Epoch {} of 2: loss \S+, validation \S+; the best so far was epoch [12]"
-  drawing = "Drawing what the last epoch has learned"
-  expected = [counted.format(5), epoch.format(1), counted.format(11), epoch.format(2), drawing]
+  expected = [counted.format(5), epoch.format(1), counted.format(11), epoch.format(2)]
   for line, pattern in zip(lines, expected, strict=True):
     assert re.fullmatch(pattern, line), (line, pattern)
 
@@ -306,7 +327,7 @@ def test_an_epoch_that_diverged_does_not_keep_the_next_from_being_saved(tmp_path
   monkeypatch.setattr(
     MetaTrainer, "validate", lambda self, between: (validate(self)[0] * math.nan, next(finals))
   )
-  run = TrainingRun(str(tmp_path), experiment("bowl"), resume=False)
+  run = TrainingRun.new(str(tmp_path), experiment("bowl"))
   run.train()
   _, about = optimizer_files.load_optimizer(run.best_directory)
   assert about["epoch"] == 2 and about["validation_final_loss"] == 0.5
@@ -327,6 +348,6 @@ def test_all_rates_of_the_rival_diverged(tmp_path):
   options = Experiment(
     problem_options.Quadratic(init_scale=1e30), optimizer_options.LSTM(layer_sizes=(3,)), TRAINING
   )
-  run = TrainingRun(str(tmp_path), options, resume=False)
+  run = TrainingRun.new(str(tmp_path), options)
   tuned = run.tune_rivals(1)
   assert [rival.learning_rate for rival in tuned.values()] == [None, None]

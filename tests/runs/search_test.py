@@ -1,21 +1,21 @@
 """Tests of the random search of the meta learning rate."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 
-import optuna
 import pytest
 
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import search
+from l2l_tf.training.trainer import Diverged
 from tests import programs
+from tests.runs.directory_test import HOLD
 
 TINY = {"num_tasks": 4, "num_steps": 4, "unroll_length": 2, "episodes_per_epoch": 1}
 TINY |= {"jit_compile": False}
@@ -33,8 +33,8 @@ def _experiment():
   return tiny_experiment()
 
 
-def _states(study):
-  return {t.user_attrs["index"]: t.state.name for t in study.get_trials()}
+def _states(trials):
+  return {trial.index: "pruned" if trial.pruned else "complete" for trial in trials}
 
 
 def test_rates_are_reproducible_and_log_uniform():
@@ -48,18 +48,20 @@ def test_rates_are_reproducible_and_log_uniform():
 
 def test_search_settles_every_trial_and_a_second_call_adds_only_the_missing(tmp_path, experiment):
   directory = str(tmp_path)
-  study = search.search(directory, experiment, 2)
-  assert _states(study) == {0: "COMPLETE", 1: "COMPLETE"}
-  losses = {t.user_attrs["index"]: t.value for t in study.get_trials()}
-  for index, loss in losses.items():
+  trials = search.search(directory, experiment, 2)
+  assert _states(trials) == {0: "complete", 1: "complete"}
+  for index, rate, losses, _ in trials:
     config = json.loads((tmp_path / f"trial_{index:03d}" / "best" / "config.json").read_text())
-    assert config["about"]["validation_final_loss"] == loss
+    assert len(losses) == 2 and config["about"]["validation_final_loss"] == min(losses)
     training = config["about"]["experiment"]["training"]
-    assert training["learning_rate"] == search.learning_rate(0, index)
-  study = search.search(directory, experiment, 3)
-  assert sorted(_states(study)) == [0, 1, 2] and len(study.get_trials()) == 3
-  assert f"{min(losses.values()):.5g}" in search.table(study)
-  assert len(search.table(study).splitlines()) == 4
+    assert training["learning_rate"] == rate == search.learning_rate(0, index)
+  more = search.search(directory, experiment, 3)
+  assert all(trial in more for trial in trials)
+  assert sorted(_states(more)) == [0, 1, 2]
+  assert [trial.best_loss for trial in more] == sorted(trial.best_loss for trial in more)
+  lines = search.table(more).splitlines()
+  assert len(lines) == 4 and f"{more[0].best_loss:.5g}" in lines[1] and "complete" in lines[1]
+  assert search.search(directory, experiment, 1) == more  # of an earlier search all are shown
 
 
 def test_an_interrupted_trial_is_resumed_where_it_stopped(tmp_path, experiment, monkeypatch):
@@ -75,109 +77,132 @@ def test_an_interrupted_trial_is_resumed_where_it_stopped(tmp_path, experiment, 
   monkeypatch.setattr(training_run.TrainingRun, "train", stop_after_an_epoch)
   with pytest.raises(training_run.Interrupted):
     search.search(directory, experiment, 1)
+  assert search.settled(directory) == []
   monkeypatch.setattr(training_run.TrainingRun, "train", train)
-  study = search.search(directory, experiment, 1)
   undisturbed = search.search(os.path.join(directory, "other"), experiment, 1)
-  assert study.best_value == undisturbed.best_value
-  assert [t.state.name for t in study.get_trials()] == ["FAIL", "COMPLETE"]
+  assert search.search(directory, experiment, 1) == undisturbed
+
+
+@pytest.mark.parametrize(
+  "epoch, loss, pruned",
+  [
+    (1, 9.0, False),  # too early
+    (2, 2.6, True),
+    (2, 2.5, False),  # the median of 1, 2, 3, inf, at their second epoch
+    (3, 9.0, False),  # as far as that came three alone
+    (2, math.inf, True),
+  ],
+)
+def test_what_is_worse_than_the_median_of_complete_trials(epoch, loss, pruned):
+  losses = [[9.0, 1.0, 0.5], [9.0, 2.0, 0.5], [0.1, 3.0], [0.1, math.inf, 0.5]]
+  others = [search.Trial(i, 1e-3, own, False) for i, own in enumerate(losses)]
+  others.append(search.Trial(4, 1e-3, [0.0, 0.0, 0.0], True))
+  assert search._is_worse(loss, epoch, others) == pruned
 
 
 def test_a_bad_trial_is_pruned(tmp_path, experiment, monkeypatch):
-  monkeypatch.setattr(optuna.Trial, "should_prune", lambda self: True)
-  study = search.search(str(tmp_path), experiment, 1)
-  assert _states(study) == {0: "PRUNED"}
+  for index in range(1, 1 + search.LEAST_COMPLETE):
+    (tmp_path / f"trial_{index:03d}").mkdir()
+    better = search.Trial(index, 1e-3, [0.0, 0.0], False)
+    (tmp_path / f"trial_{index:03d}" / search.RESULT_FILE).write_text(json.dumps(better._asdict()))
+  long = experiment.training.replace(num_epochs=5)
+  trials = search.search(str(tmp_path), experiment.replace(training=long), 1)
+  assert trials[-1].index == 0 and trials[-1].pruned and len(trials[-1].losses) == 2
+  assert search.table(trials).splitlines()[-1].endswith("pruned")
+
+
+def test_a_trial_that_diverges_is_settled_too(tmp_path, experiment, monkeypatch):
+  def diverge(self, tuned=None, on_epoch=None):
+    raise Diverged("20 meta-steps in a row.")
+
+  monkeypatch.setattr(training_run.TrainingRun, "train", diverge)
+  assert search.search(str(tmp_path), experiment, 1) == [
+    search.Trial(0, search.learning_rate(0, 0), [], True)
+  ]
 
 
 def test_a_trial_is_settled_before_its_directory_is_given_back(tmp_path, experiment, monkeypatch):
-  """Of old, another process could take it for abandoned in between."""
+  """Else another process could take it up in between."""
   unlock, seen = run_directory.unlock, []
 
   def look(directory, *args, **options):
-    if os.path.isdir(os.path.join(directory, "best")):
-      seen.extend(study.get_trials())
+    seen.append(search.settled(str(tmp_path)))
     unlock(directory, *args, **options)
 
-  study = search._open(str(tmp_path / search.STUDY_FILE), experiment)
   monkeypatch.setattr(run_directory, "unlock", look)
-  search.search(str(tmp_path), experiment, 1)
-  assert [trial.state.name for trial in seen] == ["COMPLETE"]
+  assert search.search(str(tmp_path), experiment, 1) == seen[0] and len(seen[0]) == 1
+
+
+@pytest.fixture(name="other")
+def _other(tmp_path):
+  """Another process that is at trial 0."""
+  (tmp_path / "trial_000").mkdir()
+  command = [sys.executable, "-c", HOLD, str(tmp_path / "trial_000")]
+  process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+  assert process.stdout.readline() == "locked\n"
+  yield process
+  process.kill()
+  process.communicate()
+
+
+def test_a_trial_of_another_process_is_left_to_it_until_it_dies(tmp_path, experiment, other):
+  assert _states(search.search(str(tmp_path), experiment, 2)) == {1: "complete"}
+  other.kill()
+  other.wait()
+  assert _states(search.search(str(tmp_path), experiment, 2)) == {0: "complete", 1: "complete"}
 
 
 DIE = """
 import os, signal, sys
 from l2l_tf.runs import search
 from tests.runs import search_test
-what, method = sys.argv[2].split(".")
-owner = {"Study": search.optuna.Study, "run_directory": search.run_directory}[what]
-original = getattr(owner, method)
+method = sys.argv[2]
+original = getattr(search.run_directory, method)
 def die(*args, **options):
   original(*args, **options)
   os.kill(os.getpid(), signal.SIGKILL)
-setattr(owner, method, die)
+setattr(search.run_directory, method, die)
 search.search(sys.argv[1], search_test.tiny_experiment(), 2)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["Study.ask", "run_directory.unlock"])
+@pytest.mark.parametrize("moment", ["lock", "unlock"])
 def test_a_process_killed_at_any_moment_leaves_its_trial_to_the_next(tmp_path, experiment, moment):
-  """Of old, one killed between taking a trial and signing it kept it for ever."""
   command = [sys.executable, "-c", DIE, str(tmp_path), moment]
   assert subprocess.run(command, check=False, cwd=programs.ROOT).returncode == -signal.SIGKILL
-  study = search.search(str(tmp_path), experiment, 2)
-  done = [t.user_attrs["index"] for t in study.get_trials() if t.state.name == "COMPLETE"]
-  assert sorted(done) == [0, 1]
-  assert search.search(str(tmp_path), experiment, 2).get_trials() == study.get_trials()
-
-
-def test_a_line_half_written_by_a_killed_process_harms_no_other(tmp_path, experiment):
-  """Of old, the next line was written behind it and the study could not be read any more."""
-  first = search.search(str(tmp_path), experiment, 1).best_value
-  with open(tmp_path / search.STUDY_FILE, "ab") as file:
-    file.write(b'{"op_code":4,"worker_id":"')
-  study = search.search(str(tmp_path), experiment, 2)
-  study = search.search(str(tmp_path), experiment, 2)
-  assert _states(study) == {0: "COMPLETE", 1: "COMPLETE"}
-  assert study.get_trials()[0].value == first
-
-
-def test_two_processes_that_begin_at_once_add_each_trial_once(tmp_path, experiment, monkeypatch):
-  """Of old, each added the trials that it had not yet seen of the other."""
-  get_trials = optuna.Study.get_trials
-
-  def slow(*args, **options):
-    trials = get_trials(*args, **options)
-    time.sleep(0.3)
-    return trials
-
-  monkeypatch.setattr(optuna.Study, "get_trials", slow)
-  monkeypatch.setattr(search, "_take", lambda *args: None)
-  searches = [
-    threading.Thread(target=search.search, args=(str(tmp_path), experiment, 2)) for _ in range(2)
-  ]
-  for thread in searches:
-    thread.start()
-  for thread in searches:
-    thread.join()
-  monkeypatch.undo()
-  storage = optuna.storages.journal.JournalFileBackend(str(tmp_path / search.STUDY_FILE))
-  study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(storage))
-  assert [t.user_attrs.get("index") for t in study.get_trials()] == [0, 1]
+  trials = search.search(str(tmp_path), experiment, 2)
+  assert _states(trials) == {0: "complete", 1: "complete"}
+  assert search.search(str(tmp_path), experiment, 2) == trials
 
 
 def test_a_trial_that_died_before_it_began_is_started_again(tmp_path, experiment):
   (tmp_path / "trial_000" / "checkpoints").mkdir(parents=True)
   (tmp_path / "trial_000" / "config.json.1a2b3c4d.tmp").write_text("{")
-  assert _states(search.search(str(tmp_path), experiment, 1)) == {0: "COMPLETE"}
+  assert _states(search.search(str(tmp_path), experiment, 1)) == {0: "complete"}
 
 
-def test_another_experiment_and_a_corrupt_study_are_refused(tmp_path, experiment):
-  search.search(str(tmp_path), experiment, 1)
+def test_another_experiment_and_a_result_that_is_none_are_refused(tmp_path, experiment):
+  (trial,) = search.search(str(tmp_path), experiment, 1)
   other = experiment.replace(training=experiment.training.replace(num_epochs=3))
   with pytest.raises(training_run.RunError, match="another experiment"):
     search.search(str(tmp_path), other, 1)
-  for text in ("{not json}\n{\n", "mine"):
-    (tmp_path / search.STUDY_FILE).write_text(text)
-    with pytest.raises(training_run.RunError, match="not a study"):
+  result = tmp_path / "trial_000" / search.RESULT_FILE
+  for text in ("{not json}", "[]", '{"index": 0}'):
+    result.write_text(text)
+    with pytest.raises(training_run.RunError, match="is not the result of a trial.*Remove it"):
       search.search(str(tmp_path), experiment, 1)
-    assert (tmp_path / search.STUDY_FILE).read_text() == text
+    assert result.read_text() == text
+  result.unlink()
+  assert search.search(str(tmp_path), experiment, 1) == [trial]
+
+
+def test_a_search_of_old_goes_on_once_its_journal_is_removed(tmp_path, experiment):
+  """It left the same directories but for their results."""
+  trials = search.search(str(tmp_path), experiment, 1)
+  (tmp_path / "trial_000" / search.RESULT_FILE).unlink()
+  (tmp_path / search.JOURNAL_FILE).write_text('{"op_code": 0}\n')
+  with pytest.raises(training_run.RunError, match="older version.*study.log.*Remove that file"):
+    search.search(str(tmp_path), experiment, 1)
+  (tmp_path / search.JOURNAL_FILE).unlink()
+  assert search.search(str(tmp_path), experiment, 1) == trials

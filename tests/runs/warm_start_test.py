@@ -12,7 +12,6 @@ from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
-from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import warm_start
 from l2l_tf.runs.run import TrainingRun
@@ -27,7 +26,7 @@ BOWL = Experiment(
 def _partition_run(directory, init_from):
   problem = problem_options.Mnist(hidden=(3,), batch_size=8, data="bundled")
   pair = Experiment(problem, optimizer_options.Partition(layer_sizes=(3,)), TRAINING)
-  return TrainingRun(str(directory), pair, init_from=init_from)
+  return TrainingRun.new(str(directory), pair, init_from=init_from)
 
 
 def test_a_single_optimizer_begins_every_group_of_a_partition(tmp_path, monkeypatch):
@@ -50,7 +49,7 @@ def test_a_single_optimizer_begins_every_group_of_a_partition(tmp_path, monkeypa
 )
 def test_another_optimizer_cannot_begin_a_run(tmp_path, where, message):
   with pytest.raises(training_run.RunError, match=message):
-    TrainingRun(str(tmp_path / "run"), BOWL, init_from=where)
+    TrainingRun.new(str(tmp_path / "run"), BOWL, init_from=where)
   assert not (tmp_path / "run").exists()
 
 
@@ -70,7 +69,7 @@ def _bowl(**training):
 
 def test_a_run_that_imitates_begins_nearer_to_its_teacher(tmp_path):
   rounds = []
-  run = TrainingRun(
+  run = TrainingRun.new(
     str(tmp_path / "run"), _bowl(imitation_rounds=6), on_round=lambda index, r: rounds.append(r)
   )
   assert len(rounds) == 6 and max(r.error for r in rounds) < 1
@@ -87,9 +86,8 @@ def test_a_run_that_imitates_begins_nearer_to_its_teacher(tmp_path):
 
 def test_a_resumed_run_does_not_imitate_again_and_remembers_its_teacher(tmp_path, monkeypatch):
   directory = str(tmp_path / "run")
-  run = TrainingRun(directory, _bowl())
-  began = [v.numpy() for v in run.trainer.phi]
-  run_directory.unlock(directory)
+  with TrainingRun.new(directory, _bowl()) as run:
+    began = [v.numpy() for v in run.trainer.phi]
   monkeypatch.setattr(warm_start, "imitate", None)  # calling it would be an error
   resumed = TrainingRun.resume(directory)
   for a, b in zip(resumed.trainer.phi, began, strict=True):
@@ -102,7 +100,7 @@ def test_a_run_stopped_amid_its_imitation_leaves_nothing(tmp_path):
     raise KeyboardInterrupt
 
   with pytest.raises(KeyboardInterrupt):
-    TrainingRun(str(tmp_path / "run"), _bowl(), on_round=stop)
+    TrainingRun.new(str(tmp_path / "run"), _bowl(), on_round=stop)
   assert not (tmp_path / "run").exists()
 
 
@@ -111,4 +109,4 @@ def test_no_teacher_is_one_line(tmp_path, monkeypatch):
     protocol, "grid_curves", lambda *args: np.full([len(protocol.LEARNING_RATES), 3, 21], np.inf)
   )
   with pytest.raises(training_run.RunError, match="no teacher to imitate.*imitation_rounds to 0"):
-    TrainingRun(str(tmp_path / "run"), _bowl())
+    TrainingRun.new(str(tmp_path / "run"), _bowl())

@@ -43,22 +43,17 @@ def run(flags: experiment_flags.Flags, experiment: Optional[Experiment]) -> int:
     return _search(flags, experiment)
   replicas = distribution.make(flags.strategy)
   with distribution.lost_workers():
-    status = (
-      _train(flags, experiment, replicas)
-      if replicas.is_chief
-      else _assist(flags, experiment, replicas)
-    )
+    if replicas.is_chief:
+      with _open_run(flags, experiment, replicas) as run_:
+        status = _train(run_, flags)
+    else:
+      status = _assist(flags, experiment, replicas)
     replicas.highest(0)  # none leaves before the others
   return status
 
 
-def _train(
-  flags: experiment_flags.Flags,
-  experiment: Optional[Experiment],
-  replicas: Distribution,
-) -> int:
+def _train(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> int:
   """Trains and reports."""
-  run = _open_run(flags, experiment, replicas)
   print(f"Data: {run.data}")
   print(f"Run directory: {run.directory}; watch it with\n  {_watch_command(run.directory)}")
   tuned = run.tune_rivals(flags.tuning_runs) if flags.tuning_runs else {}
@@ -98,52 +93,57 @@ def _train(
 
 
 def _assist(
-  flags: experiment_flags.Flags,
-  experiment: Optional[Experiment],
-  replicas: Distribution,
+  flags: experiment_flags.Flags, experiment: Optional[Experiment], replicas: Distribution
 ) -> int:
   """Takes this worker's share of a training; the files it leaves to the chief."""
   with tempfile.TemporaryDirectory() as directory:
     own = os.path.join(directory, "run")
     if flags.resume:
       shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events", "lock"))
-      run = training_run.TrainingRun.resume(own, replicas, experiment_flags.users_problem(flags))
-    else:
-      run = training_run.TrainingRun(own, experiment, False, flags.init_from, replicas)
-    try:
-      run.train()
-    except training_run.Interrupted as stop:
-      return 128 + stop.signum
-    except trainer_lib.Diverged as error:  # on all workers at the same step
-      raise training_run.RunError(str(error)) from error
+    with _open(own, flags, experiment, replicas) as run_:
+      try:
+        run_.train()
+      except training_run.Interrupted as stop:
+        return 128 + stop.signum
+      except trainer_lib.Diverged as error:  # on all workers at the same step
+        raise training_run.RunError(str(error)) from error
   return 0
 
 
 def _open_run(
-  flags: experiment_flags.Flags,
-  experiment: Optional[Experiment],
-  replicas: Distribution,
+  flags: experiment_flags.Flags, experiment: Optional[Experiment], replicas: Distribution
 ) -> training_run.TrainingRun:
-  if not flags.resume:
-    return _new_run(flags, experiment, replicas)
-  users = experiment_flags.users_problem(flags)
-  return training_run.TrainingRun.resume(flags.run_dir, replicas, users)
-
-
-def _new_run(
-  flags: experiment_flags.Flags, experiment: Experiment, replicas: Distribution
-) -> training_run.TrainingRun:
-  arguments = (experiment, False, flags.init_from, replicas, print_round)
+  """The run that the flags name, or a new one under a name that is free."""
   if flags.run_dir:
-    return training_run.TrainingRun(flags.run_dir, *arguments)
+    return _open(flags.run_dir, flags, experiment, replicas)
   first = os.path.join(
     "runs", f"{experiment_flags.problem_label(flags)}-{time.strftime('%Y%m%d-%H%M%S')}"
   )
   for directory in run_directory.names(first):  # another run may have begun in this second
     try:
-      return training_run.TrainingRun(directory, *arguments)
+      return _open(directory, flags, experiment, replicas)
     except run_directory.DirectoryTaken:
       continue
+
+
+def _open(
+  directory: str,
+  flags: experiment_flags.Flags,
+  experiment: Optional[Experiment],
+  replicas: Distribution,
+) -> training_run.TrainingRun:
+  """Takes up the run in `directory`, or begins it."""
+  if experiment is None:
+    return training_run.TrainingRun.resume(
+      directory, distribution=replicas, user_problem=experiment_flags.users_problem(flags)
+    )
+  return training_run.TrainingRun.new(
+    directory,
+    experiment,
+    init_from=flags.init_from,
+    distribution=replicas,
+    on_round=print_round if replicas.is_chief else lambda index, result: None,
+  )
 
 
 def _search(flags: experiment_flags.Flags, experiment: Experiment) -> int:
@@ -151,11 +151,11 @@ def _search(flags: experiment_flags.Flags, experiment: Experiment) -> int:
   label = experiment_flags.problem_label(flags)
   directory = flags.run_dir or os.path.join("runs", f"{label}-search")
   try:
-    study = search.search(directory, experiment, flags.search)
+    trials = search.search(directory, experiment, flags.search)
   except training_run.Interrupted as stop:
     print(f"Stopped by {stop}. Everything is saved; the same command goes on in {directory}.")
     return 128 + stop.signum
-  print(search.table(study))
+  print(search.table(trials))
   print(f"  TensorBoard   {_watch_command(directory)}   (tab HParams)")
   return 0
 
