@@ -15,7 +15,6 @@ from l2l_tf.cli import paths
 from l2l_tf.config import user_problem
 from l2l_tf.inspection import advice
 from l2l_tf.inspection import diagnosis
-from l2l_tf.keras import arguments as keras_arguments
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import DataError
 from l2l_tf.problems.base import seeds_of
@@ -59,8 +58,7 @@ def main(argv: Sequence[str]) -> int:
   problem, data = experiment_flags.problem(flags).build()
   print(f"Data: {data}", flush=True)
   seeds = seeds_of(problem, flags.seed, Stream.VALIDATION, count=flags.num_runs)
-  horizon = keras_arguments.horizon(None, about)
-  found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, horizon)
+  found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, about.horizon)
   print(advice.table(found))
   experiment_flags.add_experiment(training := experiment_flags.Flags(""))  # what advice is about
   for finding in advice.advise(found):
