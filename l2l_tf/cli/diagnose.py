@@ -17,7 +17,6 @@ from l2l_tf.inspection import advice
 from l2l_tf.inspection import diagnosis
 from l2l_tf.optimizers import partition
 from l2l_tf.problems import DataError
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
@@ -57,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
   optimizer, about = optimizer_files.load_optimizer(directory)
   problem, data = experiment_flags.problem(flags).build()
   print(f"Data: {data}", flush=True)
-  seeds = seeds_of(problem, flags.seed, Stream.VALIDATION, count=flags.num_runs)
+  seeds = problem.seeds(flags.seed, Stream.VALIDATION, count=flags.num_runs)
   found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, about.horizon)
   print(advice.table(found))
   experiment_flags.add_experiment(training := experiment_flags.Flags(""))  # what advice is about
