@@ -68,8 +68,8 @@ def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
   optimizer, about = optimizer_files.load_optimizer(directory)
   if about.problem not in (None, problem) and not transfer:
     raise ContenderError(
-      f"{source} was trained on `problem`={about.problem}, not on {problem}; add `transfer` if that is"
-      " meant."
+      f"{source} was trained on `problem`={about.problem}, not on {problem}; add `transfer` if that"
+      " is meant."
     )
   digest = _file_digest(os.path.join(directory, optimizer_files.WEIGHTS_FILE))
   return Contender(label or name, "learned", optimizer, source, digest)
