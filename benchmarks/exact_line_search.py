@@ -17,7 +17,6 @@ from benchmarks import reports
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
 from l2l_tf.problems.base import instances
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import outputs
 
@@ -90,8 +89,8 @@ def main(argv: Sequence[str]) -> int:
     )
   setting = outputs.Content({"dimensions": flags.dimensions}, {"num_runs": flags.num_runs})
   outputs.check(flags.out, setting, flags.overwrite)
-  seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
-  params, tasks = instances(problems.quadratic(flags.dimensions), seeds)
+  problem = problems.quadratic(flags.dimensions)
+  params, tasks = instances(problem, problem.seeds(0, Stream.TEST, count=flags.num_runs))
   arrays = [np.asarray(x, np.float64) for x in (tasks["w"], tasks["y"], params["theta"])]
   rows = {}
   print(f"{flags.num_runs} functions of {flags.dimensions} dimensions: mean (5 %, median, 95 %)")

@@ -65,10 +65,12 @@ def episode(problem: base.Problem, optimizer: optimizers.Optimizer, num_instance
   return run
 
 
-def arguments_of(optimizer: optimizers.Optimizer, num_starts: int, num_instances: int) -> tuple:
+def arguments_of(
+  problem: base.Problem, optimizer: optimizers.Optimizer, num_starts: int, num_instances: int
+) -> tuple:
   """Arguments for `episode`, of the right shapes: the optimizer's own phi, twenty steps."""
-  starts = tf.constant(base.make_seeds(1, count=num_starts))
-  seeds = tf.constant(base.make_seeds(2, count=num_instances))
+  starts = tf.constant(problem.seeds(0, base.Stream.META_TRAINING, 1, count=num_starts))
+  seeds = tf.constant(problem.seeds(0, base.Stream.META_TRAINING, 2, count=num_instances))
   phi = [tf.stack([v.value()] * num_instances) for v in optimizer.trainable_variables]
   return starts, seeds, phi, tf.constant(20)
 
@@ -98,7 +100,7 @@ def export(
   count = sum(map(math.prod, base.shapes(problem).values()))
   num_instances //= 2 if count > LARGE else 1
   optimizer = optimizers.General()
-  arguments = arguments_of(optimizer, num_starts, num_instances)
+  arguments = arguments_of(problem, optimizer, num_starts, num_instances)
   function = episode(problem, optimizer, num_instances)
   text, inputs = export_stablehlo.stablehlo(function, arguments)
   with open(path, "w", encoding="utf-8") as file:

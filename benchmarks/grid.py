@@ -17,7 +17,6 @@ from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.evaluation import protocol
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 
 RUNS, STEPS = 10, 100
@@ -33,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
   options = experiment_flags.problem(flags)
   problem, data = options.build()
   print(f"{data}; {len(protocol.LEARNING_RATES)} rates x {RUNS} seeds x {STEPS} steps")
-  seeds = make_seeds(0, Stream.TUNING, count=RUNS)
+  seeds = problem.seeds(0, Stream.TUNING, count=RUNS)
   rows = {}
   for name, make in optimizers.HAND_DESIGNED.items():
     began = time.perf_counter()

@@ -19,7 +19,7 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
-from l2l_tf.problems.base import make_seeds
+from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.training.meta_trainer import MetaTrainer
 
@@ -30,7 +30,7 @@ def inference(num_tasks: int, repeats: int, num_steps: int, data: str) -> dict[s
   experiment = PRESETS["paper"]["mnist"]
   problem, _ = experiment.problem.replace(data=data).build()
   optimizer = blocks.split(experiment.optimizer.build(0))
-  seeds = tf.constant(make_seeds(0, count=num_tasks))
+  seeds = tf.constant(problem.seeds(0, Stream.TUNING, count=num_tasks))
   rollout = tf.function(
     lambda: unroll.rollout(problem, optimizer, seeds, num_steps), autograph=False
   )

@@ -114,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
   about = outputs.Content(about | {"seed": flags.seed}, {"num_runs": flags.num_runs})
   outputs.check(flags.out, about, flags.overwrite)
   against = read_results(flags.against, setting, data) if flags.against else {"optimizers": {}}
-  seeds = base.seeds_of(problem, flags.seed, base.Stream.TEST, count=flags.num_runs)
+  seeds = problem.seeds(flags.seed, base.Stream.TEST, count=flags.num_runs)
   losses = np.array([run(problem, seed, flags.num_steps) for seed in seeds])  # [R, T+1]
   final = protocol.final_losses(losses)
   compared = ratios(final, against)

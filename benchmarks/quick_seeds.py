@@ -29,7 +29,6 @@ from l2l_tf.config.problems import PROBLEMS
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
@@ -192,7 +191,7 @@ def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
   case = CASES[name]
   options = PROBLEMS[case.problem](**case.options)
   problem, data = options.build()
-  seeds = seeds_of(problem, case.seed, Stream.TEST, count=int(test_runs))
+  seeds = problem.seeds(case.seed, Stream.TEST, count=int(test_runs))
   rates = baselines.tune(problem, RIVALS[case.problem], case.seed, STEPS, TUNING_RUNS)
   rivals = {n: optimizers.HAND_DESIGNED[n](rate) for n, rate in rates.items()}
   learned, about = optimizer_files.load_optimizer(os.path.join(directory, "best"))

@@ -22,7 +22,6 @@ from l2l_tf.cli import paths
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import stored_state
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import outputs
@@ -52,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     {"data": data.source, "num_steps": flags.num_steps}, {"num_runs": flags.num_runs}
   )
   outputs.check(flags.out, about, flags.overwrite)
-  seeds = make_seeds(0, Stream.TEST, count=flags.num_runs)
+  seeds = problem.seeds(0, Stream.TEST, count=flags.num_runs)
   rows, finals = [], []
   print(f"{flags.optimizer}; {data.source}; {flags.num_runs} runs of {flags.num_steps} steps")
   print("state      bytes a coordinate   mean loss          final loss")

@@ -16,7 +16,6 @@ import l2l_tf
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.evaluation import protocol
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 
 TIMES = tf.linspace(0.0, 4.0, 40)
@@ -56,7 +55,7 @@ def main(num_epochs: int = 8) -> dict[str, float]:
     row = trainer.run_epoch()
     print(f"epoch {row['epoch']}: validation loss {row['validation_final_loss']:.4f}", flush=True)
   trainer.use_best()
-  tuning, test = (make_seeds(0, stream, count=100) for stream in (Stream.TUNING, Stream.TEST))
+  tuning, test = (problem.seeds(0, stream, count=100) for stream in (Stream.TUNING, Stream.TEST))
   grid = protocol.grid_curves(problem, optimizers.Adam, tuning[:10], training.num_steps)
   rate = protocol.best_rate(grid)
   losses = {}

@@ -18,7 +18,6 @@ import l2l_tf
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.evaluation import protocol
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
 
 
@@ -49,7 +48,7 @@ def main(num_epochs: int = 14) -> dict[str, float]:
     row = trainer.run_epoch()
     print(f"epoch {row['epoch']}: validation loss {row['validation_final_loss']:.3f}", flush=True)
   trainer.use_best()
-  tuning, test = (make_seeds(0, stream, count=10) for stream in (Stream.TUNING, Stream.TEST))
+  tuning, test = (problem.seeds(0, stream, count=10) for stream in (Stream.TUNING, Stream.TEST))
   grid = protocol.grid_curves(problem, optimizers.Adam, tuning[:2], training.num_steps)
   rate = protocol.best_rate(grid)
   losses, rows = {}, {"learned": learned, "Adam": optimizers.Adam(1e-3)}

@@ -28,8 +28,9 @@ class Problem(NamedTuple):
       it runs stateless random ops with one seed an instance in a loop.
     serial: visit instances one after another (`tf.map_fn`) where nothing else lifts them. Set it
       where `tf.vectorized_map` is slower: convolutions with filters of their own, loops.
-    seeds: optional, in place of `make_seeds`, for instances made from data that streams must not
-      share: `(experiment_seed, stream, ..., count=R)` returns int32 `[R, 2]` that `init` knows.
+    indices: optional, for instances made of things that streams must not share, as photographs:
+      `indices(stream, words)` returns the index of the thing that each of R instances is made of,
+      `[R]`, given R random `words`, uint32. `init` finds it as the first word of its seed.
     digest: optional, SHA-256 in hex of the data that instances are made from, to tell them from
       others of the same name.
 
@@ -42,8 +43,24 @@ class Problem(NamedTuple):
   loss: Callable[[Params, Task, Seed], tf.Tensor]
   lifted_loss: Optional[Callable[[Params, Task, Seed], tf.Tensor]] = None
   serial: bool = False
-  seeds: Optional[Callable[..., np.ndarray]] = None
+  indices: Optional[Callable[["Stream", np.ndarray], np.ndarray]] = None
   digest: Optional[str] = None
+
+  def seeds(self, experiment_seed: int, stream: "Stream", *more: int, count: int) -> np.ndarray:
+    """Returns the seeds of `count` instances of a stream, int32 `[count, 2]`.
+
+    Instances come through no other door. Seed i does not depend on `count`.
+
+    Args:
+      experiment_seed: not negative.
+      stream: what they are for.
+      *more: non-negative integers that tell lists of one stream apart, e.g. `(epoch, episode)`.
+      count: how many seeds.
+    """
+    seeds = make_seeds(experiment_seed, stream, *more, count=count)
+    if self.indices is not None:
+      seeds[:, 0] = self.indices(stream, seeds[:, 0].view(np.uint32))
+    return seeds
 
 
 class Mixture(NamedTuple):
@@ -75,7 +92,8 @@ class Stream(enum.IntEnum):
 def make_seeds(*entropy: int, count: int) -> np.ndarray:
   """Returns `count` well-spread seeds, int32 `[count, 2]`, a function of `entropy` alone.
 
-  Seed i does not depend on `count`, so a longer list starts with the shorter one.
+  For noise, and for what is no `Problem`: the seeds of instances are those of `Problem.seeds`. Seed
+  i does not depend on `count`, so a longer list starts with the shorter one.
 
   Args:
     *entropy: non-negative integers that name the stream, e.g. `(experiment_seed, stream, epoch)`.
@@ -85,13 +103,6 @@ def make_seeds(*entropy: int, count: int) -> np.ndarray:
   prefix = [len(entropy), *entropy]
   words = [np.random.SeedSequence([*prefix, i]).generate_state(2) for i in range(count)]
   return np.asarray(words, np.uint32).reshape(count, 2).view(np.int32)
-
-
-def seeds_of(
-  problem: Problem, experiment_seed: int, stream: Stream, *more: int, count: int
-) -> np.ndarray:
-  """Returns the seeds of `count` instances of a stream, int32 `[count, 2]`; see `make_seeds`."""
-  return (problem.seeds or make_seeds)(experiment_seed, stream, *more, count=count)
 
 
 def at_step(seeds: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -14,6 +14,9 @@ STYLE_LAYERS = tuple(f"block{b}_conv1" for b in range(1, 6))  # Gatys et al. 201
 GREY, UNIT = 127.5, 10.0  # grey levels: pixel = GREY + UNIT theta
 
 
+_FOREIGN_SEED = "A seed must begin with the index of a photograph, as those of `Problem.seeds` do:"
+
+
 def style_transfer(
   photographs: photographs_lib.Photographs,
   style: np.ndarray | Sequence[np.ndarray],
@@ -52,10 +55,10 @@ def style_transfer(
     gradient of one pixel does not shrink as the picture grows.
 
   Instances differ in the photograph, in theta_0, Gaussian noise about mid-grey, and, where there
-  are K > 1 styles, in the style. The first word of a seed is the number of the photograph
-  (`Photographs.seeds`); any other word stands for one of meta-training's. The second, which is
-  random, modulo K is the number of the style, so that all optimizers meet the same; the task has
-  it as `style`, an int32 scalar. Instances side by side are one batch of images to the network.
+  are K > 1 styles, in the style. The first word of a seed is the index of the photograph
+  (`Photographs.indices`); `init` fails at any other word. The second, which is random, modulo K is
+  the index of the style, so that all optimizers meet the same; the task has it as `style`, an int32
+  scalar. Instances side by side are one batch of images to the network.
 
   Note: the paper has one style at a time, and a new one at test (section 3.4).
 
@@ -78,7 +81,6 @@ def style_transfer(
   if min(weights.values()) < 0 or not any(weights.values()):
     raise ValueError(f"Weights must not be negative, nor all zero; got {weights}.")
   images = tf.constant(photographs.images)
-  num_images, num_train = len(photographs.images), photographs.counts[0]
   shape = images.shape[1:]
   layers = [CONTENT_LAYER] * (content_weight > 0) + [*STYLE_LAYERS] * (style_weight > 0)
   layers_of_type = {k: [tf.cast(v, dtype) for v in pair] for k, pair in network.layers.items()}
@@ -89,11 +91,10 @@ def style_transfer(
   style_grams = _stacked_grams([tf.cast(pixels, dtype) for pixels in styles], network)
 
   def init(seed):
-    number = seed[0]
-    named = (number >= 0) & (number < num_images)
-    number = tf.where(named, number, tf.math.floormod(number, num_train))
+    index = seed[0]
+    tf.debugging.Assert((index >= 0) & (index < images.shape[0]), [_FOREIGN_SEED, index])
     theta = init_scale * tf.random.stateless_normal(shape, seed, dtype=dtype)
-    photo = tf.cast(images[number], dtype)[tf.newaxis]
+    photo = tf.cast(images[index], dtype)[tf.newaxis]
     content = vgg.features(photo, network, [CONTENT_LAYER])[CONTENT_LAYER][0]
     task = {"content": content}
     if len(styles) > 1:
@@ -118,7 +119,7 @@ def style_transfer(
   def loss(params, task, seed):
     return lifted_loss(*tf.nest.map_structure(lambda x: x[tf.newaxis], (params, task, seed)))[0]
 
-  return base.Problem(init, loss, lifted_loss, serial=True, seeds=photographs.seeds)
+  return base.Problem(init, loss, lifted_loss, serial=True, indices=photographs.indices)
 
 
 def to_pixels(theta: tf.Tensor) -> tf.Tensor:

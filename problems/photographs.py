@@ -43,26 +43,24 @@ class Photographs(NamedTuple):
   counts: tuple[int, int, int]
   source: str
 
-  def seeds(self, *entropy: int, count: int) -> np.ndarray:
-    """Seeds of instances, int32 `[count, 2]`, as `base.make_seeds`; the first word is a photograph.
+  def indices(self, stream: base.Stream, words: np.ndarray) -> np.ndarray:
+    """Which photographs the R instances of a stream have, `[R]`: see `base.Problem`.
 
     Meta-training draws at random from its own photographs. Validation, the tuning of rivals and the
     table at the end of a training visit those of validation in order, each with noise of its own,
     and the test its own: up to as many instances as there are, no photograph comes twice.
 
     Args:
-      *entropy: `(experiment_seed, stream, ...)`.
-      count: how many seeds.
+      stream: of the instances.
+      words: uint32 `[R]`, random.
     """
-    seeds = base.make_seeds(*entropy, count=count)
     num_train, num_validation, num_test = self.counts
-    if entropy[1] == base.Stream.META_TRAINING:
-      seeds[:, 0] = seeds[:, 0].view(np.uint32) % num_train
-    elif entropy[1] == base.Stream.TEST:
-      seeds[:, 0] = num_train + num_validation + np.arange(count) % num_test
-    else:
-      seeds[:, 0] = num_train + np.arange(count) % num_validation
-    return seeds
+    if stream == base.Stream.META_TRAINING:
+      return words % num_train
+    order = np.arange(len(words))
+    if stream == base.Stream.TEST:
+      return num_train + num_validation + order % num_test
+    return num_train + order % num_validation
 
 
 def load(folder: Optional[str], size: int) -> Photographs:

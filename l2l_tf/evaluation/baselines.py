@@ -7,7 +7,6 @@ import numpy as np
 from l2l_tf import optimizers
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 
 
@@ -38,7 +37,7 @@ def tune(
     num_runs: tuning instances.
     over: passes on the instances of each rival, and may count them.
   """
-  seeds = seeds_of(problem, seed, Stream.TUNING, count=num_runs)
+  seeds = problem.seeds(seed, Stream.TUNING, count=num_runs)
   rates = {}
   for name in names:
     grid = protocol.grid_curves(problem, optimizers.HAND_DESIGNED[name], over(seeds), num_steps)
@@ -50,7 +49,7 @@ def validate(
   problem: Problem, rates: Mapping[str, Optional[float]], seed: int, num_steps: int, num_runs: int
 ) -> dict[str, Rival]:
   """Runs each rival at its rate on the validation instances of the experiment's `seed`."""
-  seeds = seeds_of(problem, seed, Stream.VALIDATION, count=num_runs)
+  seeds = problem.seeds(seed, Stream.VALIDATION, count=num_runs)
   found = {}
   for name, rate in rates.items():
     found[name] = Rival(rate, curves_at(problem, name, rate, seeds, num_steps).mean(axis=0))

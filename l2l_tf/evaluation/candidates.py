@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from typing import Any, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
 from l2l_tf import optimizers
 from l2l_tf import pretrained
@@ -69,11 +69,10 @@ def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
     except ValueError as error:
       raise ContenderError(str(error)) from error
   optimizer, about = optimizer_files.load_optimizer(directory)
-  trained_on = _problem_of(about)
-  if trained_on not in (None, problem) and not transfer:
+  if about.problem not in (None, problem) and not transfer:
     raise ContenderError(
-      f"{source} was trained on `problem`={trained_on}, not on {problem}; add `transfer` if that is"
-      " meant."
+      f"{source} was trained on `problem`={about.problem}, not on {problem}; add `transfer` if that"
+      " is meant."
     )
   digest = _file_digest(os.path.join(directory, optimizer_files.WEIGHTS_FILE))
   return Contender(label or name, "learned", optimizer, source, digest)
@@ -91,14 +90,6 @@ def _split_label(text: str) -> tuple[str | None, str]:
   if label is not None and not (label and path):
     raise ContenderError(f"LABEL=PATH or PATH expected, got {text!r}.")
   return label, path
-
-
-def _problem_of(about: Any) -> str | None:
-  """The name of the problem that an optimizer was trained on, if its config tells."""
-  try:
-    return (about.get("experiment") or about["imitation"])["problem"]["name"]
-  except (AttributeError, KeyError, TypeError):
-    return None
 
 
 def _file_digest(path: str) -> str:

@@ -23,7 +23,6 @@ from l2l_tf.evaluation import statistics
 from l2l_tf.evaluation.candidates import Contender
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.optimizers import partition
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import provenance
@@ -190,7 +189,7 @@ class Comparison:
     setting = self.setting
     at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
     run = protocol.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
-    seeds = seeds_of(self._problem, setting.seed, Stream.TUNING, count=num_runs)
+    seeds = self._problem.seeds(setting.seed, Stream.TUNING, count=num_runs)
     rows = []
     for some in (rates[i : i + at_once] for i in range(0, len(rates), at_once)):
       key = {"grid": name, "learning_rates": list(some)}
@@ -201,7 +200,7 @@ class Comparison:
   def _curves(self, name: str, optimizer: Optimizer, key: dict[str, Any]) -> np.ndarray:
     """The curves of an optimizer, which `key` describes, from every test seed, `[R, T+1]`."""
     setting = self.setting
-    seeds = seeds_of(self._problem, setting.seed, Stream.TEST, count=setting.num_runs)
+    seeds = self._problem.seeds(setting.seed, Stream.TEST, count=setting.num_runs)
     run = protocol.runner(self._problem, optimizer, setting.num_steps)
     return np.concatenate(self._parts_of(name, key, run, seeds))
 

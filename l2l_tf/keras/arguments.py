@@ -33,17 +33,10 @@ def update_scale(value: Any):
   return float(value)
 
 
-def horizon(value: Any, about: dict[str, Any]) -> Optional[int]:
-  """Returns a horizon given by the user, or else that of an optimizer's files, if they tell."""
-  if value is None:
-    try:
-      steps = (about.get("experiment") or about["imitation"])["training"]["num_steps"]
-    except (AttributeError, KeyError, TypeError):
-      return None
-    return steps if type(steps) is int and steps > 0 else None
-  if type(value) is not int or value < 1:
+def check_horizon(value: Any):
+  """Raises ValueError for what is neither None nor a number of steps."""
+  if value is not None and (type(value) is not int or value < 1):
     raise ValueError(f"horizon must be None or an integer of at least 1, got {value!r}.")
-  return value
 
 
 def state_dtype(value: Any) -> Optional[str]:

@@ -19,6 +19,7 @@ from l2l_tf.optimizers import stored_state
 from l2l_tf.optimizers import subset
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
+from l2l_tf.storage.about import About
 from l2l_tf.storage.files import CheckpointError
 
 FAR = 5  # horizons: worth a warning even where nothing went wrong, see also advice.BEYOND
@@ -79,8 +80,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       )
     keras_arguments.check_keras(kwargs)
     keras_arguments.check_bool("odd", odd)
+    keras_arguments.check_horizon(horizon)
     super().__init__(keras_arguments.update_scale(update_scale), **kwargs)
-    about, card, directory = {}, None, None
+    about, card, directory = About(), None, None
     if isinstance(optimizer, (str, os.PathLike)):
       name, directory = os.fspath(optimizer), pretrained.find(optimizer)
       card = None if name == directory else name
@@ -91,7 +93,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         f" optimizer, got {type(optimizer).__name__}."
       )
     self.learned = optimizer = odd_part.of(optimizer) if odd else optimizer
-    self.horizon = keras_arguments.horizon(horizon, about)
+    self.horizon = about.horizon if horizon is None else horizon
     self.state_dtype = keras_arguments.state_dtype(state_dtype)
     if self.state_dtype is not None:
       optimizer = stored_state.stored(optimizer, tf.as_dtype(self.state_dtype))

@@ -16,7 +16,6 @@ from l2l_tf.inspection import observation
 from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import checkpoints
@@ -250,7 +249,7 @@ class TrainingRun:
 
     @functools.cache
     def observer():
-      (seed,) = seeds_of(self.shown, training.seed, Stream.VALIDATION, count=1)
+      (seed,) = self.shown.seeds(training.seed, Stream.VALIDATION, count=1)
       copy = self.experiment.optimizer.build(training.seed)
       return observation.Observer(self.shown, copy, rates, seed, training.num_steps)
 

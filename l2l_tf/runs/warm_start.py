@@ -8,7 +8,6 @@ from l2l_tf import pretrained
 from l2l_tf.config.training import Training
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs.directory import RunError
 from l2l_tf.storage import optimizer_files
@@ -78,7 +77,7 @@ def imitate(
   """
   steps = training.num_steps
   warmup = max(1, steps // WARMUP)
-  seeds = seeds_of(problem, training.seed, Stream.TUNING, count=TUNING_RUNS)
+  seeds = problem.seeds(training.seed, Stream.TUNING, count=TUNING_RUNS)
   grid = protocol.grid_curves(
     problem, lambda rates: imitation.Teacher(rates, warmup, steps), seeds, steps
   )

@@ -16,6 +16,7 @@ from l2l_tf import optimizers
 from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.storage import files
+from l2l_tf.storage.about import About
 from l2l_tf.storage.files import CheckpointError
 
 CONFIG_FILE = "config.json"
@@ -49,8 +50,8 @@ def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
   files.write_all_aside({weights_path: weights, config_path: files.to_json(config)})
 
 
-def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
-  """Loads a learned optimizer and what `about` says of it.
+def load_optimizer(directory: str) -> tuple[Optimizer, About]:
+  """Loads a learned optimizer and what its files tell of its training.
 
   Raises:
     CheckpointError: if the directory holds no optimizer, or one that is damaged or foreign.
@@ -70,8 +71,7 @@ def load_optimizer(directory: str) -> tuple[Optimizer, dict[str, Any]]:
       f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"
       " resuming it (`resume`) writes it anew."
     )
-  about = config.get("about")
-  return from_bytes(config.get("optimizer"), content, path), about if type(about) is dict else {}
+  return from_bytes(config.get("optimizer"), content, path), About(config.get("about"))
 
 
 def weights_to_bytes(optimizer: Optimizer) -> bytes:

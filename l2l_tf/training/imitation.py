@@ -112,7 +112,7 @@ class Imitator:
     self._parts, self._key = parts, {"key": key, "config": options, **about}
     total = config.rounds * config.trajectories
     stream = problem_lib.Stream.META_TRAINING
-    self._seeds = problem_lib.seeds_of(problem, config.seed, stream, count=total)
+    self._seeds = problem.seeds(config.seed, stream, count=total)
     shapes = problem_lib.shapes(problem)
     self._params = {name: tf.TensorSpec([1, *shape]) for name, shape in shapes.items()}
     self._students = [

@@ -5,7 +5,6 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.training import evolution
 from l2l_tf.training import evolution_trainer
 
@@ -56,7 +55,7 @@ class PersistentTrainer(evolution_trainer.EvolutionTrainer):
 
   def _start(self, first: int) -> Any:
     """Where the pairs begin the run of that first window, over the replicas."""
-    seeds = seeds_of(self._problem, *self._words(), first, count=self.config.num_tasks)
+    seeds = self._problem.seeds(*self._words(), first, count=self.config.num_tasks)
     if self._name not in self._starts:
       self._starts[self._name] = self._build_start(self._problem)
     return self._starts[self._name](

@@ -18,7 +18,6 @@ from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.training.counters import Progress
 from l2l_tf.training.distribution import Distribution
@@ -226,14 +225,14 @@ class Trainer(abc.ABC):
 
   def _episode_seeds(self, problem: Problem) -> Any:
     p, config = self.progress, self.config
-    seeds = seeds_of(
-      problem, config.seed, Stream.META_TRAINING, p.epoch, p.episode, count=config.num_tasks
+    seeds = problem.seeds(
+      config.seed, Stream.META_TRAINING, p.epoch, p.episode, count=config.num_tasks
     )
     return self.distribution.scatter(self.distribution.shares(seeds, "num_tasks"))
 
   def _validation_seeds(self, problem: Problem) -> Any:
     count = self.config.validation_runs
-    seeds = seeds_of(problem, self.config.seed, Stream.VALIDATION, count=count)
+    seeds = problem.seeds(self.config.seed, Stream.VALIDATION, count=count)
     return self.distribution.scatter(self.distribution.shares(seeds, "validation_runs"))
 
 

@@ -27,7 +27,7 @@ def test_losses_are_the_least_seen_within_the_evaluations_allowed():
     calls.append(1)
     return loss(*args)
 
-  (seed,) = base.seeds_of(problem, 0, base.Stream.TEST, count=1)
+  (seed,) = problem.seeds(0, base.Stream.TEST, count=1)
   params, task = problem.init(seed)
   losses = lbfgs.run(problem._replace(lifted_loss=counted), seed, 30)
   assert losses.shape == (31,) and len(calls) == 1  # a single trace
@@ -65,7 +65,7 @@ def test_ratios_are_paired_over_the_first_instances(tmp_path, capsys, monkeypatc
   options = NeuralArt(size=32, vgg="hed")
   problem, data = options.build()
   setting = comparison.Setting("neural_art", options, 3, 2, 0)
-  seeds = base.seeds_of(problem, 0, base.Stream.TEST, count=2)
+  seeds = problem.seeds(0, base.Stream.TEST, count=2)
   own = protocol.final_losses(np.array([lbfgs.run(problem, seed, 3) for seed in seeds]))
   losses = np.tile(2 * own, 3)[:, np.newaxis] * np.ones([6, 4])
   losses[2:] = 1e9  # instances that L-BFGS did not run on

@@ -255,7 +255,6 @@ PROBLEMS = {
 NOT_PROBLEMS = {"DataError", "Dataset", "Problem", "load"}  # what else the package exports
 EXPERIMENTS = {"mnist": "mlp", "cifar10": "convnet"}  # name: factory
 EXPERIMENTS |= {"quadratic": "quadratic", "bowl": "bowl", "neural_art": "style_transfer"}
-SEEDS = tf.constant(base.make_seeds(11, count=3))
 
 
 def test_no_problem_is_missing():
@@ -269,6 +268,10 @@ def problem(request):
   return PROBLEMS[request.param](tf.float32)
 
 
+def seeds_of(problem, count=3):
+  return tf.constant(problem.seeds(11, base.Stream.TEST, count=count))
+
+
 def draw(problem, seed):
   """theta_0, the loss there and its gradients, everything from one seed."""
   params, task = problem.init(seed)
@@ -279,7 +282,7 @@ def draw(problem, seed):
 
 
 def test_loss_and_gradients_are_finite(problem):
-  params, _, loss, gradients = draw(problem, SEEDS[0])
+  params, _, loss, gradients = draw(problem, seeds_of(problem)[0])
   assert isinstance(params, dict) and all(isinstance(name, str) for name in params)
   assert loss.shape == () and np.isfinite(loss) and loss > 0
   assert signature(gradients) == signature(params)
@@ -289,13 +292,15 @@ def test_loss_and_gradients_are_finite(problem):
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_everything_has_the_dtype_asked_for(name, dtype):
-  params, _, loss, gradients = draw(PROBLEMS[name](dtype), SEEDS[0])
+  problem = PROBLEMS[name](dtype)
+  params, _, loss, gradients = draw(problem, seeds_of(problem)[0])
   assert {x.dtype for x in tf.nest.flatten((params, loss, gradients))} == {dtype}
 
 
 def test_the_seed_decides_everything(problem):
-  assert_close(draw(problem, SEEDS[0]), draw(problem, SEEDS[0]), rtol=0, atol=0)
-  first, other = draw(problem, SEEDS[0]), draw(problem, SEEDS[1])
+  seeds = seeds_of(problem)
+  first, again, other = (draw(problem, seeds[b]) for b in (0, 0, 1))
+  assert_close(first, again, rtol=0, atol=0)
   for name, theta in first[0].items():
     assert np.all(theta != other[0][name])
   assert float(first[2]) != float(other[2])
@@ -303,7 +308,7 @@ def test_the_seed_decides_everything(problem):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_lifted_loss_is_the_loss_of_each_instance(problem, count):
-  seeds = SEEDS[:count]
+  seeds = seeds_of(problem, count)
   params, tasks = base.instances(problem, seeds)
   with tf.GradientTape() as tape:
     tape.watch(params)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from l2l_tf import problems
 from l2l_tf.problems import base
+from tests import sources
 
 
 def test_seeds_are_a_function_of_their_name():
@@ -27,6 +28,29 @@ def test_streams_are_disjoint():
 
 def test_no_seeds():
   assert base.make_seeds(1, count=0).shape == (0, 2)
+
+
+@pytest.mark.parametrize("words", [(5, base.Stream.TEST), (5, base.Stream.META_TRAINING, 2, 3)])
+def test_the_seeds_of_instances_begin_with_their_indices_where_there_are_some(words):
+  plain = problems.bowl(2)
+  seeds = plain.seeds(*words, count=4)
+  np.testing.assert_array_equal(seeds, base.make_seeds(*words, count=4))
+  indexed = plain._replace(indices=lambda stream, words: words % 7 + 100 * stream)
+  found = indexed.seeds(*words, count=4)
+  assert found.dtype == np.int32
+  np.testing.assert_array_equal(found[:, 0], seeds[:, 0].view(np.uint32) % 7 + 100 * words[1])
+  np.testing.assert_array_equal(found[:, 1], seeds[:, 1])
+
+
+def test_instances_come_through_that_door():
+  """Other users of `make_seeds`: perturbations of phi, and Keras models that are no `Problem`."""
+  users = set()
+  for name, source in sources.read().items():
+    if not name.startswith("tests.") and "make_seeds" in (sources.ROOT / source.path).read_text():
+      users.add(name)
+  others = {"l2l_tf.training.evolution_trainer", "benchmarks.keras_experiments"}
+  assert users == {"l2l_tf.problems.base"} | others
+  assert "make_seeds" not in (sources.ROOT / "README.md").read_text()
 
 
 def test_minibatch_seeds_differ_at_every_step_and_wrap_around():

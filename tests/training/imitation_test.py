@@ -14,7 +14,6 @@ from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.evaluation import candidates
-from l2l_tf.keras import arguments as keras_arguments
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.storage import files
 from l2l_tf.storage.cache import Parts
@@ -188,7 +187,7 @@ def test_the_program_writes_what_training_starts_from(tmp_path):
   assert optimizer.layer_sizes == (3,) and about["imitation"]["training"]["rounds"] == 2
   assert about["data"] == "generated" and about["data_sha256"] is None
   assert not os.path.exists(f"{out}.work")
-  assert keras_arguments.horizon(None, about) == 4
+  assert about.horizon == 4
   with pytest.raises(candidates.ContenderError, match="bowl"):
     candidates.load([out], [], "quadratic", transfer=False)
   train = programs.load("train")

@@ -6,8 +6,6 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.config.options import Options
 from l2l_tf.inspection import advice
 from l2l_tf.inspection import diagnosis
-from l2l_tf.keras import arguments as keras_arguments
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import optimizer_files
 
@@ -17,9 +15,8 @@ def run(flags: experiment_flags.Flags, directory: str, options: Options) -> int:
   optimizer, about = optimizer_files.load_optimizer(directory)
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
-  seeds = seeds_of(problem, flags.seed, Stream.VALIDATION, count=flags.num_runs)
-  horizon = keras_arguments.horizon(None, about)
-  found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, horizon)
+  seeds = problem.seeds(flags.seed, Stream.VALIDATION, count=flags.num_runs)
+  found = diagnosis.diagnose(problem, optimizer, seeds, flags.num_steps, about.horizon)
   print(advice.table(found))
   experiment_flags.add_experiment(training := experiment_flags.Flags(""))  # what advice is about
   for finding in advice.advise(found):

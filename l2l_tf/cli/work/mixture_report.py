@@ -7,7 +7,6 @@ import numpy as np
 from l2l_tf import unroll
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import reporting
 from l2l_tf.runs.run import TrainingRun
@@ -31,7 +30,7 @@ def table(run: TrainingRun, test_runs: int, tuning_runs: int) -> str:
   ratios = []
   for name, problem in run.held_out.items():
     reporting.say(f"Testing on {name}")
-    seeds = seeds_of(problem, training.seed, Stream.DEVELOPMENT, count=test_runs)
+    seeds = problem.seeds(training.seed, Stream.DEVELOPMENT, count=test_runs)
     final = _final(problem, run.trainer.optimizer, seeds, training.num_steps)
     line = f"  {name:20}{final:12.4g}"
     if tuning_runs:

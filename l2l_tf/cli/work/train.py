@@ -23,7 +23,6 @@ from l2l_tf.optimizers import blocks
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import terminal
 from l2l_tf.problems.base import Mixture
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import reporting
@@ -188,7 +187,7 @@ def _report(
     The losses of the learned optimizer, and then of Adam, `[R, T+1]`.
   """
   steps = run.experiment.training.num_steps
-  seeds = seeds_of(run.problem, run.experiment.training.seed, Stream.DEVELOPMENT, count=test_runs)
+  seeds = run.problem.seeds(run.experiment.training.seed, Stream.DEVELOPMENT, count=test_runs)
   reporting.say(f"Testing on {test_runs} fresh instances")
   curves = {"learned": protocol.curves(run.problem, run.trainer.optimizer, seeds, steps)}
   if "adam" in rates:

@@ -10,7 +10,6 @@ from l2l_tf.config.problems import NeuralArt
 from l2l_tf.evaluation import candidates
 from l2l_tf.inspection import painting
 from l2l_tf.problems import photographs
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
 
@@ -28,7 +27,7 @@ def run(flags: experiment_flags.Flags, options: NeuralArt, out: str) -> int:
   os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
   contents = photographs.load(options.content_dir, options.size).images
   rows = []
-  for seed in seeds_of(problem, flags.seed, Stream.TEST, count=flags.num_rows):
+  for seed in problem.seeds(flags.seed, Stream.TEST, count=flags.num_rows):
     painted = painting.paint(problem, learned.optimizer, seed, flags.num_steps)
     print(f"Loss {painted.losses[0]:.4g} before, {painted.losses[-1]:.4g} after.", flush=True)
     rows.append(np.hstack([_framed(p) for p in (contents[seed[0]], painted.pixels, style)]))

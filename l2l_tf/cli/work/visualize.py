@@ -17,7 +17,6 @@ from l2l_tf.inspection import proposal_files
 from l2l_tf.inspection import proposal_runs
 from l2l_tf.plotting import terminal
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import seeds_of
 from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import tensorboard
@@ -38,7 +37,7 @@ def run(flags: experiment_flags.Flags, options: Options) -> int:
   rates, tuning_runs = None, flags.tuning_runs
   if flags.rates_from:
     rates, tuning_runs = _rates(flags.rates_from, setting, data)
-  (seed,) = seeds_of(problem, flags.seed, Stream.TEST, count=1)
+  (seed,) = problem.seeds(flags.seed, Stream.TEST, count=1)
   steps = range(1, min(flags.num_panels, flags.num_steps) + 1)
   ranges = proposal_runs.choose(
     problem, learned.optimizer, seed, max(steps), _coordinates(flags, problem), flags.max_gradient
