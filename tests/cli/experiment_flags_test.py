@@ -149,8 +149,9 @@ def test_help_shows_the_values_of_the_choice_made():
   for shown, args in ((plain, []), (chosen, ["--problem=quadratic", "--preset=paper"])):
     values = experiment(*args)
     for title, options in (("Meta-training", values.training), (LSTM_GROUP, values.optimizer)):
-      for name, value in options.to_dict().items():
-        if not isinstance(value, (bool, list)):
+      for name in options.flags():
+        value = getattr(options, name)
+        if not isinstance(value, (bool, tuple)):
           assert shown[title][name].endswith(f"; default {value}"), name
   assert "default rescale" in chosen[LSTM_GROUP]["preprocessing"]
   assert "default log_and_sign" in plain[LSTM_GROUP]["preprocessing"]
@@ -236,7 +237,7 @@ NEEDS |= dict.fromkeys(["filters", "kernel_size", "units"], "--problem=cifar10")
 def test_every_number_has_bounds(kind):
   """So that a typo is one line, not a machine without memory."""
   for name, schema in kind.model_json_schema()["properties"].items():
-    if (schema := schema.get("items", schema))["type"] in ("integer", "number"):
+    if (schema := schema.get("items", schema)).get("type") in ("integer", "number"):
       assert {"minimum", "maximum"} <= schema.keys(), name
 
 
