@@ -91,7 +91,9 @@ def full_plan() -> list[Run]:
   runs = []
   for task in tasks.TASKS.values():
     theirs = task.family == protocol.PUBLISHED
-    for name in protocol.PUBLISHED_RIVALS if theirs else rivals.standard():
+    wanted = protocol.PUBLISHED_RIVALS if theirs else rivals.standard()
+    large = task.name.startswith(protocol.PUBLISHED_LARGE)
+    for name in protocol.LARGE_RIVALS if large else wanted:
       if task.name not in protocol.PUBLISHED_CUT:
         runs += plan(task, name, rivals.find(name).knows_horizon, far=name == "Adam")
     for name in () if theirs else rivals.TUNED:

@@ -15,7 +15,9 @@ REACH = {100: 10, 1000: 4, 10000: 4}
 PUBLISHED_HORIZON = 10000  # at which others scored theirs
 PUBLISHED_SEEDS = 1
 PUBLISHED_RIVALS = (
-  *("Adam", "Muon", "ScheduleFreeAdamW", "Prodigy", "NAdamWCosine", "Celo", "CeloAdam"),
+  *("Adam", "Muon", "ScheduleFreeAdamW", "Prodigy", "NAdamWCosine", "Celo", "CeloAdam", "general"),
 )
+PUBLISHED_LARGE = "ImageMLP_Cifar10_128x128x128_"  # how five are called that take 30 ms a step
+LARGE_RIVALS = ("Adam", "Celo", "general")  # on those
 PUBLISHED_CUT = ("Conv_Cifar10_32x64x64", "Conv_Cifar10_32x64x64_batchnorm")  # 0.1 s a step
 METRICS = ("loss", "speed_up", "held_out")

@@ -9,6 +9,7 @@ import pytest
 from l2l_tf.storage import files
 from l2l_tf.zoo import comparison
 from l2l_tf.zoo import measure
+from l2l_tf.zoo import protocol
 from l2l_tf.zoo import report
 from l2l_tf.zoo import rivals
 from l2l_tf.zoo import scores
@@ -50,9 +51,9 @@ def test_the_full_plan_is_what_the_page_tells_of():
   assert by_rival == {*rivals.standard(), *rivals.TUNED}
   published = {t.name for t in tasks.of_families(["published"])}
   theirs = [run for run in runs if run.task in published]
-  assert {run.rival for run in theirs} == set(measure.PUBLISHED_RIVALS)
+  assert {run.rival for run in theirs} == set(protocol.PUBLISHED_RIVALS)
   assert {run.num_steps for run in theirs} == {10000}
-  assert {run.task for run in theirs} == published - set(measure.PUBLISHED_CUT)
+  assert {run.task for run in theirs} == published - set(protocol.PUBLISHED_CUT)
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_the_page_is_that_of_the_committed_results():
 
 
 @pytest.mark.skipif(not RESULTS, reason="no results are committed yet")
-@pytest.mark.parametrize("horizon", measure.HORIZONS)
+@pytest.mark.parametrize("horizon", protocol.HORIZONS)
 def test_default_adam_is_as_fast_as_itself(horizon):
   """Over all tasks; of one where it gets nowhere, noise decides when it has got there."""
   adam = RESULTS[comparison.DEFAULT]

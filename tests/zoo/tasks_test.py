@@ -9,6 +9,7 @@ import pytest
 
 from l2l_tf.problems.datasets import DataError
 from l2l_tf.zoo import data
+from l2l_tf.zoo import protocol
 from l2l_tf.zoo import rivals
 from l2l_tf.zoo import session
 from l2l_tf.zoo import task as task_lib
@@ -16,7 +17,7 @@ from l2l_tf.zoo import tasks
 from tests.zoo.images import bundled  # noqa: F401, a fixture
 from tests.zoo.images import load
 
-OWN = [t.name for t in tasks.TASKS.values() if t.family != task_lib.PUBLISHED]
+OWN = [t.name for t in tasks.TASKS.values() if t.family != protocol.PUBLISHED]
 STEPS = 3
 
 
@@ -39,19 +40,19 @@ def test_a_task_is_built_and_takes_steps_with_adam(name):
   logs = mine.evaluate()
   assert np.isfinite(logs[task.metric]) and np.isfinite(logs["loss"])
   assert mine.state_bytes == 8 * mine.num_parameters
-  if task.family == task_lib.PUBLISHED:
+  if task.family == protocol.PUBLISHED:
     assert trajectory.fresh_loss == pytest.approx(trajectory.losses[0], rel=1)
 
 
 def test_the_families_and_their_split_are_fixed():
-  assert len(OWN) >= 24 and {tasks.TASKS[n].family for n in OWN} == set(task_lib.FAMILIES[:-1])
+  assert len(OWN) >= 24 and {tasks.TASKS[n].family for n in OWN} == set(protocol.FAMILIES[:-1])
   training = {"dense_classification", "dense_regression", "autoencoders"}
-  assert set(task_lib.TRAINING_FAMILIES) == training
+  assert set(protocol.TRAINING_FAMILIES) == training
   assert {t.family for t in tasks.TASKS.values() if t.held_out} == (
-    set(task_lib.FAMILIES) - training - {task_lib.PUBLISHED}
+    set(protocol.FAMILIES) - training - {protocol.PUBLISHED}
   )
   assert sum(tasks.TASKS[name].long for name in OWN) == len(OWN) // 3
-  assert len(tasks.of_families([task_lib.PUBLISHED])) == 12
+  assert len(tasks.of_families([protocol.PUBLISHED])) == 12
   assert [t.name for t in tasks.of_families([])] == OWN
 
 
