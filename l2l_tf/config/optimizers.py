@@ -14,6 +14,7 @@ from l2l_tf.config.options import one_of
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
 from l2l_tf.config.options import sizes
+from l2l_tf.config.options import table
 
 if TYPE_CHECKING:
   from l2l_tf.optimizers import Optimizer
@@ -201,7 +202,7 @@ class PartitionOf(_Learned):
 
   name: Literal["partition"] = "partition"
   label: Literal["conv_or_fc"] = "conv_or_fc"
-  groups: dict[str, one_of(*_SINGLE, OddPartOf)] = Field(min_length=1, max_length=16)
+  groups: table(one_of(*_SINGLE, OddPartOf), most=16) = Field(min_length=1)
 
   def build(self, seed: int) -> "Optimizer":
     """Returns the optimizer with a fresh phi."""

@@ -4,7 +4,7 @@ An option group is a frozen pydantic model. It takes exactly the types that it n
 for a tuple), no other keys, and no number out of bounds; the first thing that is wrong is one line.
 """
 
-from typing import Annotated, Any, Mapping, Optional, Union
+from typing import Annotated, Any, ClassVar, Mapping, Optional, Union
 
 import pydantic
 from pydantic.fields import FieldInfo
@@ -27,7 +27,19 @@ def option(
 def sizes(maximum: int, length: int = 64) -> Any:
   """The type of a tuple of 1..`length` integers of 1..`maximum`."""
   size = Annotated[int, pydantic.Field(ge=1, le=maximum)]
-  return Annotated[tuple[size, ...], pydantic.Field(strict=False, min_length=1, max_length=length)]
+  limits = pydantic.Field(strict=False, min_length=1, max_length=length)
+  return Annotated[tuple[size, ...], limits, pydantic.FailFast()]
+
+
+def table(kind: Any, most: int) -> Any:
+  """The type of a dictionary of `kind` by name, counted before any of it is looked at."""
+
+  def count(values: Any) -> Any:
+    if isinstance(values, dict) and len(values) > most:
+      raise ValueError(f"must have at most {most} elements, got {len(values)}.")
+    return values
+
+  return Annotated[dict[str, kind], pydantic.BeforeValidator(count)]
 
 
 class Options(pydantic.BaseModel):
@@ -36,6 +48,7 @@ class Options(pydantic.BaseModel):
   model_config = pydantic.ConfigDict(
     strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
   )
+  UNKNOWN: ClassVar[str] = "Unknown option {key!r:.200} for {kind}; known: {known}."
 
   def __init__(self, /, **values: Any):
     """Takes the fields by name.
@@ -52,10 +65,11 @@ class Options(pydantic.BaseModel):
   @classmethod
   def _no_other_keys(cls, values: Any) -> Any:
     """At the first one, as a hostile file may have millions."""
+    known = [field.alias or name for name, field in cls.model_fields.items()]
     for key in values if isinstance(values, dict) else ():
-      if key not in cls.model_fields:
-        known = ", ".join(cls.model_fields)
-        raise ValueError(f"Unknown option {key!r:.{SHOWN}} for {cls.__name__}; known: {known}.")
+      if key not in known:
+        text = cls.UNKNOWN.format(key=key, kind=cls.__name__, known=", ".join(known))
+        raise ValueError(text)
     return values
 
   def replace(self, **changes: Any) -> "Options":
@@ -101,6 +115,9 @@ def tag_of(value: Any) -> Any:
   return getattr(value, "name", None)
 
 
+_TYPES = {"string_type": "str", "dict_type": "object", "list_type": "array"}
+
+
 def explained(error: pydantic.ValidationError) -> str:
   """One line on the first thing that is wrong."""
   first = error.errors(include_url=False)[0]
@@ -109,7 +126,8 @@ def explained(error: pydantic.ValidationError) -> str:
   got = f"got {found!r:.{SHOWN}}."
   match first["type"]:
     case "value_error":
-      return f"{name}: {context['error']}" if name else str(context["error"])
+      text = str(context["error"])
+      return f"{name}{'' if text.startswith('must') else ':'} {text}" if name else text
     case "greater_than_equal":
       return f"{name} must be at least {_text(context['ge'])}, {got}"
     case "less_than_equal":
@@ -117,7 +135,8 @@ def explained(error: pydantic.ValidationError) -> str:
     case "literal_error":
       return f"{name} must be one of {_names(context['expected'])}; {got}"
     case "too_short":
-      return f"{name} must not be empty."
+      few = f"must have at least {context['min_length']} elements, got {context['actual_length']}"
+      return f"{name} {few if context['min_length'] > 1 else 'must not be empty'}."
     case "too_long":
       length = context["actual_length"] or "more"
       return f"{name} must have at most {context['max_length']} elements, got {length}."
@@ -134,7 +153,7 @@ def explained(error: pydantic.ValidationError) -> str:
     case "model_type":
       return f"{name} must be an object, got {type(found).__name__}."
     case kind if kind.endswith("_type"):
-      kind = {"string_type": "str"}.get(kind, kind.removesuffix("_type"))
+      kind = _TYPES.get(kind, kind.removesuffix("_type"))
       return f"{name} must be of type {kind}, {got}"
   return f"{name}: {first['msg']}, {got}"
 

@@ -1,88 +1,151 @@
-"""The schema of results files (docs/results.md), as rules that check one."""
+"""The schema of results files, as models that check one; docs/results.md describes it."""
 
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Annotated, Any, get_args, Literal, Optional, Union
+
+import pydantic
+from pydantic import Field
+
+from l2l_tf.config.options import Options
+from l2l_tf.config.options import table
 
 SCHEMA = 1
-QUANTILES = (5, 25, 50, 75, 95)  # of the final loss, in percent
-KINDS = ("learned", "peer", "rival")
+Quantile = Literal["5", "25", "50", "75", "95"]  # of the final loss, in percent
+QUANTILES = tuple(map(int, get_args(Quantile)))
+
+Count = Annotated[int, Field(ge=0, le=2**31)]
+Number = Annotated[float, Field(ge=-1e300, le=1e300)]  # finite, and no endless integer
+NumberOrNull = Optional[Number]
+Numbers = Annotated[list[Number], pydantic.FailFast()]
+NumbersOrNulls = Annotated[list[NumberOrNull], pydantic.FailFast()]
 
 
-class Rule(NamedTuple):
-  """What a value must be, in words, and the test of it."""
+class Schema(Options):
+  """Base of what files hold: a key more is as wrong as one less."""
 
-  expected: str
-  test: Callable[[Any], bool]
-
-
-def _is_number(value: Any) -> bool:
-  return type(value) in (int, float) and abs(value) < 1e300  # finite, and no endless integer
+  UNKNOWN = "a key must be one of {known}, got {key!r:.200}."
 
 
-def _is_number_or_null(value: Any) -> bool:
-  return value is None or _is_number(value)
+class Head(Schema):
+  """What all files of numbers begin with."""
+
+  schema_: Literal[1] = Field(alias="schema")
+  command: str
+  versions: dict[str, Any]
+  data: str
+  data_sha256: Optional[str] = None  # older files lack it
+  problem: dict[str, Any]
+  num_steps: Count
+  tuning_runs: Count
+  seed: Count
 
 
-def _are_numbers_or_null(value: Any) -> bool:
-  return isinstance(value, list) and all(map(_is_number_or_null, value))
+class Interval(Schema):
+  """A mean and half of its interval."""
+
+  mean: NumberOrNull
+  half: NumberOrNull
 
 
-def _numbers_under(*keys: str) -> Rule:
-  return Rule(
-    f"an object of finite numbers or nulls under {', '.join(keys)}",
-    lambda v: isinstance(v, dict) and set(v) == set(keys) and _are_numbers_or_null([*v.values()]),
-  )
+class Finalists(Schema):
+  """The rates that were compared on more instances."""
+
+  runs: Count
+  learning_rates: NumbersOrNulls
+  final_losses: NumbersOrNulls
+
+  @pydantic.model_validator(mode="after")
+  def _a_loss_a_rate(self):
+    check_length("final_losses", self.final_losses, len(self.learning_rates))
+    return self
 
 
-_VERSION = Rule(f"{SCHEMA}, the schema that this program reads", lambda v: v == SCHEMA)
-TEXT = Rule("a text", lambda v: isinstance(v, str))
-TEXT_OR_NULL = Rule("a text or null", lambda v: v is None or isinstance(v, str))
-COUNT = Rule("an integer of 0..2^31", lambda v: type(v) is int and 0 <= v <= 2**31)
-NUMBER = Rule("a finite number", _is_number)
-NUMBER_OR_NULL = Rule("a finite number or null", _is_number_or_null)
-NUMBERS = Rule("an array of finite numbers and nulls", _are_numbers_or_null)
-OBJECT = Rule("an object", lambda v: isinstance(v, dict))
-ARRAY = Rule("an array", lambda v: isinstance(v, list))
-_INTERVAL = _numbers_under("mean", "half")
+class _Summary(Schema):
+  mean: NumbersOrNulls
+  standard_error: NumbersOrNulls
+  mean_loss: Interval
+  final_loss: Interval
+  final_loss_quantiles: dict[Quantile, NumberOrNull] = Field(min_length=5, max_length=5)
+  final_losses: NumbersOrNulls
+  diverged: Count
 
-_TOP = {
-  "schema": _VERSION,
-  "command": TEXT,
-  "versions": OBJECT,
-  "data": TEXT,
-  "problem": OBJECT,
-  "num_steps": COUNT,
-  "num_runs": COUNT,
-  "tuning_runs": COUNT,
-  "seed": COUNT,
-  "streams": OBJECT,
-  "final_steps": COUNT,
-  "learning_rates": NUMBERS,
-  "optimizers": OBJECT,
-  "best_rival": TEXT_OR_NULL,
-  "ratios": ARRAY,
-}
-OPTIONAL = {"data_sha256": TEXT_OR_NULL}  # older files lack it
-_SUMMARY = {
-  "kind": Rule(f"one of {', '.join(KINDS)}", lambda v: v in KINDS),
-  "mean": NUMBERS,
-  "standard_error": NUMBERS,
-  "mean_loss": _INTERVAL,
-  "final_loss": _INTERVAL,
-  "final_loss_quantiles": _numbers_under(*map(str, QUANTILES)),
-  "final_losses": NUMBERS,
-  "diverged": COUNT,
-}
-_RIVAL = _SUMMARY | {"learning_rate": NUMBER_OR_NULL, "tuning_final_losses": NUMBERS}
-_FINALISTS = {"runs": COUNT, "learning_rates": NUMBERS, "final_losses": NUMBERS}
-_LEARNED = _SUMMARY | {"source": TEXT, "sha256": TEXT}
-_PAIR = {
-  "numerator": TEXT,
-  "denominator": TEXT,
-  "ratio": NUMBER_OR_NULL,
-  "low": NUMBER_OR_NULL,
-  "high": NUMBER_OR_NULL,
-  "wins": NUMBER,
-}
+
+class Learned(_Summary):
+  """A trained optimizer."""
+
+  kind: Literal["learned", "peer"]
+  source: str
+  sha256: str
+
+
+class Rival(_Summary):
+  """A hand-designed optimizer, tuned."""
+
+  kind: Literal["rival"]
+  learning_rate: NumberOrNull
+  tuning_final_losses: NumbersOrNulls
+  finalists: Finalists = None  # not null: not there
+
+
+class Ratio(Schema):
+  """Of two optimizers' mean final losses."""
+
+  numerator: str
+  denominator: str
+  ratio: NumberOrNull
+  low: NumberOrNull
+  high: NumberOrNull
+  wins: Number
+
+
+def _kind(entry: Any) -> str:
+  kind = entry.get("kind") if isinstance(entry, dict) else None
+  return "rival" if kind == "rival" else "learned"
+
+
+Entry = Annotated[
+  Union[Annotated[Learned, pydantic.Tag("learned")], Annotated[Rival, pydantic.Tag("rival")]],
+  pydantic.Discriminator(_kind),
+]
+
+
+class Results(Head):
+  """A results file."""
+
+  num_runs: Count
+  streams: dict[str, Any]
+  final_steps: Count
+  learning_rates: NumbersOrNulls
+  optimizers: table(Entry, most=1000)
+  best_rival: Optional[str]
+  ratios: Annotated[list[Ratio], pydantic.FailFast()]
+
+  @pydantic.model_validator(mode="after")
+  def _lengths_fit(self):
+    for name, entry in self.optimizers.items():
+      check_length(f"mean of {name!r}", entry.mean, self.num_steps + 1)
+      check_length(f"standard_error of {name!r}", entry.standard_error, self.num_steps + 1)
+      check_length(f"final_losses of {name!r}", entry.final_losses, self.num_runs)
+      if entry.kind == "rival":
+        found = entry.tuning_final_losses
+        check_length(f"tuning_final_losses of {name!r}", found, len(self.learning_rates))
+    return self
+
+  @pydantic.model_validator(mode="after")
+  def _what_is_compared_is_there(self):
+    names = list(self.optimizers)
+    rivals = [name for name in names if self.optimizers[name].kind == "rival"] or [None]
+    if self.best_rival not in rivals:
+      raise ValueError(f"best_rival must be one of {rivals!r:.200}, got {self.best_rival!r:.80}.")
+    for name in (name for pair in self.ratios for name in (pair.numerator, pair.denominator)):
+      if name not in names:
+        raise ValueError(f"ratios must be of {names!r:.200}, got {name!r:.80}.")
+    return self
+
+
+def check_length(name: str, values: list, length: int):
+  """Raises ValueError unless there are so many values."""
+  if len(values) != length:
+    raise ValueError(f"{name:.200} must have {length} elements, got {len(values)}.")
 
 
 def validate(results: Any):
@@ -91,54 +154,4 @@ def validate(results: Any):
   Raises:
     ValueError: if a key is missing or unknown, or a value not what it must be.
   """
-  check_object("the file", results, _TOP, OPTIONAL)
-  for name, entry in results["optimizers"].items():
-    what = f"the optimizer {name!r}"
-    is_rival = isinstance(entry, dict) and entry.get("kind") == "rival"
-    check_object(what, entry, *((_RIVAL, {"finalists": OBJECT}) if is_rival else (_LEARNED,)))
-    if "finalists" in entry:
-      check_object(f"'finalists' of {what}", entry["finalists"], _FINALISTS)
-      rates, final = (len(entry["finalists"][key]) for key in ("learning_rates", "final_losses"))
-      check(final == rates, f"the length of 'final_losses' in 'finalists' of {what}", rates, final)
-    lengths = {
-      "mean": results["num_steps"] + 1,
-      "standard_error": results["num_steps"] + 1,
-      "final_losses": results["num_runs"],
-    }
-    if is_rival:
-      lengths["tuning_final_losses"] = len(results["learning_rates"])
-    for key, length in lengths.items():
-      received = len(entry[key])
-      check(received == length, f"the length of {key!r} of {what}", str(length), received)
-  _validate_pairs(results)
-
-
-def _validate_pairs(results: dict[str, Any]):
-  """Checks that what is compared is there."""
-  names = results["optimizers"]
-  rivals = [name for name, entry in names.items() if entry["kind"] == "rival"]
-  best = results["best_rival"]
-  check(best in (rivals or [None]), "'best_rival'", f"one of {rivals}, null without any", best)
-  for pair in results["ratios"]:
-    check_object("an element of 'ratios'", pair, _PAIR)
-    for key in ("numerator", "denominator"):
-      check(pair[key] in names, f"a {key}", f"one of {', '.join(names)}", pair[key])
-
-
-def check_object(
-  what: str, value: Any, rules: dict[str, Rule], optional: Optional[dict[str, Rule]] = None
-):
-  """Raises ValueError unless `value` has all keys of `rules`, no other but `optional` ones, and
-  keeps the rules of both."""
-  check(isinstance(value, dict), what, "an object", value)
-  known = rules | (optional or {})
-  for key in [*rules, *value]:
-    check(key in value, f"{key!r} of {what}", "there", "nothing")
-    check(key in known, f"a key of {what}", f"one of {', '.join(known)}", key)
-    check(known[key].test(value[key]), f"{key!r} of {what}", known[key].expected, value[key])
-
-
-def check(condition: bool, what: str, expected: Any, received: Any):
-  """Raises ValueError, in words, unless `condition`."""
-  if not condition:
-    raise ValueError(f"{what} must be {expected}, got {received!r:.80}.")
+  Results.from_dict(results)

@@ -5,10 +5,13 @@ them.
 """
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import pydantic
+from pydantic import Field
 
+from l2l_tf.config.options import table as table_of
 from l2l_tf.errors import ExpectedError
 from l2l_tf.evaluation import results
 from l2l_tf.evaluation import results_schema as schema
@@ -26,34 +29,61 @@ class VisualizationError(ExpectedError, RuntimeError):
   """Nothing can be shown, or a file is not one of ours; the message says why and what to do."""
 
 
-_TOP = {
-  "schema": schema.Rule(f"{SCHEMA}, the schema that this program reads", lambda v: v == SCHEMA),
-  "command": schema.TEXT,
-  "versions": schema.OBJECT,
-  "data": schema.TEXT,
-  "problem": schema.OBJECT,
-  "optimizer": schema.OBJECT,
-  "seed": schema.COUNT,
-  "stream": schema.COUNT,
-  "tuning_runs": schema.COUNT,
-  "num_steps": schema.COUNT,
-  "steps": schema.Rule(
-    "an array of increasing integers from 1 on",
-    lambda v: (
-      isinstance(v, list) and all(type(t) is int and t > 0 for t in v) and v == sorted({*v}) != []
-    ),
-  ),
-  "rivals": schema.OBJECT,
-  "losses": schema.NUMBERS,
-  "coordinates": schema.Rule("an object, not empty", lambda v: isinstance(v, dict) and bool(v)),
-}
-_OPTIMIZER = {"name": schema.TEXT, "source": schema.TEXT, "sha256": schema.TEXT}
-_COORDINATE = {
-  "gradients": schema.NUMBERS,
-  "updates": schema.OBJECT,
-  "swept_gradients": schema.NUMBERS,
-  "swept_updates": schema.OBJECT,
-}
+class _Optimizer(schema.Schema):
+  name: str
+  source: str
+  sha256: str
+
+
+class _Rival(schema.Schema):
+  learning_rate: schema.Number
+
+
+class _Coordinate(schema.Schema):
+  gradients: schema.Numbers
+  updates: table_of(schema.Numbers, most=100)
+  swept_gradients: schema.Numbers
+  swept_updates: table_of(Annotated[list[schema.Numbers], pydantic.FailFast()], most=100)
+
+
+class Visualization(schema.Head):
+  """A visualization file; docs/visualizations.md says what the keys mean."""
+
+  optimizer: _Optimizer
+  stream: schema.Count
+  steps: Annotated[list[Annotated[int, Field(ge=1)]], pydantic.FailFast()] = Field(min_length=1)
+  rivals: table_of(_Rival, most=99)
+  losses: schema.Numbers
+  coordinates: table_of(_Coordinate, most=10**4) = Field(min_length=1)
+
+  @pydantic.model_validator(mode="after")
+  def _steps_increase(self):
+    if self.steps != sorted({*self.steps}) or self.steps[-1] > self.num_steps:
+      raise ValueError(
+        f"steps must increase, from 1 on, up to {self.num_steps} at most, got {self.steps!r:.80}."
+      )
+    return self
+
+  @pydantic.model_validator(mode="after")
+  def _lengths_fit(self):
+    schema.check_length("losses", self.losses, self.num_steps + 1)
+    names = {LEARNED, *self.rivals}
+    for coordinate, entry in self.coordinates.items():
+      num_values = len(entry.swept_gradients)
+      schema.check_length(f"gradients of {coordinate!r}", entry.gradients, self.num_steps)
+      for updates in (entry.updates, entry.swept_updates):
+        if updates.keys() != names:
+          raise ValueError(
+            f"the updates of {coordinate!r:.80} must be those of {', '.join(sorted(names)):.200},"
+            f" got {', '.join(updates):.200}."
+          )
+      for name in names:
+        of = f"of {name!r} at {coordinate!r}"
+        schema.check_length(f"updates {of}", entry.updates[name], self.num_steps)
+        schema.check_length(f"swept_updates {of}", entry.swept_updates[name], len(self.steps))
+        for row in entry.swept_updates[name]:
+          schema.check_length(f"a row of swept_updates {of}", row, num_values)
+    return self
 
 
 def validate(document: Any):
@@ -62,36 +92,7 @@ def validate(document: Any):
   Raises:
     ValueError: if a key is missing or unknown, or a value not what it must be.
   """
-  schema.check_object("the file", document, _TOP, schema.OPTIONAL)
-  schema.check_object("'optimizer'", document["optimizer"], _OPTIMIZER)
-  for name, rival in document["rivals"].items():
-    schema.check_object(f"the rival {name!r}", rival, {"learning_rate": schema.NUMBER})
-  num_steps, steps = document["num_steps"], document["steps"]
-  schema.check(steps[-1] <= num_steps, "the last of 'steps'", f"at most {num_steps}", steps[-1])
-  _check_numbers("'losses'", document["losses"], num_steps + 1)
-  names = [LEARNED, *document["rivals"]]
-  for coordinate, entry in document["coordinates"].items():
-    schema.check_object(f"{coordinate!r}", entry, _COORDINATE)
-    num_values = len(entry["swept_gradients"])
-    _check_numbers(f"'gradients' of {coordinate!r}", entry["gradients"], num_steps)
-    _check_numbers(f"'swept_gradients' of {coordinate!r}", entry["swept_gradients"], num_values)
-    for key in ("updates", "swept_updates"):
-      received = sorted(entry[key])
-      schema.check(received == sorted(names), f"{key!r} of {coordinate!r}", names, received)
-    for name in names:
-      _check_numbers(f"an update of {coordinate!r}", entry["updates"][name], num_steps)
-      swept = entry["swept_updates"][name]
-      is_rows = isinstance(swept, list) and len(swept) == len(steps)
-      schema.check(is_rows, f"'swept_updates' of {coordinate!r}", f"{len(steps)} rows", swept)
-      for row in swept:
-        _check_numbers(f"a row of 'swept_updates' of {coordinate!r}", row, num_values)
-
-
-def _check_numbers(what: str, value: Any, length: int):
-  """Raises ValueError unless `value` is an array of so many finite numbers."""
-  expected = f"an array of {length} finite numbers"
-  schema.check(schema.NUMBERS.test(value) and None not in value, what, expected, value)
-  schema.check(len(value) == length, what, expected, value)
+  Visualization.from_dict(document)
 
 
 def read(path: str) -> dict[str, Any]:
