@@ -59,9 +59,9 @@ def test_the_full_plan_is_what_the_page_tells_of():
 @pytest.fixture
 def short(monkeypatch):
   """Horizons of 20 and 40 steps, so that many runs take seconds."""
-  monkeypatch.setattr(measure, "HORIZONS", (20, 40))
-  monkeypatch.setattr(measure, "SEEDS", {20: 3, 40: 2})
-  monkeypatch.setattr(measure, "REACH", {20: 4, 40: 2})
+  monkeypatch.setattr(protocol, "HORIZONS", (20, 40))
+  monkeypatch.setattr(protocol, "SEEDS", {20: 3, 40: 2})
+  monkeypatch.setattr(protocol, "REACH", {20: 4, 40: 2})
 
 
 def plan_of(rival: str, far=False, task=TASK) -> list[measure.Run]:
