@@ -18,7 +18,7 @@ class NotDifferentiable(ExpectedError, ValueError):
 
 
 class Carry(NamedTuple):
-  """What one window of an unroll hands to the next; leaves have a leading axis of B instances.
+  """What one window of an unroll hands to the next, of B instances: the first axis but for `state`.
 
   The gradient at the last point of a window is the first input of the next one, so it is carried
   rather than evaluated twice.
@@ -26,7 +26,7 @@ class Carry(NamedTuple):
 
   params: problem_lib.Params  # theta_t
   gradients: problem_lib.Params  # of f at theta_t on the minibatch of step t
-  state: Any  # h_t, the optimizer's
+  state: Any  # h_t, the optimizer's; `optimizers.axes` tells its axes
   task: Any  # what makes f this instance
   seeds: tf.Tensor  # int32 [B, 2], of the instances' minibatches
   step: tf.Tensor  # int32 scalar t

@@ -16,7 +16,6 @@ from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import preprocessing
 from l2l_tf.problems import base
 from l2l_tf.problems.classification import cross_entropy
-from l2l_tf.storage import optimizer_files
 from l2l_tf.training.meta_trainer import MetaTrainer
 
 
@@ -39,7 +38,7 @@ def make_case(
   theta = {n: 0.01 * random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
   optimizer = optimizers.CoordinatewiseLSTM()
   return case_lib.Case(
-    phi={name: v.numpy() for name, v in optimizer_files.named_phi(optimizer).items()},
+    phi={name: v.numpy() for name, v in optimizer.named_phi().items()},
     theta=theta,
     images=images[drawn].astype(np.float32) / 255,
     labels=labels[drawn].astype(np.int32),
@@ -91,7 +90,7 @@ def optimizer_of(case: case_lib.Case) -> optimizers.CoordinatewiseLSTM:
   sizes = [case.phi[f"lstm_{i + 1}/b_gates"].size // 4 for i in range(case.num_layers)]
   log_and_sign = preprocessing.LogAndSign(case.p)
   optimizer = optimizers.CoordinatewiseLSTM(sizes, log_and_sign, case.output_scale)
-  for name, variable in optimizer_files.named_phi(optimizer).items():
+  for name, variable in optimizer.named_phi().items():
     variable.assign(case.phi[name])
   return optimizer
 
@@ -124,14 +123,14 @@ class Ours(worker.Contestant):
     with tf.GradientTape() as tape:
       _, losses = unroll.unroll(what, runner, carry, self._case.num_steps)
       total = tf.reduce_sum(losses)
-    return losses[:, 0], tape.gradient(total, optimizer_files.named_phi(self._optimizer))
+    return losses[:, 0], tape.gradient(total, self._optimizer.named_phi())
 
   def losses_and_gradients(self):
     losses, gradients = self._losses_and_gradients()
     return losses.numpy(), {name: g.numpy() for name, g in gradients.items()}
 
   def phi(self):
-    return {name: v.numpy() for name, v in optimizer_files.named_phi(self._optimizer).items()}
+    return {name: v.numpy() for name, v in self._optimizer.named_phi().items()}
 
 
 if __name__ == "__main__":

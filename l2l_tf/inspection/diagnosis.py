@@ -169,12 +169,12 @@ def _statistics(optimizer, carry: unroll.Carry, updates, state) -> dict[str, Any
 
 
 def _parts(optimizer, gradients: base.Params, *states) -> list[tuple]:
-  """`partition.parts`; of an odd part the side that sees the gradients as they are."""
+  """The parts; of an odd one the side that sees the gradients as they are."""
   return [
     (part.optimizer, x, *(state.positive for state in own))
     if isinstance(part, optimizers.OddPart)
     else (part, x, *own)
-    for part, x, *own in partition.parts(optimizer, gradients, *states)
+    for part, x, *own in optimizer.parts(gradients, *states)
   ]
 
 

@@ -15,8 +15,8 @@ from l2l_tf import unroll
 from l2l_tf.inspection.coordinates import Coordinate
 from l2l_tf.inspection.coordinates import positions
 from l2l_tf.inspection.proposal_files import LEARNED
+from l2l_tf.optimizers import axes
 from l2l_tf.optimizers import base
-from l2l_tf.optimizers import partition
 from l2l_tf.problems import base as problem_lib
 
 COORDINATES_AT_ONCE = 80_000  # in a batch of sweeps of all n coordinates: bounds the memory
@@ -201,7 +201,7 @@ class _WitnessState(NamedTuple):
   updates: tf.Tensor  # its last ones of the chosen coordinates, [B, C]
 
 
-class _Witness(base.Optimizer):
+class _Witness(base.Wrapper):
   """Does what `optimizer` does, and keeps the updates of C coordinates."""
 
   def __init__(
@@ -210,8 +210,7 @@ class _Witness(base.Optimizer):
     coordinates: Sequence[Coordinate],
     shapes: dict[str, tuple[int, ...]],
   ):
-    super().__init__(optimizer.name)
-    self.optimizer = optimizer
+    super().__init__(optimizer)
     self.coordinates = coordinates
     self.shapes = shapes
 
@@ -238,7 +237,7 @@ class _Witness(base.Optimizer):
       `[V, C]`.
     """
     columns = {}
-    for optimizer, part, own in partition.parts(self.optimizer, carry.gradients, carry.state.state):
+    for optimizer, part, own in self.optimizer.parts(carry.gradients, carry.state.state):
       chosen = [c for c, coordinate in enumerate(self.coordinates) if coordinate.parameter in part]
       if not chosen:
         continue
@@ -261,16 +260,13 @@ def _sweep(
   """`_Witness.sweep` of one optimizer; `positions` `[C]` of the coordinates among all of its."""
   if not optimizer.coordinatewise:
     return _sweep_apart(optimizer, state, gradients, params, positions, values)
-  leaves = tf.nest.flatten(state)  # all C can change at once, without the other n - C
-  for i, axes in enumerate(base.coordinate_axes(optimizer)):
-    for axis in axes:
-      leaves[i] = tf.gather(leaves[i], positions, axis=axis)
-  return _sweep_together(optimizer, tf.nest.pack_sequence_as(state, leaves), values)
+  own = axes.along("n", lambda x, axis: tf.gather(x, positions, axis=axis), state)
+  return _sweep_together(optimizer, own, values)  # all C change at once, without the other n - C
 
 
 def _sweep_together(optimizer: base.Optimizer, state, values: tf.Tensor) -> tf.Tensor:
   """Updates `[V, C]` of coordinates that do not depend on each other; `state` is that of C."""
-  updates, _ = optimizer({"x": values}, _repeat(optimizer, state, values.shape[0]))
+  updates, _ = optimizer({"x": values}, _repeat(state, values.shape[0]))
   return updates["x"]
 
 
@@ -289,7 +285,7 @@ def _sweep_apart(
   batch = min(total, max(1, COORDINATES_AT_ONCE // n))
   columns = np.resize(np.tile(positions, num_values), [-(-total // batch), batch])
   column_values = tf.gather(tf.reshape(values, [-1]), np.resize(np.arange(total), columns.shape))
-  states = _repeat(optimizer, state, batch)
+  states = _repeat(state, batch)
   theta = {name: tf.repeat(x, batch, axis=0) for name, x in params.items()}
 
   def run(pair):
@@ -303,10 +299,6 @@ def _sweep_apart(
   return tf.reshape(tf.reshape(updates, [-1])[:total], values.shape)
 
 
-def _repeat(optimizer: base.Optimizer, state, count: int):
+def _repeat(state: base.State, count: int) -> base.State:
   """The state of one instance as that of `count` equal ones."""
-  leaves = tf.nest.flatten(state)
-  for i, axes in enumerate(base.instance_axes(optimizer)):
-    for axis in axes:
-      leaves[i] = tf.repeat(leaves[i], count, axis=axis)
-  return tf.nest.pack_sequence_as(state, leaves)
+  return axes.along("B", lambda x, axis: tf.repeat(x, count, axis=axis), state)

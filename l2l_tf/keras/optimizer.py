@@ -16,7 +16,6 @@ from l2l_tf.keras import watch
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import odd_part
 from l2l_tf.optimizers import stored_state
-from l2l_tf.optimizers import subset
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage.about import About
@@ -271,7 +270,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     if len(gradients) == len(self.shapes):
       updates, state = self._runner(gradients, state, params)
     else:
-      updates, state = self._step_on_some(gradients, state, params)
+      updates, state = self._runner.partial_step(gradients, state, self.shapes, params)
     scale = tf.cast(update_scale, self.learned.trainable_variables[0].dtype)
     for variable, update, g in zip(variables, updates.values(), given.values()):
       if gradients is not given:  # a NaN stays where it is, as under Adam
@@ -279,12 +278,6 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       variable.assign_add(tf.cast(scale * update[0], variable.dtype))
     for variable, value in zip(states, tf.nest.flatten(state)):
       variable.assign(value)
-
-  def _step_on_some(self, gradients, state, params):
-    """Returns the updates of some of the variables, and the state; the others rest."""
-    whole, merged = blocks.merge(self._runner, state)
-    updates, merged = subset.step(whole, gradients, merged, self.shapes, params)
-    return updates, blocks.part(self._runner, merged)
 
   def _warn_beyond_horizon(self):
     """Warns once; only where Python sees the steps: eagerly, or at the end of `fit`."""

@@ -1,19 +1,21 @@
 """The one interface of learned and hand-designed optimizers.
 
-Every leaf has a leading axis of B independent instances: gradients of a parameter of shape `[...]`
-come as `[B, ...]`. n is the number of coordinates of one instance.
+Parameters, gradients and updates lead with an axis of B independent instances: those of a
+parameter of shape `[...]` come as `[B, ...]`. n is the number of coordinates of one instance. The
+tensors of a state are `[..., B, n]`, or say their axes (`axes.py`).
 """
 
 import abc
 import math
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import sonnet as snt
 import tensorflow as tf
 
+from l2l_tf.optimizers import subset
+
 Params = dict[str, tf.Tensor]
 State = Any  # a nest of tensors
-Shapes = dict[str, list[int]]
 
 
 class Optimizer(snt.Module, abc.ABC):
@@ -31,9 +33,12 @@ class Optimizer(snt.Module, abc.ABC):
   scale_free = False
   """Whether gradients times a constant lead to the same updates."""
 
+  divisible = False
+  """Whether the state can be cut into those of blocks of coordinates: all of it is `[..., n]`."""
+
   @abc.abstractmethod
   def initial_state(self, params: Params) -> State:
-    """Returns the state before the first step for parameters of these shapes, leaves `[B, ...]`."""
+    """Returns the state before the first step for parameters of these shapes."""
 
   @abc.abstractmethod
   def __call__(
@@ -59,6 +64,65 @@ class Optimizer(snt.Module, abc.ABC):
     """Returns what becomes of the state of coordinates that take no part in a step: as it was."""
     return state
 
+  def partial_step(
+    self,
+    gradients: Params,
+    state: State,
+    shapes: dict[str, tuple[int, ...]],
+    params: Optional[Params] = None,
+  ) -> tuple[Params, State]:
+    """One step on the parameters that have a gradient; the others rest, as when they are frozen.
+
+    Coordinates at rest keep their state and enter no average and no memory: the updates are those
+    of an optimizer that never knew them.
+
+    Args:
+      gradients: `{name: [B, ...]}` for some of the parameters, in the order of `shapes`.
+      state: of all coordinates.
+      shapes: of all parameters of one instance.
+      params: those that have a gradient, for optimizers that see them.
+
+    Returns:
+      The updates, structured as `gradients`, and the next state of all coordinates.
+    """
+    return subset.step(self, gradients, state, shapes, params)
+
+  def parts(self, tensors: Params, *states: State) -> list[tuple[Any, ...]]:
+    """Returns the optimizers at work, each with its share of `tensors` and of each state.
+
+    Those are the groups of a `Partition`, and any other optimizer itself with everything.
+    """
+    return [(self, tensors, *states)]
+
+  def map(self, function: Callable[["Optimizer"], "Optimizer"]) -> "Optimizer":
+    """Returns this optimizer with `function` of each of its parts in its place."""
+    return function(self)
+
+  def named_phi(self) -> dict[str, tf.Variable]:
+    """Returns phi by names like "lstm_1/w_gates", without the module's own name and the ":0"."""
+    prefix = self.name + "/"
+    return {v.name.removeprefix(prefix).split(":")[0]: v for v in self.trainable_variables}
+
+
+@snt.allow_empty_variables
+class Wrapper(Optimizer):
+  """An optimizer that does what another one does, in its own way; phi is that of the other.
+
+  What the other says of itself holds. The state is up to the subclass.
+  """
+
+  def __init__(self, optimizer: Optimizer, name: Optional[str] = None):
+    """Takes the optimizer, and a name in place of its."""
+    super().__init__(name or optimizer.name)
+    self.optimizer = optimizer
+    self.coordinatewise = optimizer.coordinatewise
+    self.sees_params = optimizer.sees_params
+    self.scale_free = optimizer.scale_free
+    self.divisible = optimizer.divisible
+
+  def named_phi(self) -> dict[str, tf.Variable]:
+    return self.optimizer.named_phi()
+
 
 def dtype_config(variable: tf.Variable) -> dict[str, str]:
   """What the config of a learned optimizer says of the float type of phi: of float32 nothing."""
@@ -82,30 +146,3 @@ def unflatten(flat: tf.Tensor, like: Params) -> Params:
 def num_coordinates(tensors: Params) -> int:
   """Returns n, the number of coordinates of one instance of `{name: [B, ...]}`."""
   return sum(math.prod(x.shape[1:]) for x in tensors.values())
-
-
-def coordinate_axes(optimizer: Optimizer) -> list[list[int]]:
-  """The axes of each leaf of the state that count coordinates: those that grow with n."""
-  return _growing_axes(optimizer, {"x": [1, 2]}, {"x": [1, 3]})
-
-
-def parameter_axes(optimizer: Optimizer) -> list[list[int]]:
-  """The axes of each leaf of the state that count parameters, of whatever size."""
-  return _growing_axes(optimizer, {"x": [1, 4]}, {"x": [1, 2], "y": [1, 2]})
-
-
-def instance_axes(optimizer: Optimizer) -> list[list[int]]:
-  """The axes of each leaf of the state that count instances: those that grow with B."""
-  return _growing_axes(optimizer, {"x": [2, 1]}, {"x": [3, 1]})
-
-
-def _growing_axes(optimizer: Optimizer, few: Shapes, many: Shapes) -> list[list[int]]:
-  small, large = (
-    [leaf.shape for leaf in tf.nest.flatten(optimizer.initial_state(_zeros(shapes)))]
-    for shapes in (few, many)
-  )
-  return [[k for k in range(len(a)) if a[k] != b[k]] for a, b in zip(small, large)]
-
-
-def _zeros(shapes: Shapes) -> Params:
-  return {name: tf.zeros(shape) for name, shape in shapes.items()}

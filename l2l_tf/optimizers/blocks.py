@@ -15,10 +15,6 @@ from typing import Any
 import tensorflow as tf
 
 from l2l_tf.optimizers import base
-from l2l_tf.optimizers import CoordinatewiseLSTM
-from l2l_tf.optimizers import OddPart
-from l2l_tf.optimizers import Partition
-from l2l_tf.optimizers.stored_state import StoredState
 
 SIZE = 4096  # coordinates of a block, at least: smaller ones cost more than they gain
 MOST = 8  # blocks: each makes the graph longer
@@ -26,12 +22,11 @@ SIZE_IN_TURN = 2**17  # below, memory is not what counts
 MOST_IN_TURN = 32
 
 
-class Blocks(base.Optimizer):
-  """Does what `optimizer` does, which must be coordinatewise; the state is a tuple of blocks'."""
+class Blocks(base.Wrapper):
+  """Does what `optimizer` does, coordinatewise and divisible; the state is a tuple of blocks'."""
 
   def __init__(self, optimizer: base.Optimizer, in_turn: bool = False):
-    super().__init__(optimizer.name)
-    self.optimizer = optimizer
+    super().__init__(optimizer)
     self.in_turn = in_turn
 
   def initial_state(self, params: base.Params) -> tuple[Any, ...]:
@@ -48,12 +43,20 @@ class Blocks(base.Optimizer):
       states.append(block_state)
     return base.unflatten(tf.concat(updates, axis=1), gradients), tuple(states)
 
-  def merge(self, state: tuple[Any, ...]) -> Any:
+  def partial_step(self, gradients, state, shapes, params=None):
+    updates, whole = self.optimizer.partial_step(gradients, self._merge(state), shapes, params)
+    return updates, self._part(whole)
+
+  def parts(self, tensors, *states):
+    """Returns `optimizer` with everything, all blocks in one."""
+    return [(self.optimizer, tensors, *map(self._merge, states))]
+
+  def _merge(self, state: tuple[Any, ...]) -> Any:
     """Returns the state of `optimizer` for all coordinates; its leaves are `[..., n]`."""
     return tf.nest.map_structure(lambda *leaves: tf.concat(leaves, axis=-1), *state)
 
-  def part(self, state: Any) -> tuple[Any, ...]:
-    """The inverse of `merge`."""
+  def _part(self, state: Any) -> tuple[Any, ...]:
+    """The inverse of `_merge`."""
     leaves = [tf.split(x, self._sizes(x.shape[-1]), axis=-1) for x in tf.nest.flatten(state)]
     return tuple(tf.nest.pack_sequence_as(state, block) for block in zip(*leaves))
 
@@ -66,35 +69,12 @@ class Blocks(base.Optimizer):
 
 
 def split(optimizer: base.Optimizer, in_turn: bool = False) -> base.Optimizer:
-  """Returns `optimizer` in `Blocks`, if it is one whose coordinates do not depend on each other.
+  """Returns `optimizer` in `Blocks`, if its coordinates can be run apart; so each of its parts."""
 
-  Each group of a `Partition` is split on its own.
-  """
-  if isinstance(optimizer, Partition):
-    return optimizer.map(lambda group: split(group, in_turn))
-  inner = optimizer
-  while isinstance(inner, (StoredState, OddPart)):
-    inner = inner.optimizer
-  alone = isinstance(inner, CoordinatewiseLSTM) and inner.coordinatewise
-  return Blocks(optimizer, in_turn) if alone else optimizer
+  def in_blocks(part):
+    return Blocks(part, in_turn) if part.coordinatewise and part.divisible else part
 
-
-def merge(optimizer: base.Optimizer, state: Any) -> tuple[base.Optimizer, Any]:
-  """The inverse of `split` for an optimizer with its state."""
-  if isinstance(optimizer, Partition):
-    merged = {group: merge(optimizer.groups[group], part) for group, part in state.items()}
-    states = {group: part for group, (_, part) in merged.items()}
-    return Partition({g: whole for g, (whole, _) in merged.items()}, optimizer.label), states
-  if not isinstance(optimizer, Blocks):
-    return optimizer, state
-  return optimizer.optimizer, optimizer.merge(state)
-
-
-def part(optimizer: base.Optimizer, state: Any) -> Any:
-  """Returns the state of what `split` returned, from the merged one."""
-  if isinstance(optimizer, Partition):
-    return {group: part(optimizer.groups[group], own) for group, own in state.items()}
-  return optimizer.part(state) if isinstance(optimizer, Blocks) else state
+  return optimizer.map(in_blocks)
 
 
 def use_a_thread_a_block():

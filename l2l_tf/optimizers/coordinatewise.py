@@ -22,6 +22,7 @@ class CoordinatewiseLSTM(base.Optimizer):
   """
 
   coordinatewise = True
+  divisible = True
   outgoing: Optional[Callable[[tf.Tensor], tf.Tensor]] = None
   """What `run_layers` does to the activations of each layer."""
 

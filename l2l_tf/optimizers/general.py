@@ -41,6 +41,8 @@ class GeneralState(NamedTuple):
   memory: tf.Tensor  # [B, L], what the controller has added to the logarithm of the step
   t: tf.Tensor  # int32 scalar, steps taken
 
+  AXES = {"scale": "BL", "statistics": "BL.", "memory": "BL"}
+
 
 class General(base.Optimizer):
   """Updates each parameter by -step * unit * direction.

@@ -41,6 +41,8 @@ class History(NamedTuple):
   left: tf.Tensor  # [B, history * heads, n]
   right: tf.Tensor  # [B, history * heads, n]
 
+  AXES = {"left": "B.n", "right": "B.n"}
+
 
 @dataclasses.dataclass(frozen=True)
 class LimitedMemory:

@@ -17,8 +17,10 @@ class NTMState(NamedTuple):
   """State of `NTMBFGS`."""
 
   controller: Any  # of the LSTM layers, [units, B, n]
-  memory: Any  # M_t, as `FullMemory` or `LimitedMemory` hold it
+  memory: Any  # M_t, `[B, n, n]` of a `FullMemory`, the `History` of a `LimitedMemory`
   read_results: tf.Tensor  # i_t = M_t r_t, [read heads, B, n]
+
+  AXES = {"memory": "Bnn"}
 
 
 class Outputs(NamedTuple):

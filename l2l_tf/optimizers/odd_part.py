@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple, Sequence
 
-import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf.optimizers import base
@@ -17,8 +16,7 @@ class OddState(NamedTuple):
   met: tf.Tensor  # bool [B, n], whether a coordinate has had a gradient that is not 0
 
 
-@snt.allow_empty_variables
-class OddPart(base.Optimizer):
+class OddPart(base.Wrapper):
   """The odd part of another optimizer, u_odd(g) = (u(g) - u(-g)) / 2.
 
   Both sides remember: the rule runs on g_1, g_2, ... with one state and on -g_1, -g_2, ... with
@@ -28,8 +26,6 @@ class OddPart(base.Optimizer):
 
   A coordinate that has had no gradient but 0 stays where it is, exactly: under global averages the
   two sides hear different things, and it would move with the others.
-
-  phi is that of the optimizer, name by name.
   """
 
   def __init__(self, optimizer: base.Optimizer, name: str = "odd_part"):
@@ -40,28 +36,12 @@ class OddPart(base.Optimizer):
       ValueError: for a `Partition`, whose groups have odd parts (`of`), or an odd part, which is
         its own.
     """
-    super().__init__(name)
     if not isinstance(optimizer, base.Optimizer):
       raise TypeError(f"OddPart takes an optimizer, got {optimizer!r:.80}.")
     if isinstance(optimizer, (OddPart, partition.Partition)):
       kind = type(optimizer).__name__
       raise ValueError(f"OddPart cannot take a {kind}; odd_part.of(optimizer) does what is meant.")
-    self.optimizer = optimizer
-
-  @property
-  def coordinatewise(self) -> bool:
-    """Whether the optimizer is."""
-    return self.optimizer.coordinatewise
-
-  @property
-  def sees_params(self) -> bool:
-    """Whether the optimizer does."""
-    return self.optimizer.sees_params
-
-  @property
-  def scale_free(self) -> bool:
-    """As its optimizer's."""
-    return self.optimizer.scale_free
+    super().__init__(optimizer, name)
 
   def config(self) -> dict[str, Any]:
     """Returns what builds this optimizer again, in JSON types."""
@@ -92,6 +72,4 @@ class OddPart(base.Optimizer):
 
 def of(optimizer: base.Optimizer) -> base.Optimizer:
   """Returns the odd part of an optimizer, that of each group of a `Partition`."""
-  if isinstance(optimizer, partition.Partition):
-    return optimizer.map(of)
-  return optimizer if isinstance(optimizer, OddPart) else OddPart(optimizer)
+  return optimizer.map(lambda part: part if isinstance(part, OddPart) else OddPart(part))

@@ -103,8 +103,7 @@ class Partition(base.Optimizer):
     return {"kind": "partition", "label": name, "groups": groups}
 
   def map(self, function: Callable[[base.Optimizer], base.Optimizer]) -> "Partition":
-    """Returns the partition with `function` of each group's optimizer in its place."""
-    groups = {group: function(optimizer) for group, optimizer in self.groups.items()}
+    groups = {group: optimizer.map(function) for group, optimizer in self.groups.items()}
     return Partition(groups, self.label, self.name)
 
   def labels(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
@@ -157,18 +156,28 @@ class Partition(base.Optimizer):
   def rest(self, state):
     return {group: self.groups[group].rest(part) for group, part in state.items()}
 
+  def partial_step(self, gradients, state, shapes, params=None):
+    """A step of each group. The labels are those of all parameters, whichever take part."""
+    labels, updates, next_state = self.labels(shapes), {}, {}
+    for group, part in state.items():
+      members = {name: shape for name, shape in shapes.items() if labels[name] == group}
+      own = {name: g for name, g in gradients.items() if name in members}
+      theta = None if params is None else {name: params[name] for name in own}
+      changed, next_state[group] = self.groups[group].partial_step(own, part, members, theta)
+      updates |= changed
+    return {name: updates[name] for name in gradients}, next_state
 
-def parts(optimizer: base.Optimizer, tensors: base.Params, *states: base.State) -> list[tuple]:
-  """Returns the optimizers at work: each with its share of `tensors` and of each state.
+  def parts(self, tensors, *states):
+    return [
+      part
+      for group, own in self.split(tensors).items()
+      for part in self.groups[group].parts(own, *(state[group] for state in states))
+    ]
 
-  Those are the groups of a `Partition`, and any other optimizer itself with everything.
-  """
-  if not isinstance(optimizer, Partition):
-    return [(optimizer, tensors, *states)]
-  return [
-    (optimizer.groups[group], part, *(state[group] for state in states))
-    for group, part in optimizer.split(tensors).items()
-  ]
+  def named_phi(self):
+    """Returns phi by names that begin with the group, "conv/lstm_1/w_gates"."""
+    groups = {group: optimizer.named_phi() for group, optimizer in self.groups.items()}
+    return {f"{group}/{name}": v for group, phi in groups.items() for name, v in phi.items()}
 
 
 def check(

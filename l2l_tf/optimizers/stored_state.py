@@ -3,25 +3,21 @@
 import tensorflow as tf
 
 from l2l_tf.optimizers import base
-from l2l_tf.optimizers import partition
 
 
 def stored(optimizer: base.Optimizer, dtype: tf.DType) -> base.Optimizer:
   """Returns `optimizer` with its state in `dtype`, that of each group of a partition."""
-  if isinstance(optimizer, partition.Partition):
-    return optimizer.map(lambda group: StoredState(group, dtype))
-  return StoredState(optimizer, dtype)
+  return optimizer.map(lambda part: StoredState(part, dtype))
 
 
-class StoredState(base.Optimizer):
+class StoredState(base.Wrapper):
   """Does what the learned `optimizer` does, in its own float type, but keeps its state in `dtype`.
 
   The state of two layers of 20 units takes 320 bytes a coordinate in float32, 160 in bfloat16.
   """
 
   def __init__(self, optimizer: base.Optimizer, dtype: tf.DType):
-    super().__init__(optimizer.name)
-    self.optimizer = optimizer
+    super().__init__(optimizer)
     self.dtype = dtype
 
   def initial_state(self, params):

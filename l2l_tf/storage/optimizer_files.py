@@ -76,7 +76,7 @@ def load_optimizer(directory: str) -> tuple[Optimizer, About]:
 
 def weights_to_bytes(optimizer: Optimizer) -> bytes:
   """Returns phi as the content of an `optimizer.safetensors`."""
-  return safetensors.numpy.save({name: v.numpy() for name, v in named_phi(optimizer).items()})
+  return safetensors.numpy.save({name: v.numpy() for name, v in optimizer.named_phi().items()})
 
 
 def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
@@ -95,7 +95,7 @@ def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
     optimizer = optimizer_from_config(config)
   except (safetensors.SafetensorError, ValueError) as error:
     raise CheckpointError(f"{source} holds no optimizer of ours: {str(error):.1000}") from error
-  _assign(named_phi(optimizer), tensors, source)
+  _assign(optimizer.named_phi(), tensors, source)
   return optimizer
 
 
@@ -117,20 +117,6 @@ def optimizer_from_config(config: Any) -> Optimizer:
     ValueError: for an unknown kind, option or value.
   """
   return optimizer_options.of_file(config).build(seed=0)
-
-
-def named_phi(optimizer: Optimizer) -> dict[str, tf.Variable]:
-  """Names like "lstm_1/w_gates", without the module's own name and the ":0".
-
-  Those of a partition begin with the group, "conv/lstm_1/w_gates"; an odd part has its optimizer's.
-  """
-  if isinstance(optimizer, optimizers.OddPart):
-    return named_phi(optimizer.optimizer)
-  if isinstance(optimizer, optimizers.Partition):
-    groups = {group: named_phi(part) for group, part in optimizer.groups.items()}
-    return {f"{group}/{name}": v for group, phi in groups.items() for name, v in phi.items()}
-  prefix = optimizer.name + "/"
-  return {v.name.removeprefix(prefix).split(":")[0]: v for v in optimizer.trainable_variables}
 
 
 def _assign(variables: dict[str, tf.Variable], weights: dict[str, np.ndarray], path: str):

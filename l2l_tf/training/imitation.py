@@ -26,7 +26,6 @@ from l2l_tf.config.training import Imitation
 from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import hand_designed
-from l2l_tf.optimizers import partition
 from l2l_tf.problems import base as problem_lib
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import provenance
@@ -115,9 +114,7 @@ class Imitator:
     self._seeds = problem.seeds(config.seed, stream, count=total)
     shapes = problem_lib.shapes(problem)
     self._params = {name: tf.TensorSpec([1, *shape]) for name, shape in shapes.items()}
-    self._students = [
-      _Student(part, params, config) for part, params in partition.parts(optimizer, self._params)
-    ]
+    self._students = [_Student(*part, config) for part in optimizer.parts(self._params)]
     self._record = {who: self._recorder(who) for who in (self._teacher, optimizer)}
     self._teach = tf.function(self._build_teach, autograph=False)
 

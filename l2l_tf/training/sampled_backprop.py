@@ -22,9 +22,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from l2l_tf import unroll
+from l2l_tf.optimizers import axes
 from l2l_tf.optimizers import base
-from l2l_tf.optimizers import blocks
-from l2l_tf.optimizers import partition
 from l2l_tf.problems import base as problem_lib
 
 
@@ -37,18 +36,14 @@ class _Recorded(NamedTuple):
   t: tf.Tensor  # int32 scalar
 
 
-class _Recorder(base.Optimizer):
+class _Recorder(base.Wrapper):
   """An optimizer that keeps in its state what it was given."""
-
-  def __init__(self, optimizer: base.Optimizer):
-    super().__init__(optimizer.name)
-    self._optimizer = optimizer
 
   def initial_state(self, params):
     raise NotImplementedError("A recording starts in the middle of a run.")
 
   def __call__(self, gradients, state, params=None):
-    updates, inner = self._optimizer(gradients, state.state, params)
+    updates, inner = self.optimizer(gradients, state.state, params)
     flat = base.flatten(gradients)[tf.newaxis]
     seen = tf.tensor_scatter_nd_update(state.seen, [[state.t]], flat)
     return updates, _Recorded(inner, seen, state.t + 1)
@@ -88,8 +83,7 @@ def losses_and_gradients(
 
   Args:
     problem: what to optimize.
-    optimizer: coordinatewise; its state's leaves end in an axis of the n coordinates. Or a
-      `Partition` of such. May be in `Blocks`.
+    optimizer: coordinatewise; may be a `Partition`, and in `Blocks`.
     carry: where to start.
     num_steps: T.
     limit: how many coordinates of each parameter count; a smaller parameter counts whole.
@@ -109,12 +103,11 @@ def losses_and_gradients(
   chosen = sample(carry.params, limit, _seed(carry))
   with tf.GradientTape() as tape:
     meta_loss = tf.zeros([], dtype)
-    whole, state = blocks.merge(optimizer, carry.state)
-    for part, params, own in partition.parts(whole, carry.params, state):
+    for part, params, own in optimizer.parts(carry.params, carry.state):
       where, weights = places(chosen, params, carry.params)
       seen, weighted = (tf.gather(x, where, axis=-1) for x in (recorded, to_come))
       where, _ = places(chosen, params, params)
-      start = tf.nest.map_structure(lambda x, i=where: tf.gather(x, i, axis=-1), own)
+      start = axes.along("n", lambda x, axis, i=where: tf.gather(x, i, axis=axis), own)
       meta_loss += _replay(part, start, seen, weighted * tf.cast(weights, dtype)) / num_tasks
   meta_gradients = tape.gradient(meta_loss, optimizer.trainable_variables)
   return end, losses, meta_gradients

@@ -31,9 +31,10 @@ def test_no_coordinates_are_one_block(in_turn):
   nothing = {"x": tf.zeros([2, 0, 3])}
   updates, state = runner(nothing, runner.initial_state(nothing))
   assert updates["x"].shape == [2, 0, 3]
-  whole, merged = blocks.merge(runner, state)
+  ((_, _, merged),) = runner.parts(nothing, state)
   assert {leaf.shape[-1] for leaf in tf.nest.flatten(merged)} == {0}
-  tf.nest.assert_same_structure(blocks.part(runner, merged), state)
+  _, after = runner.partial_step({}, state, {"x": (0, 3)})
+  tf.nest.assert_same_structure(after, state)
 
 
 def test_blocks_do_what_the_whole_does(monkeypatch):
@@ -50,9 +51,9 @@ def test_blocks_do_what_the_whole_does(monkeypatch):
       total = tf.reduce_mean(tf.reduce_sum(losses, axis=0))
     exact = tape.gradient(total, optimizer.trainable_variables)
     sampled = sampled_backprop.losses_and_gradients(problem, runner, carry, 4, 10, tf.ones([4]))
-    merged = blocks.merge(runner, sampled[0].state)
-    assert merged[0] is optimizer
-    return losses, blocks.merge(runner, end.state)[1], exact, sampled[1:], merged[1]
+    ((part, _, *merged),) = runner.parts(carry.params, end.state, sampled[0].state)
+    assert part is optimizer
+    return losses, exact, sampled[1:], merged
 
   assert len(split.initial_state({"x": tf.zeros([2, 37])})) == 3
   whole, parts = (

@@ -11,6 +11,10 @@ from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.config import problems as problem_options
+from l2l_tf.optimizers import axes
+from l2l_tf.optimizers import blocks
+from l2l_tf.optimizers import odd_part
+from l2l_tf.optimizers import stored_state
 from l2l_tf.problems import base
 from l2l_tf.storage import optimizer_files
 from tests import adapted
@@ -127,6 +131,37 @@ def test_xla_gives_the_same_numbers(case):
   assert_close(results, updates, rtol=1e-5, atol=1e-6)
 
 
+WRAPPED = {
+  "alone": lambda optimizer: optimizer,
+  "odd": odd_part.of,
+  "stored": lambda optimizer: stored_state.stored(optimizer, tf.bfloat16),
+  "in blocks": blocks.split,
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_the_state_has_the_axes_that_it_says(case, wrap):
+  """B, n and L are what their letters say, and what is none of them stays as it is."""
+  optimizer, others = wrap(case[0]), []
+  for shapes in ({"w": (5, 3, 7), "b": (5, 2)}, {"w": (6, 3, 7), "b": (6, 2), "c": (6, 8)}):
+    params = {name: tf.zeros(shape) for name, shape in shapes.items()}
+    other = []
+    for _, own, state in optimizer.parts(params, optimizer.initial_state(params)):
+      count = {"B": len(own["w"]), "n": sum(x[0].numpy().size for x in own.values()), "L": len(own)}
+      for leaf, said in zip(tf.nest.flatten(state), axes.of(state), strict=True):
+        assert list(leaf.shape) == [count.get(a, n) for a, n in zip(said, leaf.shape, strict=True)]
+        other += [n for a, n in zip(said, leaf.shape) if a == "."]
+    others.append(other)
+  assert others[0] == others[1]
+
+
+def test_a_divisible_state_ends_in_the_coordinates(case):
+  """So that blocks of them can be cut out of it, as some wrapped ones' also."""
+  whole = case[0]
+  for optimizer, _, state in whole.parts(THETA, whole.initial_state(THETA)):
+    assert not optimizer.divisible or {own[-1] for own in axes.of(state)} == {"n"}
+
+
 WITHOUT_NUMBERS = {
   "one": {"empty": (2, 0, 3)},
   "two": {"empty": (2, 0), "matrix": (2, 3, 0)},
@@ -204,7 +239,7 @@ def test_learned_optimizers_have_a_gradient_for_every_variable(name):
   with tf.GradientTape() as tape:
     updates, _ = run(optimizer)
     value = tf.add_n([tf.reduce_sum(u**2) for u in tf.nest.flatten(updates)])
-  phi = optimizer_files.named_phi(optimizer)
+  phi = optimizer.named_phi()
   gradients = tape.gradient(value, phi)
   assert len(gradients) >= 6
   for key, gradient in gradients.items():

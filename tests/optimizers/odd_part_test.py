@@ -6,10 +6,9 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf import pretrained
-from l2l_tf.optimizers import base
+from l2l_tf.optimizers import axes
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import odd_part
-from l2l_tf.optimizers import subset
 from l2l_tf.storage import optimizer_files
 from tests.optimizers import conformance_test as conformance
 
@@ -95,18 +94,19 @@ def test_in_blocks_it_is_the_same(name, monkeypatch):
   received, state = conformance.run(inside)
   expected, whole = conformance.run(optimizer)
   conformance.assert_close(received, expected, rtol=1e-5, atol=1e-7)
-  _, merged = blocks.merge(inside, state)
-  conformance.assert_close(
-    tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), merged),
-    tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), whole),
-    rtol=1e-5,
-    atol=1e-6,
+  merged, whole = (
+    [
+      tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), own)
+      for *_, own in o.parts(conformance.THETA, of_all)
+    ]
+    for o, of_all in ((inside, state), (optimizer, whole))
   )
+  conformance.assert_close(merged, whole, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", INNER)
 def test_parameters_at_rest_are_unknown_to_it(name):
-  """`subset.step` on two of four is the optimizer of these two."""
+  """`partial_step` on two of four is the optimizer of these two."""
   optimizer = odd(name)
   names = ["kernel", "w"]
   shapes = {key: shape[1:] for key, shape in conformance.SHAPES.items()}
@@ -117,7 +117,7 @@ def test_parameters_at_rest_are_unknown_to_it(name):
   )
   for gradients in conformance.GRADIENTS[:3]:
     theta = some(conformance.THETA)
-    updates, state = subset.step(optimizer, some(gradients), state, shapes, theta)
+    updates, state = optimizer.partial_step(some(gradients), state, shapes, theta)
     expected, alone = optimizer(some(gradients), alone, theta)
     conformance.assert_close(updates, expected, rtol=1e-5, atol=1e-7)
 
@@ -167,6 +167,5 @@ def test_what_has_no_odd_part():
 
 
 def test_the_axes_of_its_state_are_known():
-  optimizer = odd("lstm")
-  assert base.coordinate_axes(optimizer) == [[2]] * 8 + [[1]]
-  assert base.instance_axes(optimizer) == [[1]] * 8 + [[0]]
+  state = odd("lstm").initial_state(conformance.THETA)
+  assert axes.of(state) == [".Bn"] * 8 + ["Bn"]

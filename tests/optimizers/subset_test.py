@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf.optimizers import stored_state
-from l2l_tf.optimizers import subset
 from tests import keras_models as models
 
 SHAPES = {"w": (2, 3), "b": (3,), "scalar": ()}
@@ -40,7 +39,7 @@ def run(optimizer, schedule):
   """Updates of each step; `schedule` names the parameters that take part."""
   state, results = optimizer.initial_state(gradients(0)), []
   for step, names in enumerate(schedule):
-    updates, state = subset.step(optimizer, gradients(step, names), state, SHAPES, theta(names))
+    updates, state = optimizer.partial_step(gradients(step, names), state, SHAPES, theta(names))
     results.append(updates)
   return results, state
 

@@ -198,7 +198,7 @@ FLOATS = [tf.float16, tf.bfloat16, tf.float32, tf.float64]
 
 
 def _phi(optimizer):
-  return {n: v.numpy() for n, v in optimizer_files.named_phi(optimizer).items()}
+  return {n: v.numpy() for n, v in optimizer.named_phi().items()}
 
 
 def _assert_same_phi(received, expected):
