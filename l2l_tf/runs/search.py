@@ -192,9 +192,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
   """Trains trial's optimizer to its end, or until it is pruned, and tells the study."""
   rate = trial.suggest_float("learning_rate", *RATES, log=True)
   run_dir = _run_directory(trial, directory)
-  training = experiment.training
-  decay = training.final_learning_rate / training.learning_rate if training.learning_rate else 1.0
-  training = training.replace(learning_rate=rate, final_learning_rate=decay * rate)
+  training = experiment.training.replace(learning_rate=rate)
   print(f"Trial {trial.user_attrs['index']}: learning rate {rate:.3g}, {run_dir}", flush=True)
 
   def on_epoch(row: dict[str, Any]):
