@@ -174,7 +174,6 @@ def train(variant: Variant, seed: int, meta_steps: int) -> list[np.ndarray]:
     episodes_per_epoch=meta_steps,
     validation_runs=1,
     learning_rate=3e-3,
-    final_learning_rate=3e-4,
     jit_compile=True,
     seed=seed,
   )

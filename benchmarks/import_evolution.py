@@ -55,7 +55,7 @@ def about_of(about: dict[str, Any], log: np.ndarray, index: int) -> dict[str, An
     num_tasks=about["num_pairs"],
     perturbation=about["sigma"],
     learning_rate=about["rates"][0],
-    final_learning_rate=about["rates"][1],
+    learning_rate_decay=about["rates"][1] / about["rates"][0],
     num_epochs=1,
     episodes_per_epoch=len(log),
     seed=about["seed"] + index,

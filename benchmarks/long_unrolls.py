@@ -1,8 +1,8 @@
 """Longer unrolls: python -m benchmarks.long_unrolls [--out=benchmarks/long_unrolls.json]
 
 Meta-steps on MNIST with windows of 20 and of 80 steps: seconds an inner step, and peak memory,
-plain and with recomputation in segments (--segment_length of bin/train.py). Each row has a process
-of its own.
+plain and with recomputation in segments (--meta_gradient=segments:S of bin/train.py). Each row has
+a process of its own.
 """
 
 import os
@@ -30,7 +30,7 @@ def measure(unroll_length: int, repeats: int, data: str, segment_length: int) ->
     num_steps=unroll_length,
     unroll_length=unroll_length,
     episodes_per_epoch=10**6,
-    segment_length=segment_length,
+    meta_gradient=f"segments:{segment_length}" if segment_length else "full",
   )
   trainer = MetaTrainer(problem, experiment.optimizer.build(0), training)
   figures = measuring.measured(trainer.step, repeats)

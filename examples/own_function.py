@@ -48,7 +48,7 @@ def main(num_epochs: int = 8) -> dict[str, float]:
   problem, learned = oscillations(), optimizers.CoordinatewiseLSTM((10,))
   training = l2l_tf.Training(
     num_steps=30, unroll_length=15, num_tasks=32, num_epochs=num_epochs, episodes_per_epoch=20,
-    learning_rate=1e-2, final_learning_rate=1e-3, validation_runs=100,
+    learning_rate=1e-2, validation_runs=100,
   )  # fmt: skip
   trainer = l2l_tf.MetaTrainer(problem, learned, training)
   while not trainer.done:

@@ -41,7 +41,7 @@ def main(num_epochs: int = 14) -> dict[str, float]:
   problem, learned = digits(), optimizers.CoordinatewiseLSTM((10,), output_scale=0.02)
   training = l2l_tf.Training(
     num_steps=40, num_epochs=num_epochs, episodes_per_epoch=20, learning_rate=1e-2,
-    final_learning_rate=1e-3, backprop_coordinates=100,
+    meta_gradient="sampled:100",
   )  # fmt: skip
   trainer = l2l_tf.MetaTrainer(problem, learned, training)
   while not trainer.done:

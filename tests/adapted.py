@@ -74,7 +74,7 @@ def assert_meta_trains(problem: problems.Problem, second_derivatives: bool):
   """Two meta-steps change phi by finite meta-gradients, and phi can be validated."""
   config = Training(
     num_steps=4, unroll_length=2, num_tasks=2, episodes_per_epoch=1, num_epochs=1,
-    validation_runs=2, second_derivatives=second_derivatives,
+    validation_runs=2, meta_gradient="second_derivatives" if second_derivatives else "full",
   )  # fmt: skip
   trainer = MetaTrainer(problem, optimizers.CoordinatewiseLSTM((3,)), config)
   reports = [trainer.step() for _ in range(2)]

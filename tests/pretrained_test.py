@@ -8,6 +8,7 @@ import l2l_tf
 from l2l_tf import pretrained
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import experiment as experiment_lib
+from l2l_tf.config.training import Training
 from l2l_tf.training import imitation
 from tests import programs
 
@@ -91,5 +92,9 @@ def test_the_commands_of_the_card_are_those_it_was_trained_by(name):
     for group in given:  # what is newer than the training has its default
       expected = {key: value for key, value in given[group].items() if key in recorded[group]}
       assert expected == {key: recorded[group][key] for key in expected}
+    if program == "train":  # what has other names today
+      given, recorded = given["training"], Training.from_dict(recorded["training"])
+      assert given["meta_gradient"] == recorded.meta_gradient
+      assert given["learning_rate_decay"] == pytest.approx(recorded.learning_rate_decay, rel=1e-5)
     about = about.get("init_from")
   assert commands and about is None

@@ -17,7 +17,7 @@ CONFIG = Training(
   episodes_per_epoch=3,
   validation_runs=3,
   learning_rate=0.01,
-  final_learning_rate=0.01,
+  learning_rate_decay=1.0,
   seed=1,
 )
 

@@ -98,7 +98,7 @@ def optimizer_of(case: case_lib.Case) -> optimizers.CoordinatewiseLSTM:
 class Ours(worker.Contestant):
   """One episode of one window a meta-step, so that all start from theta_0."""
 
-  def __init__(self, case, backprop_coordinates: int = 0):
+  def __init__(self, case, meta_gradient: str = "full"):
     blocks.use_a_thread_a_block()
     steps, rate = case.num_steps, case.learning_rate
     training = Training(
@@ -106,8 +106,8 @@ class Ours(worker.Contestant):
       unroll_length=steps,
       episodes_per_epoch=10**6,
       learning_rate=rate,
-      final_learning_rate=rate,
-      backprop_coordinates=backprop_coordinates,
+      learning_rate_decay=1.0,
+      meta_gradient=meta_gradient,
     )
     self._case = case
     self._optimizer = optimizer_of(case)

@@ -1,4 +1,4 @@
-"""Ours with the option --backprop_coordinates=300, as the quick preset has it.
+"""Ours with the option --meta_gradient=sampled:300, as the quick preset has it.
 
 The same losses; of the meta-gradient an unbiased estimate, from a sample of coordinates.
 """
@@ -15,7 +15,7 @@ class OursSampled(ours.Ours):
   """Backpropagates through 300 coordinates a parameter."""
 
   def __init__(self, case):
-    super().__init__(case, backprop_coordinates=300)
+    super().__init__(case, meta_gradient="sampled:300")
 
 
 if __name__ == "__main__":

@@ -119,10 +119,8 @@ def _preset(flags_: Flags, problem_name: str, optimizer_name: Optional[str]) -> 
   """Returns the experiment that the other flags are put into."""
   preset = presets.preset(flags_.preset, problem_name)
   given, training = flags_.given(), preset.training
-  if given.get("second_derivatives"):  # which sampled coordinates cannot have
-    training = training.replace(backprop_coordinates=0)
-  if given.get("estimator") == "es":  # which does not backpropagate
-    training = training.replace(backprop_coordinates=0, segment_length=0)
+  if given.get("estimator") in ("es", "pes"):  # which do not backpropagate
+    training = training.replace(meta_gradient="full")
   if given.get("init_from"):  # phi comes from there
     training = training.replace(imitation_rounds=0)
   preset = preset.replace(training=training)
@@ -153,10 +151,9 @@ def flags_of(experiment_: Experiment) -> list[str]:
   """The inverse of `experiment`: the fewest flags that make it."""
   described = experiment_.to_dict()
   names = {part: described[part]["name"] for part in ("problem", "optimizer")}
-  given = ["--second_derivatives"] if experiment_.training.second_derivatives else []
   found = []
   for kind, optimizer in itertools.product(presets.PRESETS, (None, names["optimizer"])):
-    words = [f"--problem={names['problem']}", *given]
+    words = [f"--problem={names['problem']}"]
     words += [f"--preset={kind}"] if kind != DEFAULT_PRESET else []
     words += [f"--optimizer={optimizer}"] if optimizer else []
     add_experiment(flags_ := Flags(""))
@@ -164,7 +161,7 @@ def flags_of(experiment_: Experiment) -> list[str]:
     if type(base.optimizer) is type(experiment_.optimizer):
       pairs = [(getattr(experiment_, part), getattr(base, part)) for part in described]
       different = [flag for pair in pairs for flag in _different(*pair)]
-      found.append(words + [flag for flag in different if flag not in given])
+      found.append(words + different)
   return min(found, key=len)
 
 

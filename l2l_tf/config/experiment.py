@@ -35,11 +35,15 @@ class Experiment(Options):
       )
     if type(self.optimizer) in INDEPENDENT:
       return self
-    for name in ("backprop_coordinates", "imitation_rounds"):
-      if getattr(self.training, name):
+    training = self.training
+    for value, text in (
+      (training.backprop_coordinates, "meta_gradient must not be sampled"),
+      (training.imitation_rounds, "imitation_rounds must be 0"),
+    ):
+      if value:
         raise ValueError(
-          f"{name} must be 0 unless the optimizer's coordinates do not depend on each other, as"
-          f" those of lstm and partition; got {self.optimizer.name}."
+          f"{text} unless the optimizer's coordinates do not depend on each other, as those of lstm"
+          f" and partition; got {self.optimizer.name}."
         )
     return self
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
   from l2l_tf.optimizers import Optimizer
 
 MAX_P = 80.0  # e^p and e^-p are normal numbers of float32
+MAX_GROUPS = 16  # of a partition
 CONSTANTS = {"log_and_sign": ("p", 10.0), "rescale": ("factor", 1.0)}  # names in files, defaults
 
 
@@ -202,7 +203,7 @@ class PartitionOf(_Learned):
 
   name: Literal["partition"] = "partition"
   label: Literal["conv_or_fc"] = "conv_or_fc"
-  groups: table(one_of(*_SINGLE, OddPartOf), most=16) = Field(min_length=1)
+  groups: table(one_of(*_SINGLE, OddPartOf), most=MAX_GROUPS) = Field(min_length=1)
 
   def build(self, seed: int) -> "Optimizer":
     """Returns the optimizer with a fresh phi."""

@@ -18,22 +18,23 @@ from l2l_tf.config.user_problem import UserProblem
 
 _PLAIN = LSTM(preprocessing="rescale", preprocessing_constant=1.0, output_scale=1.0)  # section 3.1
 # Clipped, these rates collapsed after a few hundred episodes or learned slowly (docs/training.md).
-_MNIST = Training(learning_rate=3e-3, final_learning_rate=1e-4)
+_MNIST = Training(learning_rate=3e-3, learning_rate_decay=1 / 30)
 _MANY = Training(
   num_tasks=64,
   episodes_per_epoch=20,
   validation_runs=500,
   learning_rate=3e-3,
+  learning_rate_decay=1 / 30,
   max_gradient_norm=1.0,
   jit_compile=True,
 )
 # Windows late in an episode have gradients a thousand times smaller than the first: clipped to one
 # norm, all of them count: in three of four pairs of short trials that ended better.
-_QUADRATIC = _MANY.replace(learning_rate=1e-2, final_learning_rate=6e-5)
+_QUADRATIC = _MANY.replace(learning_rate=1e-2, learning_rate_decay=6e-3)
 
 # The paper gives neither the horizon that it trained for nor any other number.
 _CIFAR10 = Training(
-  num_steps=100, episodes_per_epoch=10, learning_rate=3e-3, final_learning_rate=1e-4
+  num_steps=100, episodes_per_epoch=10, learning_rate=3e-3, learning_rate_decay=1 / 30
 )
 
 # No postprocessing: the network's output is the update (section 3.4).
@@ -43,7 +44,7 @@ _NEURAL_ART = Training(
   episodes_per_epoch=10,
   validation_runs=20,
   learning_rate=3e-3,
-  final_learning_rate=1e-4,
+  learning_rate_decay=1 / 30,
 )
 
 # docs/general.md tells what each of these numbers is worth.
@@ -55,7 +56,7 @@ _GENERAL = Training(
   episodes_per_epoch=100,
   validation_runs=4,
   learning_rate=3e-3,
-  final_learning_rate=3e-4,
+  learning_rate_decay=0.1,
   jit_compile=True,
 )
 
@@ -69,7 +70,7 @@ PRESETS = {
         unroll_length=100,
         num_epochs=15,
         learning_rate=1e-3,
-        backprop_coordinates=300,
+        meta_gradient="sampled:300",
         loss_weight_power=1.0,
         imitation_rounds=10,
       ),
@@ -77,12 +78,12 @@ PRESETS = {
     "cifar10": Experiment(
       Cifar10(),
       Partition(),
-      _CIFAR10.replace(num_epochs=20, backprop_coordinates=300, validation_runs=5),
+      _CIFAR10.replace(num_epochs=20, meta_gradient="sampled:300", validation_runs=5),
     ),
     "neural_art": Experiment(
       NeuralArt(size=32),
       LSTM(output_scale=1.0),
-      _NEURAL_ART.replace(num_epochs=20, backprop_coordinates=1000, validation_runs=4),
+      _NEURAL_ART.replace(num_epochs=20, meta_gradient="sampled:1000", validation_runs=4),
     ),
     "quadratic": Experiment(Quadratic(), _PLAIN, _QUADRATIC.replace(num_epochs=25)),
     "bowl": Experiment(Bowl(), _PLAIN, _MANY.replace(num_epochs=5)),
@@ -95,7 +96,9 @@ PRESETS = {
       NeuralArt(), LSTM(output_scale=1.0), _NEURAL_ART.replace(num_epochs=200)
     ),
     "quadratic": Experiment(
-      Quadratic(), _PLAIN, _QUADRATIC.replace(num_epochs=200, learning_rate=3e-3)
+      Quadratic(),
+      _PLAIN,
+      _QUADRATIC.replace(num_epochs=200, learning_rate=3e-3, learning_rate_decay=0.02),
     ),
     "bowl": Experiment(Bowl(), _PLAIN, _MANY.replace(num_epochs=20)),
     "general": Experiment(GeneralProblem(), General(), _GENERAL.replace(num_epochs=30)),
@@ -127,5 +130,6 @@ def with_optimizer(experiment: Experiment, name: str) -> Experiment:
   shared = {option: old[option] for option in kind.flags() if option in old}
   training = experiment.training
   if kind not in INDEPENDENT:
-    training = training.replace(backprop_coordinates=0, imitation_rounds=0)
+    gradient = "full" if training.backprop_coordinates else training.meta_gradient
+    training = training.replace(meta_gradient=gradient, imitation_rounds=0)
   return experiment.replace(optimizer=kind(**shared), training=training)

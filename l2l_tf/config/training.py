@@ -1,6 +1,7 @@
 """The hyperparameters of meta-training."""
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
 import pydantic
 
@@ -9,6 +10,16 @@ from l2l_tf.config.options import Options
 
 STRATEGIES = ("single", "mirrored", "multi_worker")
 """Devices that share the instances: see `training.distribution`."""
+_NUMBER = r":(1000000|[1-9]\d{0,5})"
+META_GRADIENT = re.compile(
+  rf"full|second_derivatives({_NUMBER})?|sampled{_NUMBER}|segments{_NUMBER}", re.ASCII
+)
+OLDER = {  # options of before, which configs of runs hold
+  "final_learning_rate": float,
+  "second_derivatives": bool,
+  "backprop_coordinates": int,
+  "segment_length": int,
+}
 
 
 def check_windows(num_steps: int, unroll_length: int):
@@ -40,24 +51,21 @@ class Training(Options):
   num_epochs: int = option(100, "epochs at most", 1, 10**6)
   episodes_per_epoch: int = option(20, "episodes between two validations", 1, 10**6)
   learning_rate: float = option(1e-3, "of Adam on phi; by random search in the paper", 0.0, 100.0)
-  final_learning_rate: float = option(
-    1e-4, "reached along a cosine at the last epoch; at most the first", 0.0, 100.0
+  learning_rate_decay: float = option(
+    0.1, "what is left of it at the last epoch, along a cosine", 0.0, 1.0
   )
   max_gradient_norm: float = option(0.0, "clip the meta-gradient to this norm; 0: never", 0.0, 1e30)
-  backprop_coordinates: int = option(
-    0, "backpropagate through a sample of so many coordinates a parameter; 0: all (paper)", 0, 10**6
+  meta_gradient: str = option(
+    "full",
+    "full: of a window (paper); second_derivatives: with the dashed edges of Figure 2 (slow);"
+    " sampled:K: through K coordinates a parameter; segments:S: keeps activations of S steps,"
+    " recomputes the others (less memory), as second_derivatives:S does",
   )
   loss_weight_power: float = option(
     0.0, "p of the weights (p + 1) (t / num_steps)^p in Eq. 3: above 0, the end counts more", 0, 10
   )
   imitation_rounds: int = option(
     0, "rounds of imitating a tuned hand-designed teacher first; 0: none (paper)", 0, 1000
-  )
-  second_derivatives: bool = option(
-    False, "keep the dashed edges of Figure 2 (slow); switches sampled coordinates off"
-  )
-  segment_length: int = option(
-    0, "keep activations of so many steps, recompute the others: less memory; 0: keep all", 0, 10**5
   )
   jit_compile: bool = option(
     False, "compile the meta-step with XLA: twice as fast on quadratics, slower on MNIST (CPU)"
@@ -67,44 +75,66 @@ class Training(Options):
   max_bad_steps: int = option(20, "stop after so many non-finite meta-steps in a row", 1, 10**6)
   seed: int = option(0, "of phi and of all instances", 0, 2**31 - 1)
 
+  @pydantic.model_validator(mode="before")
+  @classmethod
+  def _older_names(cls, values: Any) -> Any:
+    """Takes the three options that `meta_gradient` was, and the final learning rate."""
+    if not isinstance(values, dict) or values.keys().isdisjoint(OLDER):
+      return values
+    return _renamed(values)
+
   @pydantic.model_validator(mode="after")
   def _options_go_together(self):
+    if not META_GRADIENT.fullmatch(self.meta_gradient):
+      raise ValueError(
+        "meta_gradient must be full, second_derivatives, sampled:K or segments:S, with numbers of"
+        f" 1..1000000, got {self.meta_gradient!r:.200}."
+      )
     if self.estimator != "es":
       check_windows(self.num_steps, self.unroll_length)
     if self.estimator != "backprop":
       self._check_evolution()
-    if self.backprop_coordinates and self.second_derivatives:
-      raise ValueError(
-        "backprop_coordinates cannot be combined with second_derivatives: leave one of them out, or"
-        " set backprop_coordinates to 0."
-      )
     if self.segment_length and self.unroll_length % self.segment_length:
       raise ValueError(
-        f"unroll_length must be a multiple of segment_length, got {self.unroll_length} and"
-        f" {self.segment_length}."
-      )
-    if self.segment_length and self.backprop_coordinates:
-      raise ValueError(
-        "segment_length is of no use with backprop_coordinates: set one of them to 0."
-      )
-    if self.final_learning_rate > self.learning_rate:
-      raise ValueError(
-        f"final_learning_rate must be at most learning_rate, got {self.final_learning_rate:g} and"
-        f" {self.learning_rate:g}; give both, as a preset has its own."
+        "unroll_length must be a multiple of the segments of meta_gradient, got"
+        f" {self.unroll_length} and {self.segment_length}."
       )
     return self
 
   def _check_evolution(self):
     """Raises ValueError for options that do not go with evolution strategies."""
-    for name in ("backprop_coordinates", "second_derivatives", "segment_length"):
-      if getattr(self, name):
-        raise ValueError(
-          f"{name} is of backpropagation and cannot go with estimator {self.estimator}."
-        )
+    if self.meta_gradient != "full":
+      raise ValueError(
+        f"meta_gradient is of backpropagation and cannot go with estimator {self.estimator}."
+      )
     if self.shortest > self.num_steps:
       raise ValueError(
         f"shortest must be at most num_steps, got {self.shortest} and {self.num_steps}."
       )
+
+  @property
+  def second_derivatives(self) -> bool:
+    """Whether the gradient of f is differentiated, too."""
+    return self.meta_gradient.startswith("second_derivatives")
+
+  @property
+  def backprop_coordinates(self) -> int:
+    """Coordinates of each parameter that are backpropagated through; 0: all."""
+    return self._number_of("sampled")
+
+  @property
+  def segment_length(self) -> int:
+    """Steps whose activations are kept; 0: those of the whole window."""
+    return self._number_of("segments") or self._number_of("second_derivatives")
+
+  def _number_of(self, name: str) -> int:
+    kind, _, number = self.meta_gradient.partition(":")
+    return int(number or 0) if kind == name else 0
+
+  @property
+  def final_learning_rate(self) -> float:
+    """Adam's, at the last epoch."""
+    return self.learning_rate * self.learning_rate_decay
 
   @property
   def window_length(self) -> int:
@@ -143,3 +173,39 @@ class Imitation(Options):
   def _windows_fit(self):
     check_windows(self.num_steps, self.unroll_length)
     return self
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+  """The options of `Training` by their names of today."""
+  new, old = dict(values), {name: kind() for name, kind in OLDER.items()}
+  given = [name for name in OLDER if name in values]
+  for name in given:
+    old[name] = new.pop(name)
+    if type(old[name]) is not OLDER[name] and (type(old[name]), OLDER[name]) != (int, float):
+      raise ValueError(f"{name} must be of type {OLDER[name].__name__}, got {old[name]!r:.200}.")
+  if "final_learning_rate" in given:
+    _refuse_both(new, "learning_rate_decay", "final_learning_rate")
+    rate, final = new.get("learning_rate", 1e-3), old["final_learning_rate"]
+    if type(rate) not in (int, float) or not 0 <= final <= rate < 1e300:
+      raise ValueError(
+        f"final_learning_rate must be at most learning_rate, got {final!r:.200} and {rate!r:.200}."
+      )
+    new["learning_rate_decay"] = final / rate if rate else 1.0
+  if given != ["final_learning_rate"]:
+    _refuse_both(new, "meta_gradient", given[-1])
+    new["meta_gradient"] = _meta_gradient(*list(old.values())[1:])
+  return new
+
+
+def _refuse_both(values: dict[str, Any], new: str, old: str):
+  if new in values:
+    raise ValueError(f"{old} is an older name for a part of {new}: give one of them.")
+
+
+def _meta_gradient(second: bool, sampled: int, length: int) -> str:
+  if sampled and (second or length):
+    raise ValueError("backprop_coordinates go with neither second_derivatives nor segment_length.")
+  kind, number = "second_derivatives" if second else "full", sampled or length
+  if number and not second:
+    kind = "sampled" if sampled else "segments"
+  return f"{kind}:{number}" if number else kind

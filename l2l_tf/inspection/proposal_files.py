@@ -39,7 +39,9 @@ class _Rival(schema.Schema):
   learning_rate: schema.Number
 
 
-class _Coordinate(schema.Schema):
+class Shown(schema.Schema):
+  """What is shown of a coordinate."""
+
   gradients: schema.Numbers
   updates: table_of(schema.Numbers, most=100)
   swept_gradients: schema.Numbers
@@ -54,7 +56,7 @@ class Visualization(schema.Head):
   steps: Annotated[list[Annotated[int, Field(ge=1)]], pydantic.FailFast()] = Field(min_length=1)
   rivals: table_of(_Rival, most=99)
   losses: schema.Numbers
-  coordinates: table_of(_Coordinate, most=10**4) = Field(min_length=1)
+  coordinates: table_of(Shown, most=10**4) = Field(min_length=1)
 
   @pydantic.model_validator(mode="after")
   def _steps_increase(self):

@@ -126,11 +126,8 @@ def table(trials: Sequence[Trial]) -> str:
 
 
 def _with_rate(experiment: Experiment, rate: float) -> Experiment:
-  """The experiment at another learning rate, its final one scaled alike."""
-  training = experiment.training
-  decay = training.final_learning_rate / training.learning_rate if training.learning_rate else 1.0
-  training = training.replace(learning_rate=rate, final_learning_rate=decay * rate)
-  return experiment.replace(training=training)
+  """The experiment at another learning rate, which decays alike."""
+  return experiment.replace(training=experiment.training.replace(learning_rate=rate))
 
 
 def _settle(directory: str, index: int, experiment: Experiment):

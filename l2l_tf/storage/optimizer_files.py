@@ -12,7 +12,6 @@ import safetensors
 import safetensors.numpy
 import tensorflow as tf
 
-from l2l_tf import optimizers
 from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.storage import files

@@ -23,8 +23,8 @@ CUTS = (
   "Adam's 15 rates are run with one seed; the best three for each task and horizon with all.",
   "The published problems are run for 10,000 steps with one seed, without the two convolutional"
   f" ones of 32×32 pixels, by {', '.join(protocol.PUBLISHED_RIVALS)}; those whose names begin with"
-  f" `{protocol.PUBLISHED_LARGE}` by {' and '.join(protocol.LARGE_RIVALS)} alone, the auto-encoder of"
-  " CIFAR-10 not by Celo.",
+  f" `{protocol.PUBLISHED_LARGE}` by {' and '.join(protocol.LARGE_RIVALS)} alone, the auto-encoder"
+  " of CIFAR-10 not by Celo.",
 )
 """What was left out to fit into twelve hours of two cores."""
 FIRST_HORIZON = 1000  # by which tables are sorted

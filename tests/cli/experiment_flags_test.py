@@ -72,7 +72,7 @@ def test_optimizers(name):
 def test_flags_are_put_into_the_preset():
   changed = experiment(
     *["--problem=mnist", "--hidden=40,30", "--activation=relu", "--data_dir=/x", "--num_steps=200"],
-    *["--learning_rate=0.5", "--second_derivatives", "--layer_sizes=7", "--seed=9"],
+    *["--learning_rate=0.5", "--meta_gradient=segments:50", "--layer_sizes=7", "--seed=9"],
   )
   preset = presets.PRESETS["quick"]["mnist"]
   assert changed == Experiment(
@@ -81,9 +81,8 @@ def test_flags_are_put_into_the_preset():
     preset.training.replace(
       num_steps=200,
       learning_rate=0.5,
-      second_derivatives=True,
+      meta_gradient="segments:50",
       seed=9,
-      backprop_coordinates=0,
     ),
   )
 
@@ -94,10 +93,11 @@ def test_a_flag_that_problems_share_goes_to_the_one_chosen():
   assert experiment("--problem=bowl", "--dimensions=4").problem.dimensions == 4
 
 
-def test_second_derivatives_switch_the_sampling_of_the_preset_off():
+@pytest.mark.parametrize("estimator", ["es", "pes"])
+def test_evolution_switches_the_sampling_of_the_preset_off(estimator):
   assert presets.PRESETS["quick"]["mnist"].training.backprop_coordinates > 0
-  training = experiment("--second_derivatives").training
-  assert training.second_derivatives and training.backprop_coordinates == 0
+  training = experiment(f"--estimator={estimator}").training
+  assert training.estimator == estimator and training.meta_gradient == "full"
 
 
 def test_a_constant_above_80_is_a_factor():
@@ -106,16 +106,14 @@ def test_a_constant_above_80_is_a_factor():
 
 
 def test_given_names_what_the_command_line_sets():
-  assert parse("--seed=0", "--nosecond_derivatives").given() == {
-    "seed": 0,
-    "second_derivatives": False,
-  }
+  assert parse("--seed=0", "--nojit_compile").given() == {"seed": 0, "jit_compile": False}
   assert parse().runs == 3 and parse("--runs=5").runs == 5
 
 
-def test_help_mentions_every_field(capsys):
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_mentions_every_field(capsys, word):
   with pytest.raises(SystemExit) as info:
-    parse("--help")
+    parse(word)
   assert info.value.code == 0
   text = capsys.readouterr().out
   assert text.startswith("What it does.") and "--runs=..." in text
@@ -210,13 +208,11 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "num_epochs": ("0", "at least 1"),
   "episodes_per_epoch": ("-3", "at least 1"),
   "learning_rate": ("-0.1", "at least 0"),
-  "final_learning_rate": ("inf", "finite"),
+  "learning_rate_decay": ("1.5", "at most 1"),
   "max_gradient_norm": ("-1", "at least 0"),
-  "backprop_coordinates": ("-1", "at least 0"),
+  "meta_gradient": ("sampled:0", "sampled:K or segments:S"),
   "loss_weight_power": ("11", "at most 10"),
   "imitation_rounds": ("1001", "at most 1000"),
-  "segment_length": ("-1", "at least 0"),
-  "second_derivatives": ("maybe", "maybe"),
   "jit_compile": ("2", "2"),
   "validation_runs": ("0", "at least 1"),
   "patience": ("-1", "at least 0"),
@@ -279,14 +275,10 @@ def test_a_bad_value_is_named(name):
     (["--hidden="], ["hidden", "integers separated by commas"]),
     (["--seed=x"], ["seed", "x"]),
     (["--preprocessing_constant=89"], ["--preprocessing_constant", "at most 80", "89"]),
-    (
-      ["--learning_rate=1e-5"],
-      ["--final_learning_rate must be at most learning_rate", "0.0001 and 1e-05", "give both"],
-    ),
-    (
-      ["--second_derivatives", "--backprop_coordinates=100"],
-      ["--backprop_coordinates cannot be combined", "set backprop_coordinates to 0"],
-    ),
+    (["--meta_gradient=second"], ["--meta_gradient must be full, second_derivatives, sampled:K"]),
+    (["--problem=mnsit"], ["did you mean mnist?"]),
+    (["--activation=rellu"], ["did you mean relu?"]),
+    (["--lerning_rate=1"], ["Did you mean: learning_rate"]),
   ],
 )
 def test_bad_command_lines(args, words):

@@ -18,7 +18,7 @@ from tests.tiny_training import run
 
 QUICK = ["--problem=mnist", "--data=bundled", "--num_steps=50", "--unroll_length=50"]
 QUICK += ["--num_epochs=1", "--episodes_per_epoch=1", "--learning_rate=1e-7"]
-QUICK += ["--final_learning_rate=0", "--validation_runs=2", "--test_runs=4"]
+QUICK += ["--learning_rate_decay=0", "--validation_runs=2", "--test_runs=4"]
 RATIO = r"\d\S* \(\d\S* to \d\S*\) times Adam's"
 
 

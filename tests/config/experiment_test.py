@@ -43,7 +43,7 @@ def test_the_papers_mnist_experiment():
   assert optimizer.layer_sizes == (20, 20) and optimizer.output_scale == 0.1
   assert (optimizer.preprocessing, optimizer.preprocessing_constant) == ("log_and_sign", 10.0)
   assert (training.num_steps, training.unroll_length) == (100, 20)
-  assert not training.second_derivatives
+  assert training.meta_gradient == "full"
 
 
 def test_the_papers_cifar10_experiment():
@@ -55,7 +55,7 @@ def test_the_papers_cifar10_experiment():
   assert type(optimizer) is optimizer_options.Partition and optimizer.layer_sizes == (20, 20)
   assert (optimizer.preprocessing, optimizer.preprocessing_constant) == ("log_and_sign", 10.0)
   assert (training.num_steps, training.unroll_length) == (1000, 20)
-  assert training.backprop_coordinates == 0 and not training.second_derivatives
+  assert training.meta_gradient == "full"
 
 
 def test_the_papers_neural_art_experiment():
@@ -67,7 +67,7 @@ def test_the_papers_neural_art_experiment():
   assert (optimizer.preprocessing, optimizer.preprocessing_constant) == ("log_and_sign", 10.0)
   assert optimizer.output_scale == 1.0
   assert (training.num_steps, training.unroll_length) == (128, 32)
-  assert training.validation_runs == 20 and training.backprop_coordinates == 0
+  assert training.validation_runs == 20 and training.meta_gradient == "full"
 
 
 def test_the_papers_quadratics_have_no_pre_or_postprocessing():

@@ -203,8 +203,8 @@ def test_two_lstms_learn_to_train_a_convnet_on_real_images():
   evaluate = lambda: final_losses(curves(held_out, both, make_seeds(0, 3, count=4), 20)).mean()  # noqa: E731
   before = evaluate()
   options = {"num_steps": 20, "unroll_length": 10, "num_epochs": 4, "episodes_per_epoch": 10}
-  options |= {"learning_rate": 0.01, "final_learning_rate": 0.01, "validation_runs": 4}
-  options |= {"backprop_coordinates": 100}
+  options |= {"learning_rate": 0.01, "learning_rate_decay": 1.0, "validation_runs": 4}
+  options |= {"meta_gradient": "sampled:100"}
   trainer = MetaTrainer(seen, both, Training(**options))
   rows = [trainer.run_epoch() for _ in range(4)]
   trainer.use_best()

@@ -35,7 +35,7 @@ SMALL_LSTM = optimizer_options.LSTM(layer_sizes=(3,))
 EXPERIMENTS = {
   "bowl": (problem_options.Bowl(dimensions=3), SMALL_LSTM, {}),
   "mnist": (problem_options.Mnist(hidden=(3,), batch_size=8, data="bundled"), SMALL_LSTM, {}),
-  "sampled": (QUADRATIC, SMALL_LSTM, {"backprop_coordinates": 2}),
+  "sampled": (QUADRATIC, SMALL_LSTM, {"meta_gradient": "sampled:2"}),
   "compiled": (QUADRATIC, SMALL_LSTM, {"jit_compile": True}),
   "averaging": (
     QUADRATIC,

@@ -55,10 +55,8 @@ def test_the_gradient_is_that_of_the_whole_window(name, segment_length, second_d
 
 def test_meta_training_takes_the_same_steps():
   phi = []
-  for segment_length in (0, 5):
-    config = Training(
-      num_steps=10, unroll_length=10, segment_length=segment_length, learning_rate=0.01
-    )
+  for gradient in ("full", "segments:5"):
+    config = Training(num_steps=10, unroll_length=10, meta_gradient=gradient, learning_rate=0.01)
     optimizer = optimizers.CoordinatewiseLSTM((4,))
     trainer = meta_trainer.MetaTrainer(problems.quadratic(3), optimizer, config)
     for _ in range(3):
@@ -68,10 +66,11 @@ def test_meta_training_takes_the_same_steps():
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{"segment_length": 3}, {"backprop_coordinates": 5}])
-def test_lengths_and_combinations_that_make_no_sense(options):
-  with pytest.raises(ValueError, match="segment_length"):
-    Training(**{"segment_length": 5, "unroll_length": 20, **options})
+@pytest.mark.parametrize("kind", ["segments", "second_derivatives"])
+def test_a_length_that_does_not_divide_the_window_is_named(kind):
+  assert Training(meta_gradient=f"{kind}:5", unroll_length=20).segment_length == 5
+  with pytest.raises(ValueError, match="a multiple of the segments .*, got 20 and 3"):
+    Training(meta_gradient=f"{kind}:3", unroll_length=20)
 
 
 @pytest.mark.slow

@@ -50,9 +50,7 @@ def _gentler(experiment: Experiment) -> Experiment:
   """What goes on from a trained optimizer."""
   training = experiment.training
   rate = float(f"{training.learning_rate / 3:.1g}")
-  final = min(rate, training.final_learning_rate)
-  changes = {"learning_rate": rate, "final_learning_rate": final, "seed": training.seed + 1}
-  return experiment.replace(training=training.replace(**changes))
+  return experiment.replace(training=training.replace(learning_rate=rate, seed=training.seed + 1))
 
 
 def _program(name: str) -> str:
