@@ -125,7 +125,7 @@ def main(argv: Sequence[str]) -> int:
   one = functools.partial(_one, flags.meta_steps, flags.runs_a_task, flags.runs, references)
   work = [(name, seed) for name in names for seed in range(flags.phis)]
   os.makedirs(flags.runs, exist_ok=True)
-  with multiprocessing.get_context("spawn").Pool(min(flags.jobs, len(work)), _alone) as pool:
+  with multiprocessing.get_context("spawn").Pool(min(flags.jobs, len(work)), _alone, (), 1) as pool:
     found = pool.starmap(one, work, 1)
   rows = [row for rows in found for row in rows]
   print(reports.table([{k: v for k, v in row.items() if k != "adds"} for row in rows]))
