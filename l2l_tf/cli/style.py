@@ -46,7 +46,7 @@ def make_flags() -> experiment_flags.Flags:
   )
   flags.add(bool, "rival", True, "run the rival too, for comparison: as long again")
   flags.add(int, "seed", 0, "of the noise to begin with")
-  flags.add(float, "style_weight", NeuralArt.style_weight, "of the style, the content having 1")
+  flags.add(float, "style_weight", NeuralArt().style_weight, "of the style, the content having 1")
   flags.add(str, "vgg", "auto", "where VGG-16's weights come from", vgg.SOURCES)
   return flags
 

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import traceback
 from types import ModuleType
-from typing import Any, Callable, TYPE_CHECKING
+from typing import Any, Callable, Optional, TYPE_CHECKING
 
 from l2l_tf import code
 from l2l_tf.config.options import Options
@@ -147,6 +147,11 @@ def _is_users(path: str) -> bool:
 def is_name(text: object) -> bool:
   """Whether `text` names a user's problem, not one of `config.problems.PROBLEMS`."""
   return isinstance(text, str) and ":" in text
+
+
+def user_code(problem: Options) -> Optional[str]:
+  """The `module:factory` that building a problem imports and calls; None for one of ours."""
+  return problem.name if isinstance(problem, UserProblem) else None
 
 
 def _digest(module: ModuleType) -> str:

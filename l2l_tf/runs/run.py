@@ -10,6 +10,7 @@ from absl import logging
 import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.config.user_problem import user_code
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.inspection import observation
@@ -173,7 +174,7 @@ class TrainingRun:
       experiment = Experiment.from_dict(config.get("experiment"))
     except (AttributeError, ValueError) as error:
       raise RunError(f"{directory}/{CONFIG_FILE} is not the config of a run: {error}") from error
-    name = getattr(experiment.problem, "name", None)  # of problems of the user's alone
+    name = user_code(experiment.problem)
     if name != user_problem:
       raise RunError(
         f"{directory} was trained on the code {name}. Add `problem`={name} if you trust it."

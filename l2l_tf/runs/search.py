@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports
 import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.config.user_problem import user_code
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import kernel_lock
 from l2l_tf.runs import literal_path
@@ -130,11 +131,11 @@ def _open(path: str, experiment: Experiment) -> optuna.Study:
       sampler=optuna.samplers.RandomSampler(),  # never asked: every trial comes with its rate
       pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
     )
+    expected = experiment.to_dict()
+    recorded = Experiment.from_dict(study.user_attrs.get("experiment", expected))
   except (OSError, ValueError, KeyError) as error:
     raise RunError(f"{path} is not a study that can be read: {error}.") from error
-  expected = experiment.to_dict()
-  recorded = study.user_attrs.get("experiment", expected)
-  if recorded != expected:
+  if recorded != experiment:
     raise RunError(f"{path} searches for another experiment; name another `run_dir`.")
   study.set_user_attr("experiment", expected)
   return study
@@ -202,8 +203,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, directory: str, experiment: E
 
   try:
     if os.path.isfile(os.path.join(run_dir, run_directory.CONFIG_FILE)):
-      user_problem = getattr(experiment.problem, "name", None)
-      run = TrainingRun.resume(run_dir, user_problem=user_problem)
+      run = TrainingRun.resume(run_dir, user_problem=user_code(experiment.problem))
     else:
       run = TrainingRun(run_dir, experiment.replace(training=training), resume=False)
     state = optuna.trial.TrialState.COMPLETE
