@@ -190,7 +190,7 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
       raise ValueError(
         f"final_learning_rate must be at most learning_rate, got {final!r:.200} and {rate!r:.200}."
       )
-    new["learning_rate_decay"] = final / rate if rate else 1.0
+    new["learning_rate_decay"] = float(f"{final / rate:.15g}") if rate else 1.0
   if given != ["final_learning_rate"]:
     _refuse_both(new, "meta_gradient", given[-1])
     new["meta_gradient"] = _meta_gradient(*list(old.values())[1:])
