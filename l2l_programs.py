@@ -73,7 +73,11 @@ def _start(name: str):
   signal.signal(signal.SIGINT, signal.SIG_DFL)
   os.environ["KERAS_BACKEND"] = "tensorflow"  # another one may not even be installed
   held = _hold()
-  program = importlib.import_module(f"l2l_tf.cli.{name}")
+  try:
+    program = importlib.import_module(f"l2l_tf.cli.{name}")
+  except ModuleNotFoundError as error:
+    _say_what_is_missing(error, held)
+    raise
   _look_for_devices()
   if held is not None:
     held.end()
@@ -91,6 +95,16 @@ def _hold() -> Held | None:
     return Held()
   except OSError:
     return None
+
+
+def _say_what_is_missing(error: ModuleNotFoundError, held: Held | None):
+  """Ends the program with one line, if it is known which extra brings what it needs."""
+  from l2l_tf import surroundings
+
+  if isinstance(error, surroundings.MissingPackage):
+    if held is not None:
+      held.end()
+    sys.exit(f"{sys.argv[0]}: {error}")
 
 
 def _look_for_devices():

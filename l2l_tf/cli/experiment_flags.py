@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterable, Optional, Sequence
 import tensorflow as tf
 
 from l2l_tf import problems
+from l2l_tf import surroundings
 from l2l_tf import unroll
 from l2l_tf.cli import output
 from l2l_tf.cli import paths
@@ -258,7 +259,7 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
     text = f"{argv.dashed(str(error))} Run with --help for all flags."
     print(output.one_line(f"{sys.argv[0]}: {text}"), file=sys.stderr)
     status = 2
-  except (*errors, unroll.NotDifferentiable) as error:
+  except (*errors, unroll.NotDifferentiable, surroundings.MissingPackage) as error:
     print(output.one_line(f"{sys.argv[0]}: {argv.dashed(str(error))}"), file=sys.stderr)
     status = 1
   except tf.errors.OpError as error:

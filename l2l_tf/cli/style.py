@@ -11,11 +11,11 @@ import os
 from typing import Sequence
 
 import numpy as np
-from PIL import Image
 
 from l2l_tf import optimizers
 from l2l_tf import pretrained
 from l2l_tf import problems
+from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config.problems import NeuralArt
@@ -26,6 +26,9 @@ from l2l_tf.problems import vgg
 from l2l_tf.runs import reporting
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
+
+with surroundings.extra("art"):
+  from PIL import Image
 
 ERRORS = (files.CheckpointError, DataError, OSError)
 LIMITS = {"size": (photographs.MIN_SIZE, 2048), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}

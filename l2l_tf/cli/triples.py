@@ -9,8 +9,8 @@ import os
 from typing import Sequence
 
 import numpy as np
-from PIL import Image
 
+from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config.problems import NeuralArt
@@ -21,6 +21,9 @@ from l2l_tf.problems import photographs
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
 from l2l_tf.storage import outputs
+
+with surroundings.extra("art"):
+  from PIL import Image
 
 ERRORS = (files.CheckpointError, candidates.ContenderError, DataError, OSError)
 LIMITS = {"num_rows": (1, 100), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}

@@ -13,8 +13,7 @@ import os
 import time
 from typing import Sequence
 
-import tqdm
-
+from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags as command_line
 from l2l_tf.cli import paths
 from l2l_tf.plotting import curves
@@ -27,6 +26,9 @@ from l2l_tf.zoo import rivals
 from l2l_tf.zoo import summary
 from l2l_tf.zoo import tasks
 from l2l_tf.zoo.task import FAMILIES
+
+with surroundings.extra("train"):
+  import tqdm
 
 ERRORS = (files.CheckpointError, outputs.OutputError, OSError)
 LIMITS = {"seeds": (1, max(measure.SEEDS.values())), "jobs": (1, 256)}

@@ -7,7 +7,6 @@ from l2l_tf import problems
 from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
 from l2l_tf.problems import general
-from l2l_tf.problems import photographs
 from l2l_tf.problems import vgg
 
 
@@ -100,6 +99,8 @@ class NeuralArt(Options):
 
   def build(self) -> tuple[problems.Problem, str]:
     """Returns the problem and which images and weights it uses."""
+    from l2l_tf.problems import photographs  # needs Pillow, of the extra "art"
+
     images = photographs.load(self.content_dir, self.size)
     styles, style_source = photographs.load_styles(self.style, self.size)
     network = vgg.load(self.vgg)

@@ -3,7 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
+
+from l2l_tf import surroundings
+
+with surroundings.extra("train"):
+  import scipy.stats
 
 
 class Interval(NamedTuple):

@@ -14,10 +14,9 @@ import os
 from typing import Any, Iterator, Optional
 
 import numpy as np
-import optuna
-from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 import tensorflow as tf
 
+from l2l_tf import surroundings
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import kernel_lock
@@ -25,6 +24,10 @@ from l2l_tf.runs import literal_path
 from l2l_tf.runs.run import RunError
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.training.trainer import Diverged
+
+with surroundings.extra("train"):
+  import optuna
+  from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 
 RATES = (1e-4, 1e-2)  # sampled log-uniformly
 STUDY_FILE = "study.log"
