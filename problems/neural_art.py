@@ -1,24 +1,24 @@
 """Painting a photograph in the style of another picture, as a function of the pixels (3.4)."""
 
-from typing import Sequence
+from typing import Sequence, TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from l2l_tf.problems import base
-from l2l_tf.problems import photographs as photographs_lib
 from l2l_tf.problems import vgg
+
+if TYPE_CHECKING:  # it needs Pillow, and neural art none of that
+  from l2l_tf.problems.photographs import Photographs
 
 CONTENT_LAYER = "block3_conv3"  # Johnson et al. 2016, section 4.1
 STYLE_LAYERS = tuple(f"block{b}_conv1" for b in range(1, 6))  # Gatys et al. 2015, Methods
 GREY, UNIT = 127.5, 10.0  # grey levels: pixel = GREY + UNIT theta
-
-
 _FOREIGN_SEED = "A seed must begin with the index of a photograph, as those of `Problem.seeds` do:"
 
 
 def style_transfer(
-  photographs: photographs_lib.Photographs,
+  photographs: "Photographs",
   style: np.ndarray | Sequence[np.ndarray],
   network: vgg.Network,
   content_weight: float = 1.0,

@@ -6,12 +6,15 @@ import stat
 from typing import Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
-from PIL import Image
-from PIL import ImageOps
 
+from l2l_tf import surroundings
 from l2l_tf.problems import base
 from l2l_tf.problems import tfds_images
 from l2l_tf.problems.datasets import DataError
+
+with surroundings.extra("art"):
+  from PIL import Image
+  from PIL import ImageOps
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 NUM_VALIDATION = 20  # section 3.4
@@ -252,8 +255,9 @@ def _read_bundled(name: str) -> Image.Image:
     import skimage
   except ImportError as error:
     raise DataError(
-      "The bundled photographs are those of scikit-image, which is not installed: `pip install"
-      " 'l2l_tf[art]'`, or name your own images with `content_dir` and `style`."
+      "The bundled photographs are those of scikit-image, which is not installed:"
+      f" {surroundings.how_to_install('art')}, or name your own images with `content_dir` and"
+      " `style`."
     ) from error
   return read(os.path.join(os.path.dirname(skimage.__file__), "data", name))
 

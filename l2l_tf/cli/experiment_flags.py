@@ -250,6 +250,8 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
   """
   signal.signal(signal.SIGINT, signal.default_int_handler)  # bin/*.py had it die without a word
   output.degrade()
+  if hasattr(sys.stdout, "reconfigure"):
+    sys.stdout.reconfigure(line_buffering=True)  # in a log it keeps its place among the errors
   argv = CommandLine(sys.argv)
   logger, dashes = logging.getLogger("absl"), _dashes(argv)
   logger.addFilter(dashes)

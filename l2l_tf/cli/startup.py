@@ -17,6 +17,8 @@ import sys
 import tempfile
 from types import ModuleType
 
+from l2l_tf.errors import ExpectedError
+
 HEADING = "What was said at the start and held back, as it seldom matters:\n"
 
 
@@ -30,9 +32,13 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(name)
   os.environ["KERAS_BACKEND"] = "tensorflow"  # another one may not even be installed
   held = _hold()
-  with _no_word_on_ctrl_c():
-    module = importlib.import_module(name)
-    importlib.import_module("tensorflow").config.list_physical_devices()
+  try:
+    with _no_word_on_ctrl_c():
+      module = importlib.import_module(name)
+      importlib.import_module("tensorflow").config.list_physical_devices()
+  except ExpectedError:  # a package is missing
+    held and held.end()
+    raise
   if held is not None:
     held.end()
     logging.getLogger("absl").addFilter(held)

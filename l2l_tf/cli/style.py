@@ -10,9 +10,9 @@ stands that of the best hand-designed rival after as many steps from the same no
 import os
 import typing
 
-from PIL import Image
 
 from l2l_tf import pretrained
+from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.cli import startup
@@ -64,6 +64,8 @@ def _check(flags: experiment_flags.Flags) -> str:
   if not 0 <= flags.style_weight <= 1e9:
     raise experiment_flags.UsageError(f"--style_weight must be 0..1e9, got {flags.style_weight}.")
   ending = os.path.splitext(flags.out)[1].lower()
+  with surroundings.extra("art"):
+    from PIL import Image
   image_format = Image.registered_extensions().get(ending)
   if image_format not in Image.SAVE:
     raise experiment_flags.UsageError(

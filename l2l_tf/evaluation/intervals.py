@@ -3,7 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
+
+from l2l_tf import surroundings
+
+with surroundings.extra("train"):
+  from scipy import special
 
 
 class Interval(NamedTuple):

@@ -5,14 +5,17 @@ import io
 from typing import Callable, NamedTuple
 
 import numpy as np
-from PIL import Image
 import tensorflow as tf
 
+from l2l_tf import surroundings
 from l2l_tf import unroll
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.problems import base
 from l2l_tf.problems import neural_art
+
+with surroundings.extra("art"):
+  from PIL import Image
 
 
 class Painting(NamedTuple):

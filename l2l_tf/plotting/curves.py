@@ -8,12 +8,16 @@ import io
 import math
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
-import matplotlib
-from matplotlib import ticker
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 import numpy as np
+
+from l2l_tf import surroundings
+
+with surroundings.extra("train"):
+  import matplotlib
+  from matplotlib import ticker
+  from matplotlib.axes import Axes
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
 
 BLACK, BLUE, VERMILLION, PURPLE = "#000000", "#0072B2", "#D55E00", "#CC79A7"
 ORANGE, SKY, GREEN, GREY, SILVER = "#E69F00", "#56B4E9", "#009E73", "#606060", "#999999"

@@ -2,11 +2,14 @@
 
 from typing import Mapping, Sequence
 
-from matplotlib import ticker
-from matplotlib.axes import Axes
 import numpy as np
 
+from l2l_tf import surroundings
 from l2l_tf.plotting import curves as plots
+
+with surroundings.extra("train"):
+  from matplotlib import ticker
+  from matplotlib.axes import Axes
 
 ZERO = {"color": plots.SILVER, "linewidth": 0.6, "zorder": 1}
 ROOM = 1.15  # from the largest number shown to the edge

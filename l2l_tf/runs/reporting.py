@@ -4,7 +4,10 @@ import sys
 import time
 from typing import Any, Iterable, Iterator, TypeVar
 
-import tqdm
+from l2l_tf import surroundings
+
+with surroundings.extra("train"):
+  import tqdm
 
 SECONDS = 10.0  # between two lines that nothing but time calls for
 Item = TypeVar("Item")

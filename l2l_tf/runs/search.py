@@ -14,9 +14,9 @@ import statistics
 from typing import NamedTuple, Sequence
 
 import numpy as np
-from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 import tensorflow as tf
 
+from l2l_tf import surroundings
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.runs import config as run_config
 from l2l_tf.runs import directory as run_directory
@@ -25,6 +25,9 @@ from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.storage import files
 from l2l_tf.training.trainer import Diverged
+
+with surroundings.extra("train"):
+  from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 
 RATES = (1e-4, 1e-2)  # sampled log-uniformly
 RESULT_FILE = "result.json"

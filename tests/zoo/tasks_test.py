@@ -142,7 +142,9 @@ def test_a_task_that_cannot_be_built_names_what_is_missing(monkeypatch, tmp_path
   with pytest.raises(DataError, match="brings no sample file eeg.dat"):
     data.matplotlib_sample("eeg.dat")
   monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-  with pytest.raises(DataError, match="scikit-learn, which is not installed: `pip install"):
+  with pytest.raises(
+    DataError, match=r'scikit-learn, which is not installed: python -m pip install "l2l_tf\[data\]"'
+  ):
     data.photograph.__wrapped__()
   monkeypatch.setitem(sys.modules, "pydoc_data", None)
   with pytest.raises(DataError, match="lacks pydoc_data"):

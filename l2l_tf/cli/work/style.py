@@ -1,8 +1,8 @@
 """What bin/style.py does once its flags are right."""
 
 import numpy as np
-from PIL import Image
 
+from l2l_tf import surroundings
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
@@ -13,6 +13,9 @@ from l2l_tf.problems import vgg
 from l2l_tf.runs import reporting
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
+
+with surroundings.extra("art"):
+  from PIL import Image
 
 
 RIVAL = optimizers.Adam  # the best rival of results/neural_art_64.json and _128.json

@@ -3,8 +3,8 @@
 import os
 
 import numpy as np
-from PIL import Image
 
+from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.evaluation import candidates
@@ -12,6 +12,9 @@ from l2l_tf.inspection import painting
 from l2l_tf.problems import photographs
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import files
+
+with surroundings.extra("art"):
+  from PIL import Image
 
 
 GAP = 8  # white pixels around each picture

@@ -3,8 +3,8 @@
 import os
 import time
 
-import tqdm
 
+from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags
 from l2l_tf.plotting import curves
 from l2l_tf.storage import files
@@ -15,6 +15,9 @@ from l2l_tf.zoo import report
 from l2l_tf.zoo import rivals
 from l2l_tf.zoo import summary
 from l2l_tf.zoo import tasks
+
+with surroundings.extra("train"):
+  import tqdm
 
 
 ALL, TUNED = "all", "tuned"
