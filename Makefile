@@ -2,13 +2,14 @@
 # make test    sets up .venv, then lints and runs all tests  (make test ARGS="-m 'not slow'")
 # make faults  breaks it on purpose, up to half an hour      (docs/reliability.md)
 # make zoo     scores an optimizer on six Keras models     (make zoo ARGS="--optimizer=NAME")
+# make check   lints and checks types  (.pre-commit-config.yaml calls the same)
 # make install sets up .venv only
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install train test faults lint zoo zoo-full zoo-report
+.PHONY: install train test faults lint check zoo zoo-full zoo-report
 install: $(INSTALLED)
 
 $(INSTALLED): setup.py pyproject.toml
@@ -34,7 +35,10 @@ lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-test: lint
+check: lint
+	$(VENV)/bin/mypy
+
+test: check
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 faults: install

@@ -9,13 +9,14 @@ The rivals need `pip install -e ".[implementations]"`, here or in the environmen
 --rivals_python. Run it on an otherwise idle machine.
 """
 
+from collections.abc import Sequence
 import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 

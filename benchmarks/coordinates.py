@@ -9,7 +9,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from benchmarks import keras_cost
 from benchmarks import measuring
@@ -18,8 +19,8 @@ from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config.training import Training
-from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
+from l2l_tf.optimizers import blocks
 from l2l_tf.training.meta_trainer import MetaTrainer
 
 

@@ -17,7 +17,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -29,8 +29,8 @@ from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
-from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
+from l2l_tf.optimizers import blocks
 from l2l_tf.problems import base
 
 EXAMPLES, SIZE, CLASSES = 1000, 32, 10

@@ -9,15 +9,15 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from typing import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
 from benchmarks import reports
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
-from l2l_tf.problems.base import instances
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import instances
 from l2l_tf.storage import outputs
 
 REPORTED = (1, 2, 5, 10, 20, 100)  # steps

@@ -10,9 +10,10 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Sequence
 import hashlib
 import math
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf

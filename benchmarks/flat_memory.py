@@ -8,8 +8,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Sequence
 import gc
-from typing import Sequence
 
 from benchmarks import measuring
 from benchmarks import reports

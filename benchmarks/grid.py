@@ -9,8 +9,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Sequence
 import time
-from typing import Sequence
 
 from benchmarks import reports
 from l2l_tf import optimizers

@@ -7,9 +7,10 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Sequence
 import json
 import math
-from typing import Any, Sequence
+from typing import Any
 import zipfile
 
 import numpy as np

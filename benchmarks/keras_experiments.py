@@ -17,8 +17,9 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Callable, Sequence
 import time
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -32,8 +33,8 @@ from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import files
 from l2l_tf.storage import outputs

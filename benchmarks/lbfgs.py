@@ -12,8 +12,9 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Sequence
 import contextlib
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.optimize

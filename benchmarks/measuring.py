@@ -1,11 +1,12 @@
 """What the benchmarks measure with: time, peak memory, the machine's description."""
 
+from collections.abc import Callable, Sequence
 import multiprocessing
 import os
 import platform
 import sys
 import time
-from typing import Any, Callable, Optional, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def timed(function: Callable[[], Any], repeats: int) -> list[float]:
   return seconds
 
 
-def measured(function: Callable[[], Any], repeats: int, baseline: Optional[int] = None) -> dict:
+def measured(function: Callable[[], Any], repeats: int, baseline: int | None = None) -> dict:
   """Times `function` and the memory it takes over what was resident before.
 
   Args:
@@ -91,7 +92,7 @@ def row(figures: dict) -> dict[str, Any]:
   }
 
 
-def ratio(a: float, b: float) -> Optional[float]:
+def ratio(a: float, b: float) -> float | None:
   """a / b, and None where b was too small to be seen."""
   return a / b if b > 0 else None
 

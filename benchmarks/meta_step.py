@@ -8,7 +8,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from benchmarks import measuring
 from l2l_tf.cli import experiment_flags

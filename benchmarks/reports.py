@@ -1,7 +1,8 @@
 """What every benchmark says of its result: a table, and a JSON file that tells what it hangs on."""
 
+from collections.abc import Sequence
 import os
-from typing import Any, Sequence
+from typing import Any
 
 from benchmarks import measuring
 from l2l_tf.cli import experiment_flags

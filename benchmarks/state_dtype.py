@@ -9,7 +9,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 

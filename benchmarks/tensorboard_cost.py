@@ -9,10 +9,11 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Sequence
 import contextlib
 import tempfile
 import time
-from typing import Any, Optional, Sequence
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
-def train(problem: str, epochs: Optional[int], watched: bool) -> dict[str, Any]:
+def train(problem: str, epochs: int | None, watched: bool) -> dict[str, Any]:
   """Trains once; returns how long it took and what it wrote for TensorBoard."""
   blocks.use_a_thread_a_block()
   experiment = presets.PRESETS["quick"][problem]

@@ -23,8 +23,8 @@ if typing.TYPE_CHECKING:
   from l2l_tf.storage.files import CheckpointError
   from l2l_tf.storage.optimizer_files import load_optimizer
   from l2l_tf.storage.optimizer_files import save_optimizer
-  from l2l_tf.training.trainer import Diverged
   from l2l_tf.training.meta_trainer import MetaTrainer
+  from l2l_tf.training.trainer import Diverged
 
 _HOMES = {  # of what is public: the module that has it, as above; a module of that name has itself
   "CheckpointError": "storage.files",

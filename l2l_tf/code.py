@@ -5,11 +5,11 @@ the name of a module in a string or a file that it opens, is not seen.
 """
 
 import ast
+from collections.abc import Callable, Iterator, Sequence
 import hashlib
 import importlib.machinery
 import importlib.util
 import os
-from typing import Callable, Iterator, Optional, Sequence
 
 
 def digest(*modules: str) -> str:
@@ -56,7 +56,7 @@ def followed(modules: Sequence[str], goes_on: Callable[[str, str], bool]) -> dic
   return found
 
 
-def _spec(name: str) -> Optional[importlib.machinery.ModuleSpec]:
+def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
   """Where a module is, without running it; None if it is none. The packages around it are run."""
   try:
     return importlib.util.find_spec(name)
@@ -64,7 +64,7 @@ def _spec(name: str) -> Optional[importlib.machinery.ModuleSpec]:
     return None
 
 
-def _source(spec: Optional[importlib.machinery.ModuleSpec]) -> Optional[str]:
+def _source(spec: importlib.machinery.ModuleSpec | None) -> str | None:
   path = spec.origin if spec else None
   return path if path and path.endswith(".py") and os.path.isfile(path) else None
 

@@ -1,8 +1,9 @@
 """The unrolled optimization: an optimizer applied to a problem for a window of steps (Figure 2)."""
 
+from collections.abc import Iterator
 import contextlib
 import re
-from typing import Any, Iterator, NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 

@@ -1,6 +1,7 @@
 """Problems from what a user has: bare functions, and Sonnet modules (see `keras_adapter`)."""
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import sonnet as snt
 import tensorflow as tf

@@ -5,8 +5,9 @@ Notation used throughout: theta is `params`, an ordered `dict[str, tf.Tensor]` w
 that belongs to B instances has a leading axis of that length.
 """
 
+from collections.abc import Callable
 import enum
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -41,10 +42,10 @@ class Problem(NamedTuple):
 
   init: Callable[[Seed], tuple[Params, Task]]
   loss: Callable[[Params, Task, Seed], tf.Tensor]
-  lifted_loss: Optional[Callable[[Params, Task, Seed], tf.Tensor]] = None
+  lifted_loss: Callable[[Params, Task, Seed], tf.Tensor] | None = None
   serial: bool = False
-  indices: Optional[Callable[["Stream", np.ndarray], np.ndarray]] = None
-  digest: Optional[str] = None
+  indices: Callable[["Stream", np.ndarray], np.ndarray] | None = None
+  digest: str | None = None
 
   def seeds(self, experiment_seed: int, stream: "Stream", *more: int, count: int) -> np.ndarray:
     """Returns the seeds of `count` instances of a stream, int32 `[count, 2]`.
@@ -76,7 +77,7 @@ class Mixture(NamedTuple):
   problems: dict[str, Problem]
   weights: dict[str, float]
   validation: dict[str, Problem]
-  digest: Optional[str] = None
+  digest: str | None = None
 
 
 class Stream(enum.IntEnum):

@@ -1,6 +1,6 @@
 """Training a small classifier on images, seen as a function of its weights (paper section 3.2)."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 

@@ -1,6 +1,6 @@
 """Training a convolutional classifier on images, as a function of its weights (section 3.3)."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 

@@ -1,9 +1,10 @@
 """Real image data in memory, and the policy that chooses where they come from."""
 
+from collections.abc import Callable
 import functools
 import hashlib
 import os
-from typing import Callable, NamedTuple, Optional
+from typing import NamedTuple
 import urllib.request
 
 from absl import logging
@@ -49,7 +50,7 @@ class DataError(ExpectedError, RuntimeError):
 
 
 def load(
-  name: str, split: str = "train", source: str = "auto", data_dir: Optional[str] = None
+  name: str, split: str = "train", source: str = "auto", data_dir: str | None = None
 ) -> Dataset:
   """Loads a data set from the first source that works, or from the one named.
 
@@ -114,13 +115,13 @@ def pool(data: Dataset, block: int) -> Dataset:
   return data._replace(images=np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8))
 
 
-def folder(data_dir: Optional[str] = None) -> str:
+def folder(data_dir: str | None = None) -> str:
   """The absolute path of the folder of TFDS copies: `data_dir`, `TFDS_DATA_DIR` or TFDS's own."""
   named = data_dir or os.environ.get(VARIABLE)
   return os.path.abspath(os.path.expanduser(named or "~/tensorflow_datasets"))
 
 
-def missing(name: str, data_dir: Optional[str] = None) -> DataError:
+def missing(name: str, data_dir: str | None = None) -> DataError:
   """What to say where a folder holds no prepared copy of a data set, or is not there itself."""
   path = folder(data_dir)
   if data_dir or not os.environ.get(VARIABLE):
@@ -150,7 +151,7 @@ def _load_first(name: str, split: str) -> Dataset:
   raise DataError(" ".join(reasons))
 
 
-def _load_tfds(name: str, split: str, data_dir: Optional[str], download: bool) -> Dataset:
+def _load_tfds(name: str, split: str, data_dir: str | None, download: bool) -> Dataset:
   """Reads a prepared TFDS copy, or downloads and prepares one first."""
   path = folder(data_dir)
   if not download and not os.path.isdir(os.path.join(path, name)):  # TFDS would warn as well
@@ -191,7 +192,7 @@ def _re_encoded(builder, split: str) -> bool:
   return any(bytes(x["image"]).startswith(_JPEG) for x in tfds.as_numpy(stored.take(1)))
 
 
-def _how_to_get(name: str, data_dir: Optional[str], bundled: bool) -> str:
+def _how_to_get(name: str, data_dir: str | None, bundled: bool) -> str:
   return (
     f"Prepare it with `{build_command(name, folder(data_dir))}` on a machine with a network, or"
     f" name the folder that holds it with `data_dir` or {VARIABLE}"

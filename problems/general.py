@@ -5,7 +5,6 @@ pixels a side. No network here convolves; nothing here is real text.
 """
 
 import hashlib
-from typing import Optional
 
 import numpy as np
 
@@ -13,15 +12,15 @@ from l2l_tf.problems import base
 from l2l_tf.problems import datasets
 from l2l_tf.problems import sequences
 from l2l_tf.problems import tiny
-from l2l_tf.problems.tiny import dense_network
 from l2l_tf.problems.tiny import Examples
+from l2l_tf.problems.tiny import dense_network
 from l2l_tf.problems.transformations import rescaled
 from l2l_tf.problems.transformations import starting_badly
 
 Problems = dict[str, base.Problem]
 
 
-def mixture(digits: datasets.Dataset, pictures: Optional[datasets.Dataset] = None) -> base.Mixture:
+def mixture(digits: datasets.Dataset, pictures: datasets.Dataset | None = None) -> base.Mixture:
   """The problems, each as often as the others, and those that validate.
 
   Args:

@@ -1,8 +1,9 @@
 """Problems from a user's Keras model."""
 
+from collections.abc import Callable
 import functools
 import inspect
-from typing import Any, Callable, Optional
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +27,7 @@ def from_keras(
   loss: Any,
   data: Any,
   batch_size: int = 128,
-  initializer: Optional[keras.initializers.Initializer] = None,
+  initializer: keras.initializers.Initializer | None = None,
   loss_weights: Any = None,
 ) -> base.Problem:
   """Makes a problem of training a Keras model on random minibatches, as `fit` trains it.
@@ -147,7 +148,7 @@ def _initial_values(
   model: keras.Model,
   make: Callable[[], keras.Model],
   x: Any,
-  initializer: Optional[keras.initializers.Initializer],
+  initializer: keras.initializers.Initializer | None,
 ) -> list[tf.Tensor]:
   """One draw of theta_0, by one initializer or by the variables' own."""
   if initializer is not None:

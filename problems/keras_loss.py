@@ -4,7 +4,7 @@ import contextlib
 import copy
 import inspect
 import re
-from typing import Any, Optional
+from typing import Any
 
 import keras
 import numpy as np
@@ -62,7 +62,7 @@ class FitLoss:
     """
     return self._value(keras.StatelessScope(self._mapping(values, seed), True), batch)
 
-  def _mapping(self, values: list[tf.Tensor], seed: Optional[base.Seed]) -> list[tuple[Any, Any]]:
+  def _mapping(self, values: list[tf.Tensor], seed: base.Seed | None) -> list[tuple[Any, Any]]:
     """The values of all variables; without a seed, generators keep theirs."""
     mapping = [*zip(self.variables, values), *self._kept]
     if seed is not None and self._generators:

@@ -1,7 +1,7 @@
 """Data of the user's in memory, from which minibatches are drawn in the graph."""
 
-from collections.abc import Iterator
-from typing import Any, Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf

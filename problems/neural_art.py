@@ -1,6 +1,7 @@
 """Painting a photograph in the style of another picture, as a function of the pixels (3.4)."""
 
-from typing import Sequence, TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf

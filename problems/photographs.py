@@ -1,9 +1,10 @@
 """Photographs and paintings: read from any file, split so that no photograph is on two sides."""
 
+from collections.abc import Callable, Sequence
 import hashlib
 import os
 import stat
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class Photographs(NamedTuple):
     return num_train + order % num_validation
 
 
-def load(folder: Optional[str], size: int) -> Photographs:
+def load(folder: str | None, size: int) -> Photographs:
   """Reads all photographs of a folder, or of a TFDS data set, or crops of the bundled ones.
 
   The files are put in an order that depends on their names alone and looks random; the first 100
@@ -93,7 +94,7 @@ def load(folder: Optional[str], size: int) -> Photographs:
   return _described(images, counts, f"photographs of {_name(folder)}")
 
 
-def load_style(path: Optional[str], size: int) -> tuple[np.ndarray, str]:
+def load_style(path: str | None, size: int) -> tuple[np.ndarray, str]:
   """Reads a style image: uint8 `[height, width, 3]`, and what it is in words.
 
   Args:
@@ -112,7 +113,7 @@ def load_style(path: Optional[str], size: int) -> tuple[np.ndarray, str]:
   return pixels, f"style {name} ({_digest(pixels.tobytes())})"
 
 
-def load_styles(path: Optional[str], size: int) -> tuple[list[np.ndarray], str]:
+def load_styles(path: str | None, size: int) -> tuple[list[np.ndarray], str]:
   """Reads the style image `path`, or all those of the folder `path`, sorted by their names.
 
   Args:

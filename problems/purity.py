@@ -1,6 +1,7 @@
 """Whether a function depends on anything but its arguments, read from its graph."""
 
-from typing import Any, Callable, Collection, Optional
+from collections.abc import Callable, Collection
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -74,7 +75,7 @@ def ancestors(function: Function, ends: Collection[str] = ()) -> set[str]:
   return found
 
 
-def kinds(function: Function, names: Optional[Collection[str]] = None) -> tuple[set[str], set[str]]:
+def kinds(function: Function, names: Collection[str] | None = None) -> tuple[set[str], set[str]]:
   """The types of operations in a graph, and of those in the functions that these call.
 
   Args:

@@ -5,7 +5,8 @@ seed fixed at their making: neither is a function of a seed. But their graphs ar
 operations in them that make random numbers are replaced.
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 

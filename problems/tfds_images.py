@@ -1,9 +1,9 @@
 """The images of a prepared TensorFlow Datasets copy, one at a time; nothing is downloaded."""
 
+from collections.abc import Iterator
 import itertools
 import os
 import re
-from typing import Iterator
 
 import numpy as np
 

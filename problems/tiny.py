@@ -3,8 +3,9 @@
 What other small problems need, too: draws, losses, theta_0.
 """
 
+from collections.abc import Callable, Sequence
 import math
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -58,7 +59,7 @@ def dense_network(
   loss: str = "cross_entropy",
   batch_size: int = 32,
   label_noise: float = 0.0,
-  num_examples: Optional[int] = None,
+  num_examples: int | None = None,
 ) -> base.Problem:
   """A multilayer perceptron on random minibatches.
 
@@ -192,7 +193,7 @@ def embedded(table: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
 def glorot_problem(
   shapes: dict[str, tuple[int, ...]],
   lifted: Callable[..., tf.Tensor],
-  embedding_scale: Optional[float] = None,
+  embedding_scale: float | None = None,
 ) -> base.Problem:
   """Glorot's uniform weights, biases 0, scales 1; embeddings as Keras's, within +-0.05."""
 

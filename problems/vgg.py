@@ -1,9 +1,10 @@
 """The convolutional layers of VGG-16 as fixed features (Simonyan and Zisserman 2014)."""
 
+from collections.abc import Callable, Sequence
 import contextlib
 import importlib.metadata
 import socket
-from typing import Callable, NamedTuple, Sequence
+from typing import NamedTuple
 
 from absl import logging
 import h5py

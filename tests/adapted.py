@@ -6,9 +6,9 @@ import sonnet as snt
 import tensorflow as tf
 
 from l2l_tf import MetaTrainer
+from l2l_tf import Training
 from l2l_tf import optimizers
 from l2l_tf import problems
-from l2l_tf import Training
 
 _RNG = np.random.default_rng(0)
 X = _RNG.normal(size=(40, 6))

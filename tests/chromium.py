@@ -1,6 +1,7 @@
 """A headless Chromium for tests, driven through its DevTools pipe: Debian's package `chromium`."""
 
 import base64
+from collections.abc import Iterator
 import contextlib
 import json
 import os
@@ -8,7 +9,7 @@ import select
 import shutil
 import signal
 import time
-from typing import Any, Iterator
+from typing import Any
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 SECONDS = 60  # to wait for an answer, or for what a page draws

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from l2l_tf import surroundings
 from l2l_tf import code
+from l2l_tf import surroundings
 from tests import sources
 
 OURS = {name.split(".")[1] for name in sources.read() if name.startswith("l2l_tf.")}

@@ -9,12 +9,13 @@ each tenth of the time. benchmarks/import_evolution.py makes trained optimizers 
 """
 
 import argparse
+from collections.abc import Callable
 import concurrent.futures
 import json
 import math
 import os
 import time
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import jax
 import jax.extend.backend
@@ -53,7 +54,7 @@ def load_all(folder: str) -> tuple[list[Module], dict[str, Any]]:
     data = {name: jax.device_put(_decoded(name, arrays[name]), device) for name in arrays}
   options = jax.extend.backend.get_compile_options(num_replicas=1, num_partitions=1)
 
-  def compiled(name: str) -> Optional[Module]:
+  def compiled(name: str) -> Module | None:
     started = time.time()
     about = document["modules"][name]
     with open(os.path.join(folder, f"{name}.mlir"), encoding="utf-8") as file:

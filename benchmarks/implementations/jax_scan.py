@@ -1,8 +1,8 @@
 """A meta-step in JAX: `lax.scan` over the window, one `jit` around it, its gradient and Adam."""
 
 import jax
-import jax.flatten_util
 from jax import lax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 

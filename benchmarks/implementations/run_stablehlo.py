@@ -4,8 +4,8 @@ With JAX's XLA runtime, on its first device. Prints the largest difference of th
 TensorFlow's, and times; the exit status is 1 if the losses differ by more than 1e-4.
 """
 
+from collections.abc import Callable
 import sys
-from typing import Callable
 
 import jax
 import jax.extend.backend

@@ -10,10 +10,10 @@ Only NumPy is needed here, so that a rival's environment needs no TensorFlow.
 """
 
 import abc
+from collections.abc import Callable
 import json
 import os
 import sys
-from typing import Callable
 
 import numpy as np
 

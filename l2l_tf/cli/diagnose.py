@@ -6,7 +6,7 @@ the LSTM's units is saturated, and what follows from it. --problem=module:factor
 of your own. In Python: l2l_tf.diagnose and l2l_tf.advise (docs/keras.md).
 """
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from l2l_tf import pretrained
 from l2l_tf.cli import experiment_flags

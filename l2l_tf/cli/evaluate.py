@@ -8,9 +8,9 @@ older results only if nothing of them is lost (--overwrite: in any case). Finish
 a work directory beside it: the same command goes on after an interruption.
 """
 
+from collections.abc import Sequence
 import os
 import re
-from typing import Sequence
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths

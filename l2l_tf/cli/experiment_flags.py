@@ -1,5 +1,6 @@
 """Command lines made from option groups: every field becomes a flag, checked in one place."""
 
+from collections.abc import Callable, Iterable, Sequence
 import itertools
 import logging
 import os
@@ -7,7 +8,7 @@ import re
 import shlex
 import signal
 import sys
-from typing import Any, Callable, Iterable, Optional, Sequence
+from typing import Any
 
 from l2l_tf.cli import output
 from l2l_tf.cli import paths
@@ -24,7 +25,6 @@ from l2l_tf.config.training import Training
 from l2l_tf.config.user_problem import is_name
 from l2l_tf.errors import ExpectedError
 from l2l_tf.storage import labels
-
 
 DEFAULT_PRESET = "quick"
 _ROOM = os.path.dirname(os.path.abspath(__file__))
@@ -75,7 +75,7 @@ def add_problem(flags_: Flags, text: str):
     flags_.add_options(kind, lambda f, kind=kind: kind())
 
 
-def add_output(flags_: Flags, default: Optional[str], text: str):
+def add_output(flags_: Flags, default: str | None, text: str):
   """Adds the flags of a file that `outputs.check` guards: --out and --overwrite."""
   flags_.add(paths.Written, "out", default, text)
   flags_.add(
@@ -115,7 +115,7 @@ def _training(kind: type[Options], preset: Experiment) -> Options:
   return preset.training if kind is Training else kind()
 
 
-def _preset(flags_: Flags, problem_name: str, optimizer_name: Optional[str]) -> Experiment:
+def _preset(flags_: Flags, problem_name: str, optimizer_name: str | None) -> Experiment:
   """Returns the experiment that the other flags are put into."""
   preset = presets.preset(flags_.preset, problem_name)
   given, training = flags_.given(), preset.training
@@ -185,7 +185,7 @@ def _flag(name: str, value: Any) -> str:
   return f"--{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
-def users_problem(flags_: Flags) -> Optional[str]:
+def users_problem(flags_: Flags) -> str | None:
   """The name of a problem of the user's that the command line gives; None for one of ours."""
   return flags_.problem if is_name(flags_.problem) else None
 

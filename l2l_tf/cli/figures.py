@@ -10,8 +10,8 @@ every number comes from a file that bin/evaluate.py or bin/visualize.py wrote; y
 runs/results.
 """
 
+from collections.abc import Sequence
 import os
-from typing import Sequence
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths

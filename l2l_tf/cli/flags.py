@@ -1,18 +1,19 @@
 """The flags of a program: parsed, grouped, listed with their defaults, checked in one line."""
 
+from collections.abc import Callable, Sequence
 import difflib
 import functools
 import os
 import re
-from typing import Any, Callable, get_args, get_origin, Literal, Optional, Sequence
+from typing import Any, Literal, get_args, get_origin
 
 from absl import flags
 from pydantic.fields import FieldInfo
 
 from l2l_tf.cli import paths
 from l2l_tf.config import problems as problem_options
-from l2l_tf.config.options import Options
 from l2l_tf.config.options import PATH
+from l2l_tf.config.options import Options
 from l2l_tf.config.user_problem import is_name
 from l2l_tf.storage import labels
 
@@ -96,7 +97,7 @@ class Flags:
     """Starts a group of flags in the help."""
     self._groups.append((title, []))
 
-  def add(self, kind: Any, name: str, default: Any, text: str, choices: Optional[Sequence] = None):
+  def add(self, kind: Any, name: str, default: Any, text: str, choices: Sequence | None = None):
     """Adds a flag of type bool, int, float, str, Optional[str], tuple[int or str, ...].
 
     What names a file or a directory is of type `paths.Read`, tuple[paths.Read, ...] or
@@ -170,7 +171,7 @@ class Flags:
       self.check_written(name, self._values[name].value)
     return self
 
-  def check_written(self, name: str, path: Optional[str]):
+  def check_written(self, name: str, path: str | None):
     """Raises UsageError if `path`, which the flag --`name` or its default writes, is read too."""
     for flag in self._read if path else ():
       for source in _flat(self._values[flag].value):
@@ -217,7 +218,7 @@ class Flags:
     return f"--{name}" if flag.boolean else f"--{name}={'|'.join(choices) if choices else '...'}"
 
 
-def _kind_of(field: FieldInfo) -> tuple[Any, Optional[tuple[str, ...]]]:
+def _kind_of(field: FieldInfo) -> tuple[Any, tuple[str, ...] | None]:
   """The type of an option as `Flags.add` takes it, and the choices that there are."""
   if PATH in field.metadata:
     return paths.Read, None
@@ -236,7 +237,7 @@ def _flat(value: Any) -> list[str]:
 class CommandLine(list[str]):
   """The words that started a program; once it has parsed them, with the flags that it has."""
 
-  flags: Optional[Flags] = None
+  flags: Flags | None = None
 
   def dashed(self, text: str) -> str:
     """What `Flags.dashed` makes of a message of this program."""

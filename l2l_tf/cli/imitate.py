@@ -9,8 +9,8 @@ gradients that the teacher and then it itself meets (docs/training.md). The same
 after a stop.
 """
 
+from collections.abc import Sequence
 import os
-from typing import Sequence
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths

@@ -3,7 +3,7 @@
 import codecs
 import re
 import sys
-from typing import Optional, TextIO
+from typing import TextIO
 
 HANDLER = "l2l_tf.plain"
 PLAIN = {"±": "+-", "×": "x", "–": "-", "−": "-", "…": "...", "’": "'", "θ": "theta", "φ": "phi"}
@@ -12,7 +12,7 @@ PLAIN = {"±": "+-", "×": "x", "–": "-", "−": "-", "…": "...", "’": "'"
 def degrade():
   """From now on no character ends a program on stdout or stderr that their encodings lack.
 
-  Those of `PLAIN` are spelt, others escaped, as in \\xfc; bytes of file names that are no text go
+  Those of `PLAIN` are spelt, others escaped; bytes of file names that are no text go
   out as they came.
   """
   codecs.register_error(HANDLER, _plain)
@@ -25,7 +25,7 @@ def one_line(text: str) -> str:
   return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], text)
 
 
-def _degrade(stream: Optional[TextIO]):
+def _degrade(stream: TextIO | None):
   if hasattr(stream, "reconfigure"):  # none, or a stand-in of a notebook's or a test's, has not
     stream.reconfigure(errors=HANDLER)
 

@@ -10,7 +10,6 @@ stands that of the best hand-designed rival after as many steps from the same no
 import os
 import typing
 
-
 from l2l_tf import pretrained
 from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags

@@ -8,7 +8,7 @@ on. --problem=module:factory trains on a problem of your own: factory() in modul
 (docs/keras.md).
 """
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths

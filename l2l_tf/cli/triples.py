@@ -5,8 +5,8 @@ each of a few test photographs. Takes the problem's options as bin/evaluate.py d
 The picture is runs/figures/figure_6_SIZE.png, or --out.
 """
 
+from collections.abc import Sequence
 import os
-from typing import Sequence
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths

@@ -9,7 +9,7 @@ draws, and with --logdir into event files for TensorBoard. An older file is repl
 of it is lost (--overwrite: in any case).
 """
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths

@@ -9,8 +9,8 @@ minibatches. Each run leaves a file: an interrupted command goes on where it was
 page docs/zoo.md is written from the results files, and nothing is run.
 """
 
+from collections.abc import Sequence
 import os
-from typing import Sequence
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths

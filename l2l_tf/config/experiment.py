@@ -1,18 +1,18 @@
 """An experiment: a problem, an optimizer, its training, with every hyperparameter."""
 
-from typing import Any, Optional
+from typing import Any
 
 import pydantic
 
-from l2l_tf.config.optimizers import AnyOptimizer
 from l2l_tf.config.optimizers import INDEPENDENT
+from l2l_tf.config.optimizers import AnyOptimizer
 from l2l_tf.config.options import Options
-from l2l_tf.config.problems import AnyProblem
 from l2l_tf.config.problems import MIXTURES
 from l2l_tf.config.problems import PROBLEMS
+from l2l_tf.config.problems import AnyProblem
 from l2l_tf.config.training import Training
-from l2l_tf.config.user_problem import is_name
 from l2l_tf.config.user_problem import UserProblem
+from l2l_tf.config.user_problem import is_name
 
 
 class Experiment(Options):
@@ -48,7 +48,7 @@ class Experiment(Options):
     return self
 
   @property
-  def users_problem(self) -> Optional[str]:
+  def users_problem(self) -> str | None:
     """The `module:factory` of a problem of the user's; None for one of ours."""
     return self.problem.name if is_name(self.problem.name) else None
 

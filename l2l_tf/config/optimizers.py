@@ -4,15 +4,15 @@ The same models are what flags set, what the config of a run holds, and what the
 optimizer are checked against, whose names (docs/format.md) are read too.
 """
 
-from typing import Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 from pydantic import Field
 
+from l2l_tf.config.options import Options
 from l2l_tf.config.options import explained
 from l2l_tf.config.options import one_of
 from l2l_tf.config.options import option
-from l2l_tf.config.options import Options
 from l2l_tf.config.options import sizes
 from l2l_tf.config.options import table
 

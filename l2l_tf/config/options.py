@@ -4,21 +4,22 @@ An option group is a frozen pydantic model. It takes exactly the types that it n
 for a tuple), no other keys, and no number out of bounds; the first thing that is wrong is one line.
 """
 
-from typing import Annotated, Any, ClassVar, Mapping, Optional, Union
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import pydantic
 from pydantic.fields import FieldInfo
 
 SHOWN = 200  # characters of a bad value, in a message
 PATH = "names a file or a folder to read"  # marks a field: `Path`
-Path = Annotated[Optional[str], PATH]
+Path = Annotated[str | None, PATH]
 
 
 def option(
   default: Any,
   meaning: str,
-  minimum: Optional[float] = None,
-  maximum: Optional[float] = None,
+  minimum: float | None = None,
+  maximum: float | None = None,
 ) -> Any:
   """A field that flags set: its default, what it means, and its bounds, both allowed."""
   return pydantic.Field(default, ge=minimum, le=maximum, description=meaning)
@@ -100,7 +101,7 @@ def one_of(*kinds: type[Options]) -> Any:
     Annotated[kind, pydantic.Tag(tag if isinstance(tag, str) else "MODULE:FACTORY")]
     for kind, tag in zip(kinds, tags)
   ]
-  return Annotated[Union[tuple(tagged)], pydantic.Discriminator(_tag)]
+  return Annotated[tuple(tagged), pydantic.Discriminator(_tag)]
 
 
 def _tag(value: Any) -> str:
@@ -159,7 +160,7 @@ def explained(error: pydantic.ValidationError) -> str:
 
 
 def _names(quoted: str) -> str:
-  """ "a, b" of pydantic's "'a', 'b'" or "'a' or 'b'"."""
+  """Returns "a, b" of pydantic's "'a', 'b'" or "'a' or 'b'"."""
   return quoted.replace(" or ", ", ").replace("'", "")
 
 

@@ -1,10 +1,10 @@
 """Complete experiments: quick ones of minutes, the paper's of hours; and changes of one part."""
 
 from l2l_tf.config.experiment import Experiment
-from l2l_tf.config.optimizers import General
 from l2l_tf.config.optimizers import INDEPENDENT
 from l2l_tf.config.optimizers import LSTM
 from l2l_tf.config.optimizers import OPTIMIZERS
+from l2l_tf.config.optimizers import General
 from l2l_tf.config.optimizers import Partition
 from l2l_tf.config.problems import Bowl
 from l2l_tf.config.problems import Cifar10
@@ -13,8 +13,8 @@ from l2l_tf.config.problems import Mnist
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.config.problems import Quadratic
 from l2l_tf.config.training import Training
-from l2l_tf.config.user_problem import is_name
 from l2l_tf.config.user_problem import UserProblem
+from l2l_tf.config.user_problem import is_name
 
 _PLAIN = LSTM(preprocessing="rescale", preprocessing_constant=1.0, output_scale=1.0)  # section 3.1
 # Clipped, these rates collapsed after a few hundred episodes or learned slowly (docs/training.md).

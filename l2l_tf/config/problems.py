@@ -1,13 +1,13 @@
 """The hyperparameters of the problems, and what builds each."""
 
-from typing import Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pydantic
 
-from l2l_tf.config.options import one_of
-from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
 from l2l_tf.config.options import Path
+from l2l_tf.config.options import one_of
+from l2l_tf.config.options import option
 from l2l_tf.config.options import sizes
 from l2l_tf.config.user_problem import UserProblem
 

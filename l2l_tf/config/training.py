@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import pydantic
 
-from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
+from l2l_tf.config.options import option
 
 STRATEGIES = ("single", "mirrored", "multi_worker")
 """Devices that share the instances: see `training.distribution`."""

@@ -1,5 +1,6 @@
 """A problem of the user's own, named as `module:factory` on the command line and in configs."""
 
+from collections.abc import Callable
 import hashlib
 import importlib
 import os
@@ -8,7 +9,7 @@ import sys
 import sysconfig
 import traceback
 from types import ModuleType
-from typing import Any, Callable, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from l2l_tf import code
 from l2l_tf.config.options import Options

@@ -1,6 +1,7 @@
 """Tuned rivals: hand-designed optimizers with the best of 30 learning rates (section 3)."""
 
-from typing import Callable, Iterable, Mapping, NamedTuple, Optional, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from l2l_tf.problems.base import Stream
 class Rival(NamedTuple):
   """A tuned rival on the held-out instances."""
 
-  learning_rate: Optional[float]  # None if every one diverged
+  learning_rate: float | None  # None if every one diverged
   curve: np.ndarray  # mean losses, [T+1]; infinite if every rate diverged
 
 
@@ -24,7 +25,7 @@ def tune(
   num_steps: int,
   num_runs: int,
   over: Callable[[Iterable], Iterable] = iter,
-) -> dict[str, Optional[float]]:
+) -> dict[str, float | None]:
   """Returns the learning rate of each rival with the best final loss on the tuning instances.
 
   None for a rival that diverges at every rate.
@@ -46,7 +47,7 @@ def tune(
 
 
 def validate(
-  problem: Problem, rates: Mapping[str, Optional[float]], seed: int, num_steps: int, num_runs: int
+  problem: Problem, rates: Mapping[str, float | None], seed: int, num_steps: int, num_runs: int
 ) -> dict[str, Rival]:
   """Runs each rival at its rate on the validation instances of the experiment's `seed`."""
   seeds = problem.seeds(seed, Stream.VALIDATION, count=num_runs)
@@ -57,7 +58,7 @@ def validate(
 
 
 def curves_at(
-  problem: Problem, name: str, rate: Optional[float], seeds: np.ndarray, num_steps: int
+  problem: Problem, name: str, rate: float | None, seeds: np.ndarray, num_steps: int
 ) -> np.ndarray:
   """The curves of a rival at a rate from each seed, `[R, T+1]`; infinite without a rate."""
   if rate is None:

@@ -1,8 +1,9 @@
 """Trained optimizers as the command line names them."""
 
+from collections.abc import Sequence
 import hashlib
 import os
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 from l2l_tf import optimizers
 from l2l_tf import pretrained

@@ -5,10 +5,11 @@ seed, and one for each optimizer and batch of instances. A comparison that was i
 shares rivals with another, thus computes only what is missing, and ends with the same numbers.
 """
 
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import time
-from typing import Any, Callable, Optional, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,8 +24,8 @@ from l2l_tf.evaluation import statistics
 from l2l_tf.evaluation.candidates import Contender
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.optimizers import partition
-from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import shapes
 from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
 
@@ -136,7 +137,7 @@ class Comparison:
       **statistics.ratios(learned, self._rivals, losses),
     }
 
-  def _tuned(self, name: str) -> tuple[Optional[float], dict[str, Any]]:
+  def _tuned(self, name: str) -> tuple[float | None, dict[str, Any]]:
     """The learning rate of a rival, and what a results file says of how it was picked.
 
     None if every rate diverged on the tuning instances.
@@ -175,7 +176,7 @@ class Comparison:
         return best, finalists
       best = winner
 
-  def _rival_curves(self, name: str, rate: Optional[float]) -> np.ndarray:
+  def _rival_curves(self, name: str, rate: float | None) -> np.ndarray:
     """The curves of a rival at its rate from every test seed, `[R, T+1]`."""
     if rate is None:
       self.seconds[name] = self.seconds.get(name, 0.0)

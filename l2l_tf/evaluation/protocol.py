@@ -5,9 +5,9 @@ seeds. Every optimizer meets the same instances, theta_0 and minibatches, by con
 functions of the seeds alone.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 import functools
 import math
-from typing import Callable, Iterable, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -120,7 +120,7 @@ def final_losses(losses: np.ndarray) -> np.ndarray:
   return np.where(np.isfinite(final), final, np.inf)
 
 
-def best_rate(losses: np.ndarray, rates: Sequence[float] = LEARNING_RATES) -> Optional[float]:
+def best_rate(losses: np.ndarray, rates: Sequence[float] = LEARNING_RATES) -> float | None:
   """The rate whose curves, of `[K, R, T+1]`, have the least mean final loss.
 
   A run that diverged counts as infinite: a rate wins with all of its runs or not at all. None if

@@ -1,9 +1,10 @@
 """Results files: what `bin/evaluate.py` writes and `bin/figures.py` reads (docs/results.md)."""
 
+from collections.abc import Sequence
 import json
 import math
 import re
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 

@@ -1,6 +1,6 @@
 """The schema of results files, as models that check one; docs/results.md describes it."""
 
-from typing import Annotated, Any, get_args, Literal, Optional, Union
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 from pydantic import Field
@@ -14,7 +14,7 @@ QUANTILES = tuple(map(int, get_args(Quantile)))
 
 Count = Annotated[int, Field(ge=0, le=2**31)]
 Number = Annotated[float, Field(ge=-1e300, le=1e300)]  # finite, and no endless integer
-NumberOrNull = Optional[Number]
+NumberOrNull = Number | None
 Numbers = Annotated[list[Number], pydantic.FailFast()]
 NumbersOrNulls = Annotated[list[NumberOrNull], pydantic.FailFast()]
 
@@ -32,7 +32,7 @@ class Head(Schema):
   command: str
   versions: dict[str, Any]
   data: str
-  data_sha256: Optional[str] = None  # older files lack it
+  data_sha256: str | None = None  # older files lack it
   problem: dict[str, Any]
   num_steps: Count
   tuning_runs: Count
@@ -103,7 +103,7 @@ def _kind(entry: Any) -> str:
 
 
 Entry = Annotated[
-  Union[Annotated[Learned, pydantic.Tag("learned")], Annotated[Rival, pydantic.Tag("rival")]],
+  Annotated[Learned, pydantic.Tag("learned")] | Annotated[Rival, pydantic.Tag("rival")],
   pydantic.Discriminator(_kind),
 ]
 
@@ -116,7 +116,7 @@ class Results(Head):
   final_steps: Count
   learning_rates: NumbersOrNulls
   optimizers: table(Entry, most=1000)
-  best_rival: Optional[str]
+  best_rival: str | None
   ratios: Annotated[list[Ratio], pydantic.FailFast()]
 
   @pydantic.model_validator(mode="after")

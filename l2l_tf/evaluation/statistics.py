@@ -1,7 +1,8 @@
 """What a results file says of curves: means with intervals, quantiles, ratios over instances."""
 
+from collections.abc import Sequence
 import math
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 

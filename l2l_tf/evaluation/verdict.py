@@ -1,14 +1,12 @@
 """One sentence on a trained optimizer beside the tuned Adam, on the same fresh instances."""
 
-from typing import Optional
-
 import numpy as np
 
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 
 
-def sentence(learned: np.ndarray, adam: Optional[np.ndarray] = None) -> str:
+def sentence(learned: np.ndarray, adam: np.ndarray | None = None) -> str:
   """Says whether the optimizer beats Adam, in mean and in final loss, and by how much.
 
   Ahead and behind are those whose 95 % interval of the ratio, paired over the instances, leaves out

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from l2l_tf.evaluation import protocol
-from l2l_tf.inspection.diagnosis import Diagnosis
-from l2l_tf.inspection.diagnosis import input_limits
 from l2l_tf.inspection.diagnosis import RATES
+from l2l_tf.inspection.diagnosis import Diagnosis
 from l2l_tf.inspection.diagnosis import Record
+from l2l_tf.inspection.diagnosis import input_limits
 from l2l_tf.optimizers import preprocessing as preprocessing_lib
 from l2l_tf.pretrained import GENERAL
 

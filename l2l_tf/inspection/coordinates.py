@@ -1,8 +1,9 @@
 """Single coordinates of parameters: names such as `hidden_1/w[3,7]`, and a choice of some."""
 
+from collections.abc import Mapping, Sequence
 import math
 import re
-from typing import Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 

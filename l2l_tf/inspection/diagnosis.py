@@ -4,8 +4,9 @@
 on the same instances; `l2l_tf.advise` turns the numbers into words.
 """
 
+from collections.abc import Callable, Sequence
 import math
-from typing import Any, Callable, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -53,8 +54,8 @@ class Diagnosis(NamedTuple):
   rival_rate: float
   grid: dict[str, list[float]]  # mean final losses of the rivals by name at `RATES`
   preprocessing: Any  # of the learned optimizer, of a partition's first group; None if it has none
-  horizon: Optional[int]  # how many steps it was trained for, if that is known
-  general: Optional[np.ndarray]  # losses of `pretrained.GENERAL`, [T+1, B]
+  horizon: int | None  # how many steps it was trained for, if that is known
+  general: np.ndarray | None  # losses of `pretrained.GENERAL`, [T+1, B]
   """None if it is what is diagnosed, or the problem computes in another type than it does."""
 
 
@@ -63,7 +64,7 @@ def diagnose(
   optimizer: optimizers.Optimizer,
   seeds: np.ndarray,
   num_steps: int = 100,
-  horizon: Optional[int] = None,
+  horizon: int | None = None,
 ) -> Diagnosis:
   """Runs `optimizer`, its simplest rivals and the general optimizer on the same instances.
 
@@ -103,7 +104,7 @@ def diagnose(
   )
 
 
-def _general(problem, seeds, num_steps) -> Optional[np.ndarray]:
+def _general(problem, seeds, num_steps) -> np.ndarray | None:
   optimizer, _ = optimizer_files.load_optimizer(pretrained.directory(pretrained.GENERAL))
   types = {spec.dtype for spec in problem_lib.specs(problem)[0].values()}
   if types != {optimizer.trainable_variables[0].dtype}:
@@ -228,7 +229,7 @@ def _rms(values: tf.Tensor) -> tf.Tensor:
   return tf.sqrt(tf.reduce_mean(values**2))
 
 
-def _share(where: tf.Tensor, among: Optional[tf.Tensor] = None) -> tf.Tensor:
+def _share(where: tf.Tensor, among: tf.Tensor | None = None) -> tf.Tensor:
   """The share of True in `where`, or in those of it where `among`; 0 of nothing."""
   where = tf.cast(where, tf.float32)
   among = tf.ones_like(where) if among is None else tf.cast(among, tf.float32)

@@ -1,8 +1,9 @@
 """What is looked at after epochs of a meta-training, on one held-out instance; once compiled."""
 
+from collections.abc import Mapping, Sequence
 import math
 import statistics
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf

@@ -1,16 +1,17 @@
 """One picture painted by an optimizer, step by step and within bounds of memory (section 3.4)."""
 
+from collections.abc import Callable
 import functools
 import io
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from l2l_tf import surroundings
 from l2l_tf import unroll
-from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import Optimizer
+from l2l_tf.optimizers import blocks
 from l2l_tf.problems import base
 from l2l_tf.problems import neural_art
 

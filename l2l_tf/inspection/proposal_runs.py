@@ -1,6 +1,7 @@
 """Runs an optimizer on one instance to see what it proposes: what a file of proposals says."""
 
-from typing import Any, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +19,7 @@ def choose(
   optimizer: optimizers.Optimizer,
   seed: np.ndarray,
   num_steps: int,
-  coordinates: Optional[Sequence[Coordinate]] = None,
+  coordinates: Sequence[Coordinate] | None = None,
   max_gradient: float = 0.0,
 ) -> dict[Coordinate, float]:
   """Runs `optimizer` on one instance, and returns what to show and how far its sweeps go.

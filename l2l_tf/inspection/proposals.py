@@ -6,7 +6,8 @@ same history of gradients. At chosen steps the gradient of one coordinate is the
 range, with everything before that step as it was: the update as a function of the current gradient.
 """
 
-from typing import Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf

@@ -1,8 +1,9 @@
 """The arguments of LearnedOptimizer: what each may be, and the errors for what it may not."""
 
+from collections.abc import Sequence
 import math
 import numbers
-from typing import Any, Optional, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -39,7 +40,7 @@ def check_horizon(value: Any):
     raise ValueError(f"horizon must be None or an integer of at least 1, got {value!r}.")
 
 
-def state_dtype(value: Any) -> Optional[str]:
+def state_dtype(value: Any) -> str | None:
   """Returns the name of a float type, or None."""
   if value is None:
     return None

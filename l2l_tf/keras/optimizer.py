@@ -2,7 +2,7 @@
 
 import base64
 import os
-from typing import Any, Optional
+from typing import Any
 import warnings
 
 import keras
@@ -45,7 +45,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     self,
     optimizer: str | os.PathLike | optimizers.Optimizer = pretrained.GENERAL,
     update_scale: Any = 1.0,
-    horizon: Optional[int] = None,
+    horizon: int | None = None,
     state_dtype: Any = None,
     odd: bool = False,
     **kwargs: Any,

@@ -5,9 +5,9 @@ would go on with an `update_scale` of 1 as its rate, one LSTM with the memory of
 lies there. A state that does not fit costs a warning and nothing else, as with Adam.
 """
 
+from collections.abc import Mapping, Sequence
 import hashlib
 import json
-from typing import Mapping, Optional, Sequence
 import warnings
 import weakref
 
@@ -89,7 +89,7 @@ class SavedState(keras_saveable.KerasSaveable):
     for i in range(count):
       optimizer.variables[i].assign(store[str(i)])
 
-  def _misfit(self, store) -> Optional[str]:
+  def _misfit(self, store) -> str | None:
     """Why the store is not this optimizer's, in words."""
     optimizer, shapes = self._owner(), _shapes(store)
     if shapes.pop(OWNER, None) != (2, 32):

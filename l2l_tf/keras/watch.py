@@ -6,7 +6,6 @@ the shipped optimizers grow at most 15-fold; where one diverges, by hundreds wit
 steps.
 """
 
-from typing import Optional
 import warnings
 
 import tensorflow as tf
@@ -26,9 +25,7 @@ class Watch:
   row, up to PATIENCE, where it stays, and the norm of the last gradient until then.
   """
 
-  def __init__(
-    self, name: str, card: Optional[str], directory: Optional[str], scale_free: bool = False
-  ):
+  def __init__(self, name: str, card: str | None, directory: str | None, scale_free: bool = False):
     """Takes the optimizer's name, and its pretrained name or the directory that it comes from."""
     self.card, self.seen = card, None
     self._name, self._directory, self._scale_free = name, directory, scale_free

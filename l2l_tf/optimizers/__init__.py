@@ -38,20 +38,20 @@ LEARNED = {
 """Learned optimizers by the name in flags and files: a closed table, nothing else is ever built."""
 
 __all__ = [
-  "Adadelta",
-  "Adagrad",
-  "Adam",
-  "CoordinatewiseLSTM",
-  "GlobalAveragingLSTM",
-  "General",
   "HAND_DESIGNED",
   "LEARNED",
   "NTMBFGS",
   "NTMLBFGS",
+  "SGD",
+  "Adadelta",
+  "Adagrad",
+  "Adam",
+  "CoordinatewiseLSTM",
+  "General",
+  "GlobalAveragingLSTM",
   "OddPart",
   "Optimizer",
   "Partition",
   "RMSprop",
   "Rprop",
-  "SGD",
 ]

@@ -5,12 +5,13 @@ tensor of a state is `[..., B, n]`, `[B]`, or a scalar that all instances share.
 the NamedTuple that holds it says so: `AXES = {"scale": "BL"}` for its field `scale`.
 """
 
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 
-def of(state: Any, said: Optional[str] = None) -> list[str]:
+def of(state: Any, said: str | None = None) -> list[str]:
   """Returns the axes of each tensor, "..Bn" of four, in the order of `tf.nest.flatten`.
 
   Args:

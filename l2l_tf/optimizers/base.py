@@ -6,8 +6,9 @@ tensors of a state are `[..., B, n]`, or say their axes (`axes.py`).
 """
 
 import abc
+from collections.abc import Callable, Sequence
 import math
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Optional
 
 import sonnet as snt
 import tensorflow as tf
@@ -42,7 +43,7 @@ class Optimizer(snt.Module, abc.ABC):
 
   @abc.abstractmethod
   def __call__(
-    self, gradients: Params, state: State, params: Optional[Params] = None
+    self, gradients: Params, state: State, params: Params | None = None
   ) -> tuple[Params, State]:
     """Returns the updates, structured and shaped as `gradients`, and the next state.
 
@@ -69,7 +70,7 @@ class Optimizer(snt.Module, abc.ABC):
     gradients: Params,
     state: State,
     shapes: dict[str, tuple[int, ...]],
-    params: Optional[Params] = None,
+    params: Params | None = None,
   ) -> tuple[Params, State]:
     """One step on the parameters that have a gradient; the others rest, as when they are frozen.
 
@@ -111,7 +112,7 @@ class Wrapper(Optimizer):
   What the other says of itself holds. The state is up to the subclass.
   """
 
-  def __init__(self, optimizer: Optimizer, name: Optional[str] = None):
+  def __init__(self, optimizer: Optimizer, name: str | None = None):
     """Takes the optimizer, and a name in place of its."""
     super().__init__(name or optimizer.name)
     self.optimizer = optimizer

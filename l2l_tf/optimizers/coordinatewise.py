@@ -1,7 +1,8 @@
 """The coordinatewise LSTM optimizer (paper section 2.1, Figure 3)."""
 
+from collections.abc import Callable, Sequence
 import math
-from typing import Any, Callable, Optional, Sequence
+from typing import Any
 
 import sonnet as snt
 import tensorflow as tf
@@ -9,7 +10,6 @@ import tensorflow as tf
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import lstm
 from l2l_tf.optimizers import preprocessing as preprocessing_lib
-
 
 MAX_PHI = 2**24  # numbers in phi: as many as a file of weights may hold (storage.files)
 
@@ -23,7 +23,7 @@ class CoordinatewiseLSTM(base.Optimizer):
 
   coordinatewise = True
   divisible = True
-  outgoing: Optional[Callable[[tf.Tensor], tf.Tensor]] = None
+  outgoing: Callable[[tf.Tensor], tf.Tensor] | None = None
   """What `run_layers` does to the activations of each layer."""
 
   def __init__(
@@ -114,7 +114,7 @@ def run_layers(
   layers: Sequence[lstm.LSTM],
   inputs: tf.Tensor,
   state: tuple[lstm.LSTMState, ...],
-  outgoing: Optional[Callable[[tf.Tensor], tf.Tensor]] = None,
+  outgoing: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, tuple[lstm.LSTMState, ...]]:
   """One step of a stack of layers for all coordinates.
 

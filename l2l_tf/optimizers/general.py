@@ -4,8 +4,9 @@ Nothing in it has a unit: multiplying the loss, or a weight matrix with its plac
 by a constant changes nothing but the last bits. It needs neither the loss nor the number of steps.
 """
 
+from collections.abc import Sequence
 import math
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf

@@ -1,6 +1,7 @@
 """The LSTM optimizer with global averaging cells, LSTM+GAC (paper section 2.2)."""
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 

@@ -55,6 +55,8 @@ class SGD(HandDesigned):
 
 
 class AdamSlots(NamedTuple):
+  """What Adam keeps."""
+
   m: tf.Tensor  # [B, n], moving average of g
   v: tf.Tensor  # [B, n], moving average of g^2
   t: tf.Tensor  # scalar, steps taken
@@ -98,6 +100,8 @@ class RMSprop(HandDesigned):
 
 
 class AdadeltaSlots(NamedTuple):
+  """What Adadelta keeps."""
+
   v: tf.Tensor  # [B, n], moving average of g^2
   u: tf.Tensor  # [B, n], moving average of delta^2
 
@@ -139,6 +143,8 @@ class Adagrad(HandDesigned):
 
 
 class RpropSlots(NamedTuple):
+  """What Rprop keeps."""
+
   g: tf.Tensor  # [B, n], the gradient before, 0 where its sign had just turned
   size: tf.Tensor  # [B, n], step sizes; 0 before the first step
 

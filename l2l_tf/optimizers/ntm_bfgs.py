@@ -1,6 +1,7 @@
 """NTM-BFGS and NTM-L-BFGS: LSTM+GAC with an external memory (appendix B, docs/ntm_bfgs.md)."""
 
-from typing import Any, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 

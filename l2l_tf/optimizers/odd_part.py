@@ -1,6 +1,7 @@
 """The odd part of a rule: it turns with the gradient, and rests where there is none."""
 
-from typing import Any, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 

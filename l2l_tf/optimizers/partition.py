@@ -1,14 +1,15 @@
 """Several optimizers, each for some of the parameters (paper section 3.3)."""
 
-from typing import Any, Callable, Mapping, Optional
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import base
 
-Label = Callable[[str, tuple[int, ...]], Optional[str]]
+Label = Callable[[str, tuple[int, ...]], str | None]
 
 
-def conv_or_fc(name: str, shape: tuple[int, ...]) -> Optional[str]:
+def conv_or_fc(name: str, shape: tuple[int, ...]) -> str | None:
   """Labels the weights of a network "conv" or "fc" (fully connected), by rank and name.
 
   Args:
@@ -23,7 +24,7 @@ def conv_or_fc(name: str, shape: tuple[int, ...]) -> Optional[str]:
   """
   if len(shape) < 2:
     return None
-  return "conv" if len(shape) > 3 or len(shape) == 3 and "conv" in name.lower() else "fc"
+  return "conv" if len(shape) > 3 or (len(shape) == 3 and "conv" in name.lower()) else "fc"
 
 
 LABELS: dict[str, Label] = {"conv_or_fc": conv_or_fc}

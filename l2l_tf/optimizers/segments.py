@@ -3,8 +3,8 @@
 n coordinates of L parameters, `sizes` of them each, of B instances.
 """
 
+from collections.abc import Sequence
 import math
-from typing import Sequence
 
 import numpy as np
 import tensorflow as tf

@@ -1,7 +1,7 @@
 """A step in which only some of the parameters take part, as when others are frozen."""
 
 import math
-from typing import Any, Optional
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,7 +15,7 @@ def step(
   gradients: dict[str, tf.Tensor],
   state: Any,
   shapes: dict[str, tuple[int, ...]],
-  params: Optional[dict[str, tf.Tensor]] = None,
+  params: dict[str, tf.Tensor] | None = None,
 ) -> tuple[dict[str, tf.Tensor], Any]:
   """`Optimizer.partial_step` of an optimizer that works on all parameters together."""
   active = [name in gradients for name in shapes]

@@ -4,9 +4,10 @@ The colours are those of Okabe and Ito, which colour-blind readers tell apart, a
 dashes tell the rivals apart in black and white.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 import io
 import math
-from typing import Iterable, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 

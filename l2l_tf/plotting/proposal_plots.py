@@ -1,6 +1,6 @@
 """Drawing of proposed updates, as in Figures 9 and 10: learned optimizers solid, rivals dashed."""
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 

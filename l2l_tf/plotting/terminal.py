@@ -1,7 +1,7 @@
 """Curves in the terminal, where no browser is at hand."""
 
+from collections.abc import Mapping
 import math
-from typing import Mapping
 
 import numpy as np
 

@@ -1,12 +1,13 @@
 """The directory of a run: locked by one process, written with errors that say what to do."""
 
+from collections.abc import Iterator
 import contextlib
 import itertools
 import os
 import shutil
 import socket
 import time
-from typing import IO, Iterator
+from typing import IO
 
 import tensorflow as tf
 

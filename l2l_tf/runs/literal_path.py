@@ -1,4 +1,4 @@
-"""Directories of any name for TensorFlow, which takes *, ?, [ and \\ in a name for a pattern.
+"""Directories of any name for TensorFlow, which takes *, ?, [ and backslashes for a pattern.
 
 Python, and with it the rest of this project, takes them as they are.
 """

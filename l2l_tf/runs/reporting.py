@@ -1,8 +1,9 @@
 """What a long computation is doing: a bar in a terminal, elsewhere a plain line now and then."""
 
+from collections.abc import Iterable, Iterator
 import sys
 import time
-from typing import Any, Iterable, Iterator, TypeVar
+from typing import Any, TypeVar
 
 from l2l_tf import surroundings
 

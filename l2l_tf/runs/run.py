@@ -1,10 +1,11 @@
 """A meta-training with its run directory: config, checkpoints, event files, the best optimizer."""
 
+from collections.abc import Callable, Mapping
 import functools
 import math
 import os
 import time
-from typing import Any, Callable, Mapping, Optional
+from typing import Any
 
 from absl import logging
 import tensorflow as tf
@@ -16,8 +17,8 @@ from l2l_tf.inspection import observation
 from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import shapes
 from l2l_tf.runs import checkpoints
 from l2l_tf.runs import config as run_config
 from l2l_tf.runs import directory as run_directory
@@ -32,12 +33,12 @@ from l2l_tf.runs.training_report import TrainingReport
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.training import imitation
-from l2l_tf.training.distribution import Distribution
-from l2l_tf.training.trainer import Diverged
-from l2l_tf.training.evolution_trainer import EvolutionTrainer
-from l2l_tf.training.persistent_trainer import PersistentTrainer
-from l2l_tf.training.meta_trainer import MetaTrainer
 from l2l_tf.training.counters import Progress
+from l2l_tf.training.distribution import Distribution
+from l2l_tf.training.evolution_trainer import EvolutionTrainer
+from l2l_tf.training.meta_trainer import MetaTrainer
+from l2l_tf.training.persistent_trainer import PersistentTrainer
+from l2l_tf.training.trainer import Diverged
 
 TRAINERS = {"backprop": MetaTrainer, "es": EvolutionTrainer, "pes": PersistentTrainer}
 RIVALS = ("adam", "sgd")  # to compare with
@@ -77,7 +78,7 @@ class TrainingRun:
     directory: str,
     experiment: Experiment,
     *,
-    init_from: Optional[str] = None,
+    init_from: str | None = None,
     distribution: Distribution = Distribution(),
     on_round: Callable[[int, imitation.Round], None] = lambda index, result: None,
   ) -> "TrainingRun":
@@ -107,7 +108,7 @@ class TrainingRun:
     directory: str,
     *,
     distribution: Distribution = Distribution(),
-    user_problem: Optional[str] = None,
+    user_problem: str | None = None,
   ) -> "TrainingRun":
     """Takes up the run in `directory` where its newest checkpoint left it.
 
@@ -141,7 +142,7 @@ class TrainingRun:
   def __exit__(self, *exc_info: Any):
     run_directory.unlock(self.directory)
 
-  def _begin(self, init_from: Optional[str], on_round: Callable[[int, imitation.Round], None]):
+  def _begin(self, init_from: str | None, on_round: Callable[[int, imitation.Round], None]):
     """Sets the first phi, saves it, and then the config."""
     if init_from:
       self.config["init_from"] = warm_start.copy(self.trainer.optimizer, init_from)
@@ -208,7 +209,7 @@ class TrainingRun:
 
   def train(
     self,
-    tuned: Optional[Mapping[str, baselines.Rival]] = None,
+    tuned: Mapping[str, baselines.Rival] | None = None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
   ):
     """Trains to the end, saving all state after every epoch; then sets phi to the best.

@@ -7,11 +7,12 @@ last, settles it. A trial whose best validation loss is worse than the median of
 as many epochs is pruned.
 """
 
+from collections.abc import Sequence
 import glob
 import math
 import os
 import statistics
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf

@@ -1,8 +1,9 @@
 """TensorBoard event files of a meta-training, and the pictures in them."""
 
+from collections.abc import Callable, Mapping
 import json
 import os
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf

@@ -1,7 +1,8 @@
 """What phi a meta-training starts from, if not from random numbers."""
 
+from collections.abc import Callable
 import tempfile
-from typing import Any, Callable
+from typing import Any
 
 from l2l_tf import optimizers
 from l2l_tf import pretrained

@@ -1,6 +1,6 @@
 """What the files of a trained optimizer tell of its training."""
 
-from typing import Any, Optional
+from typing import Any
 
 
 class About(dict):
@@ -11,8 +11,8 @@ class About(dict):
     horizon: how many steps it was trained to make; None where that is not told.
   """
 
-  problem: Optional[str]
-  horizon: Optional[int]
+  problem: str | None
+  horizon: int | None
 
   def __init__(self, told: Any = None):
     """Takes what a file holds; what is no object tells nothing."""

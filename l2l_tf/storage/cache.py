@@ -4,18 +4,18 @@ An interrupted computation asks for the same parts again and gets them from the 
 key changed in the least has another name, so nothing stale is ever found.
 """
 
+from collections.abc import Callable
 import hashlib
 import io
 import json
 import os
 import re
-from typing import Any, Callable
+from typing import Any
 
 from absl import logging
 import numpy as np
 
 from l2l_tf.storage import files
-
 
 _PART = re.compile(r"[0-9a-f]{64}\.npz(\.[0-9a-f]{8}\.tmp)?")
 

@@ -93,7 +93,7 @@ def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
     tensors = _tensors(weights)
     optimizer = optimizer_from_config(config)
   except (safetensors.SafetensorError, ValueError) as error:
-    raise CheckpointError(f"{source} holds no optimizer of ours: {str(error):.1000}") from error
+    raise CheckpointError(f"{source} holds no optimizer of ours: {error!s:.1000}") from error
   _assign(optimizer.named_phi(), tensors, source)
   return optimizer
 
@@ -126,7 +126,7 @@ def _assign(variables: dict[str, tf.Variable], weights: dict[str, np.ndarray], p
     _fits(received[name], expected[name]) for name in expected
   ):
     raise CheckpointError(
-      f"{path} holds {str(received):.1000}, but its config calls for {str(expected):.1000}."
+      f"{path} holds {received!s:.1000}, but its config calls for {expected!s:.1000}."
     )
   if not all(np.isfinite(w).all() for w in weights.values()):
     raise CheckpointError(f"{path} holds weights that are not finite.")

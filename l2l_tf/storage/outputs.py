@@ -4,9 +4,10 @@ A file of results is replaced only by one that has all that it has: the same set
 optimizers, and at least as many runs. Anything else needs another path, or to be told.
 """
 
+from collections.abc import Callable
 import os
 import re
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from l2l_tf.errors import ExpectedError
 from l2l_tf.storage import files
@@ -27,10 +28,10 @@ class Content(NamedTuple):
 
 
 def check(
-  path: Optional[str],
+  path: str | None,
   new: Content,
   overwrite: bool,
-  read: Optional[Callable[[str], Content]] = None,
+  read: Callable[[str], Content] | None = None,
 ):
   """Makes sure that a file may be written: before the hours that it takes, and once more after.
 

@@ -4,7 +4,6 @@ import os
 import platform
 import subprocess
 import sys
-from typing import Optional
 
 import numpy as np
 import sonnet as snt
@@ -17,7 +16,7 @@ _OF_A_CHECKOUT = ("bin/train.py", "problems/base.py")  # lie beside l2l_tf/ ther
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE")
 
 
-def versions() -> dict[str, Optional[str]]:
+def versions() -> dict[str, str | None]:
   """What a result depends on beside its seeds."""
   return {
     "python": platform.python_version(),
@@ -27,7 +26,7 @@ def versions() -> dict[str, Optional[str]]:
   }
 
 
-def libraries() -> dict[str, Optional[str]]:
+def libraries() -> dict[str, str | None]:
   """The versions of the libraries that compute; of Keras where it is imported."""
   return {
     "tensorflow": tf.__version__,
@@ -37,7 +36,7 @@ def libraries() -> dict[str, Optional[str]]:
   }
 
 
-def _commit() -> Optional[str]:
+def _commit() -> str | None:
   """The commit of the source tree, "-dirty" with uncommitted changes; None without a repository.
 
   A repository around it, of a user who has installed or unpacked us in it, is not ours: ours has
@@ -51,7 +50,7 @@ def _commit() -> Optional[str]:
   return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 
 
-def _git(*words: str) -> Optional[str]:
+def _git(*words: str) -> str | None:
   """What git prints in the folder of l2l_tf/, without its last line end; None if it fails."""
   environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
   command = ["git", "-C", _ROOT, *words]

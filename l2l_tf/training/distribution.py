@@ -5,10 +5,11 @@ of them, so phi takes the step that one device would take with all instances. A 
 with its own replicas, one a machine; worker 0 is the chief, the only one whose files are kept.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import json
 import os
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf

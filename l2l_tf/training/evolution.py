@@ -12,7 +12,7 @@ of its own, it is the window's difference times the sum of all perturbations sin
 of the window's own perturbation alone forgets what earlier windows have done to it.
 """
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 

@@ -1,15 +1,16 @@
 """Training an optimizer by evolution strategies: long episodes, many problems, any optimizer."""
 
+from collections.abc import Callable
 import math
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import make_seeds
 from l2l_tf.training import evolution
 from l2l_tf.training import trainer
 

@@ -1,6 +1,7 @@
 """Training by persistent evolution strategies: a meta-step every window of a long run."""
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 

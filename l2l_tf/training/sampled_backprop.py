@@ -26,7 +26,6 @@ from l2l_tf.optimizers import axes
 from l2l_tf.optimizers import base
 from l2l_tf.problems import base as problem_lib
 
-
 _SALT = 20160614  # any constant, for `_seed`
 
 

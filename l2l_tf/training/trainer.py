@@ -5,8 +5,9 @@ phi is frozen and validated on held-out instances, and kept if it is the best so
 """
 
 import abc
+from collections.abc import Callable
 import math
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +15,8 @@ import tensorflow as tf
 from l2l_tf import unroll
 from l2l_tf.config.training import Training
 from l2l_tf.optimizers import Adam
-from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import Optimizer
+from l2l_tf.optimizers import blocks
 from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import Stream

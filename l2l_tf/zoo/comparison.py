@@ -3,7 +3,7 @@
 import functools
 import json
 import os
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Score(NamedTuple):
   diverged: float
 
 
-def compare(row: Row, reference: Row) -> Optional[Comparison]:
+def compare(row: Row, reference: Row) -> Comparison | None:
   """Two rows of one task and horizon, of the seeds that both have; None if they differ.
 
   They differ if the task's definition or the data do: such losses tell nothing of each other.
@@ -137,6 +137,6 @@ def _by_seed(row: Row, key: str, seeds: list[int]) -> np.ndarray:
   return np.array([by_seed[seed] for seed in seeds], np.float64)  # None becomes NaN
 
 
-def _finite(values: list[Optional[float]]) -> np.ndarray:
+def _finite(values: list[float | None]) -> np.ndarray:
   """Null is an infinite loss."""
   return np.array([np.inf if value is None else value for value in values])

@@ -1,5 +1,6 @@
 """Runs: which there are, one file each, over several processes, and those that are there kept."""
 
+from collections.abc import Callable, Iterable, Sequence
 import functools
 import gc
 import json
@@ -7,7 +8,7 @@ import multiprocessing
 import os
 import re
 import signal
-from typing import Any, Callable, Iterable, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple
 
 from absl import logging
 import keras
@@ -45,7 +46,7 @@ class Job(NamedTuple):
   directory: str
 
 
-def horizons_of(task: Task, horizons: Optional[Sequence[int]] = None) -> list[int]:
+def horizons_of(task: Task, horizons: Sequence[int] | None = None) -> list[int]:
   """The horizons that the task is run for, among those wanted; None for all there are."""
   horizons = horizons or protocol.HORIZONS
   if task.family == protocol.PUBLISHED:
@@ -57,8 +58,8 @@ def plan(
   task: Task,
   rival: str,
   knows_horizon: bool,
-  horizons: Optional[Sequence[int]] = None,
-  seeds: Optional[int] = None,
+  horizons: Sequence[int] | None = None,
+  seeds: int | None = None,
   far: bool = False,
 ) -> list[Run]:
   """The runs that give the results of one task and one optimizer.
@@ -117,7 +118,7 @@ def identity(run: Run, task: Task, rival_digest: str) -> dict[str, Any]:
   }
 
 
-def read(path: str, expected: dict[str, Any]) -> Optional[dict[str, Any]]:
+def read(path: str, expected: dict[str, Any]) -> dict[str, Any] | None:
   """The run in a file; None if there is none, it is damaged, or of something else."""
   if not os.path.exists(path):
     return None
@@ -146,7 +147,7 @@ def missing(runs: Iterable[Run], directory: str) -> list[Run]:
   return absent
 
 
-def do(job: Job) -> Optional[str]:
+def do(job: Job) -> str | None:
   """Makes the runs of a job, each as soon as it is done into its file.
 
   Returns:
@@ -163,7 +164,7 @@ def do(job: Job) -> Optional[str]:
       document = identity(run, task, rival.digest) | _measured(sessions[horizon], run)
       write(path_of(job.directory, run), document)
   except Exception as error:  # a rival may fail in any way, and the others go on
-    reason = f"{type(error).__name__}: {str(error):.500}"
+    reason = f"{type(error).__name__}: {error!s:.500}"
     write(failure, {"reason": reason})
     return f"{task.name}, {rival.name}: {reason}"
   finally:
@@ -203,7 +204,7 @@ def knots(num_steps: int) -> np.ndarray:
   )
 
 
-def number(value: Optional[float], digits: int = 6) -> Optional[float]:
+def number(value: float | None, digits: int = 6) -> float | None:
   """A number with so many significant digits; None for none and for what is not finite."""
   if value is None or not np.isfinite(value):
     return None
@@ -218,9 +219,7 @@ def jobs(runs: Iterable[Run], directory: str) -> list[Job]:
   return [Job(tuple(group), directory) for _, group in sorted(groups.items())]
 
 
-def do_all(
-  work: Sequence[Job], processes: int, report: Callable[[Job, Optional[str]], None]
-) -> int:
+def do_all(work: Sequence[Job], processes: int, report: Callable[[Job, str | None], None]) -> int:
   """Makes all runs over several processes of one thread each; results do not depend on how many.
 
   Args:
@@ -249,5 +248,5 @@ def _alone():
   tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def _done(job: Job) -> tuple[Job, Optional[str]]:
+def _done(job: Job) -> tuple[Job, str | None]:
   return job, do(job)

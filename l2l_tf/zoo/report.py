@@ -1,7 +1,8 @@
 """docs/zoo.md and its pictures, from results files alone."""
 
+from collections.abc import Mapping, Sequence
 import math
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -190,7 +191,7 @@ def _families(results) -> str:
   return text + _table(["optimizer", *(f.replace("_", " ") for f in families)], lines)
 
 
-def _family_mean(found, family: str) -> Optional[float]:
+def _family_mean(found, family: str) -> float | None:
   ratios = [
     c.log_ratios.mean()
     for c in found
@@ -285,7 +286,7 @@ def _estimate(estimate: scores.Estimate) -> str:
   return f"{estimate.value:.2f} ({estimate.low:.2f}–{estimate.high:.2f})"
 
 
-def _marked(mean: Optional[float], best: Optional[float]) -> str:
+def _marked(mean: float | None, best: float | None) -> str:
   if mean is None:
     return ""
   text = f"{math.exp(mean):.2f}"

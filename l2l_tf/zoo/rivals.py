@@ -1,15 +1,16 @@
 """The rivals by name: Keras's optimizers at their defaults or at a rate, ports, learned ones."""
 
+from collections.abc import Callable
 import hashlib
 import os
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from l2l_tf import pretrained
-from l2l_tf.storage.optimizer_files import CONFIG_FILE
 from l2l_tf.keras.optimizer import LearnedOptimizer
+from l2l_tf.storage.optimizer_files import CONFIG_FILE
 from l2l_tf.zoo.ports.celo import Celo
 from l2l_tf.zoo.ports.celo import CeloAdam
 from l2l_tf.zoo.ports.d_adaptation import DAdaptAdamW

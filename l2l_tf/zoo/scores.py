@@ -3,8 +3,9 @@
 A curve is the loss by number of steps. Lower is better everywhere but in speed-ups.
 """
 
+from collections.abc import Callable, Sequence
 import math
-from typing import Callable, NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 

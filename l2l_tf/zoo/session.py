@@ -1,16 +1,17 @@
 """One task and one rival, compiled once: many steps in one call, anew for each seed."""
 
+from collections.abc import Sequence
 import math
 import time
-from typing import Any, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from l2l_tf.zoo.rivals import Rival
-from l2l_tf.zoo.task import minibatches
 from l2l_tf.zoo.task import Task
+from l2l_tf.zoo.task import minibatches
 
 CHUNK = 100  # steps in one call
 TEST_BATCH = 250
@@ -30,8 +31,8 @@ class Trajectory(NamedTuple):
 
   losses: np.ndarray
   held_out: dict[int, dict[str, float]]
-  fresh_loss: Optional[float]
-  ms_per_step: Optional[float]
+  fresh_loss: float | None
+  ms_per_step: float | None
 
 
 class Session:
@@ -135,7 +136,7 @@ class Session:
       logs = self._tests(_constants(examples), cut)
     return {name: float(values[-1]) for name, values in logs.items()}
 
-  def _fresh_loss(self, seed: int, num_steps: int) -> Optional[float]:
+  def _fresh_loss(self, seed: int, num_steps: int) -> float | None:
     """The mean loss of minibatches that come after those of the run."""
     order = self.order(seed, num_steps + FRESH_BATCHES)[num_steps:]
     self.model.reset_metrics()

@@ -1,10 +1,11 @@
 """From the files of runs to a results file: what each optimizer reached on each task."""
 
+from collections.abc import Sequence
 import glob
 import json
 import os
 import re
-from typing import Any, Optional, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from l2l_tf.storage import files
 from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 from l2l_tf.zoo import measure
-from l2l_tf.zoo import rivals
 from l2l_tf.zoo import protocol
+from l2l_tf.zoo import rivals
 from l2l_tf.zoo import scores
 from l2l_tf.zoo import tasks
 from l2l_tf.zoo.protocol import BENCHMARK_VERSION
@@ -131,7 +132,7 @@ def summarize_tuned(wanted: Sequence[Task], directory: str, command: str) -> dic
   return _document(TUNED, "", rows, {}, command)
 
 
-def _tuned_row(task: Task, horizon: int, directory: str) -> Optional[dict[str, Any]]:
+def _tuned_row(task: Task, horizon: int, directory: str) -> dict[str, Any] | None:
   """The row of the best finalist; its curve is the lowest of all finalists' at each step."""
   entries, curves = {}, []
   for name in finalists(task, directory, horizon):
@@ -213,7 +214,7 @@ def _document(name: str, digest: str, rows, failures, command: str) -> dict[str,
   }
 
 
-def _failure(task: Task, rival: rivals.Rival, directory: str) -> Optional[str]:
+def _failure(task: Task, rival: rivals.Rival, directory: str) -> str | None:
   run = measure.Run(task.name, rival.name, 0, 0)
   folder = os.path.dirname(measure.path_of(directory, run))
   path = os.path.join(folder, measure.FAILURE)
@@ -233,7 +234,7 @@ def _kept(steps: np.ndarray, curve: np.ndarray) -> dict[str, list]:
   return {"steps": steps.tolist(), "loss": [measure.number(loss) for loss in curve]}
 
 
-def _mean(values: Sequence[Optional[float]]) -> float:
+def _mean(values: Sequence[float | None]) -> float:
   """Infinite if one of them is none."""
   return np.inf if None in values else float(np.mean(values))
 

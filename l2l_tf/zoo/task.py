@@ -1,10 +1,11 @@
 """What a task of the benchmark is: a Keras model as its user writes it, with its data."""
 
 import ast
+from collections.abc import Callable
 import functools
 import hashlib
 import inspect
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np

@@ -9,8 +9,8 @@ from l2l_tf.cli.flags import Flags
 from l2l_tf.config import presets
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.optimizers import OPTIMIZERS
-from l2l_tf.config.problems import Mnist
 from l2l_tf.config.problems import PROBLEMS
+from l2l_tf.config.problems import Mnist
 
 CHANGES = {
   "mnist": {"hidden": (20, 20), "data_dir": "a b", "activation": "relu", "pooling": 2},

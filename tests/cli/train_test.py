@@ -1,7 +1,7 @@
 """Tests of bin/train.py: its main on real digits, what it leaves and prints, and Ctrl-C."""
 
-import glob
 import functools
+import glob
 import json
 import math
 import os
@@ -18,8 +18,8 @@ import tensorflow as tf
 from l2l_tf.cli import experiment_flags
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import make_seeds
 from l2l_tf.runs import tensorboard as events
 from l2l_tf.storage import optimizer_files
 from l2l_tf.training import distribution
@@ -29,8 +29,8 @@ from tests import programs
 from tests import sources
 from tests.tiny_training import BOWL
 from tests.tiny_training import MNIST
-from tests.tiny_training import run
 from tests.tiny_training import TINY
+from tests.tiny_training import run
 from tests.tiny_training import train
 
 

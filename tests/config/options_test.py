@@ -8,9 +8,9 @@ from typing import Literal
 import pydantic
 import pytest
 
-from l2l_tf.config.options import option
 from l2l_tf.config.options import Options
 from l2l_tf.config.options import Path
+from l2l_tf.config.options import option
 from l2l_tf.config.options import sizes as sizes_of
 from tests import sources
 

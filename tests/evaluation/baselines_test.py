@@ -6,8 +6,8 @@ from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import make_seeds
 
 
 def test_each_rival_has_the_best_rate_of_the_tuning_instances():

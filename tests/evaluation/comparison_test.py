@@ -15,8 +15,8 @@ from l2l_tf.evaluation import results
 from l2l_tf.evaluation.candidates import Contender
 from l2l_tf.evaluation.comparison import Comparison
 from l2l_tf.evaluation.comparison import Setting
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import make_seeds
 from l2l_tf.storage.cache import Parts
 
 BOWL = Setting("bowl", problem_options.Bowl(dimensions=3), num_steps=12, num_runs=5, tuning_runs=3)

@@ -1,9 +1,10 @@
 """Broken copies of a file: bytes flipped, cut, repeated; values of JSON replaced by odd ones."""
 
+from collections.abc import Iterator
 import copy
 import json
 import random
-from typing import Any, Iterator
+from typing import Any
 
 ODD = [None, True, -1, 0, 2**63, 10**400, 1e308, -0.0, float("nan"), float("inf"), "", "../../x"]
 ODD += ["/etc/passwd", "os:abort", "\x00", "x" * 5000, [], {}, [[]], {"": None}, [1] * 3000]

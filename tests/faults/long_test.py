@@ -10,8 +10,8 @@ import tensorflow as tf
 from l2l_tf import pretrained
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import make_seeds
 from l2l_tf.runs import run as training_run
 from l2l_tf.storage import optimizer_files
 from tests.faults import table

@@ -6,9 +6,9 @@ import io
 import json
 from typing import Any
 
+from hypothesis import HealthCheck
 from hypothesis import example
 from hypothesis import given
-from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays

@@ -1,11 +1,12 @@
 """What reads strangers' files, as functions of bytes that may raise documented errors only."""
 
 import base64
+from collections.abc import Callable
 import io
 import json
 import os
 import tempfile
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np

@@ -1,8 +1,8 @@
 """How many times each fault was tried, and survived: printed at the end of `make faults`."""
 
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import os
-from typing import Iterator, Mapping, Sequence
 
 import pytest
 

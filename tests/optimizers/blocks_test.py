@@ -8,9 +8,9 @@ import tensorflow as tf
 import l2l_tf
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import CoordinatewiseLSTM
 from l2l_tf.optimizers import GlobalAveragingLSTM
+from l2l_tf.optimizers import blocks
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.training import sampled_backprop
 

@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from l2l_tf import problems
 from l2l_tf.problems import base
+from tests.problems.keras_examples import SEEDS
+from tests.problems.keras_examples import U
+from tests.problems.keras_examples import X
 from tests.problems.keras_examples import dense
 from tests.problems.keras_examples import huber
 from tests.problems.keras_examples import layers
-from tests.problems.keras_examples import SEEDS
 from tests.problems.keras_examples import sequential
-from tests.problems.keras_examples import U
-from tests.problems.keras_examples import X
 
 
 class Draws(layers.Layer):

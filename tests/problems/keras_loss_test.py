@@ -1,6 +1,7 @@
 """Tests of f of a Keras model: it is what `fit` minimizes, value and gradient."""
 
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -10,35 +11,35 @@ import tensorflow as tf
 from l2l_tf import problems
 from l2l_tf.problems import base
 from l2l_tf.problems import minibatches
-from tests.problems.keras_examples import AddsLosses
-from tests.problems.keras_examples import AutoEncoder
 from tests.problems.keras_examples import BATCH
-from tests.problems.keras_examples import Block
-from tests.problems.keras_examples import Blocks
-from tests.problems.keras_examples import compiled
-from tests.problems.keras_examples import dense
-from tests.problems.keras_examples import huber
 from tests.problems.keras_examples import LABELS
-from tests.problems.keras_examples import layers
-from tests.problems.keras_examples import mixed
-from tests.problems.keras_examples import N
-from tests.problems.keras_examples import nested_outputs
-from tests.problems.keras_examples import OwnLoss
-from tests.problems.keras_examples import OwnReconstruction
-from tests.problems.keras_examples import Pair
 from tests.problems.keras_examples import RNG
 from tests.problems.keras_examples import SCE
 from tests.problems.keras_examples import SEEDS
-from tests.problems.keras_examples import sequential
+from tests.problems.keras_examples import WEIGHTS
+from tests.problems.keras_examples import WORDS
+from tests.problems.keras_examples import AddsLosses
+from tests.problems.keras_examples import AutoEncoder
+from tests.problems.keras_examples import Block
+from tests.problems.keras_examples import Blocks
+from tests.problems.keras_examples import N
+from tests.problems.keras_examples import OwnLoss
+from tests.problems.keras_examples import OwnReconstruction
+from tests.problems.keras_examples import Pair
 from tests.problems.keras_examples import Subclassed
+from tests.problems.keras_examples import U
+from tests.problems.keras_examples import V
+from tests.problems.keras_examples import X
+from tests.problems.keras_examples import compiled
+from tests.problems.keras_examples import dense
+from tests.problems.keras_examples import huber
+from tests.problems.keras_examples import layers
+from tests.problems.keras_examples import mixed
+from tests.problems.keras_examples import nested_outputs
+from tests.problems.keras_examples import sequential
 from tests.problems.keras_examples import tagger
 from tests.problems.keras_examples import two_inputs
 from tests.problems.keras_examples import two_outputs
-from tests.problems.keras_examples import U
-from tests.problems.keras_examples import V
-from tests.problems.keras_examples import WEIGHTS
-from tests.problems.keras_examples import WORDS
-from tests.problems.keras_examples import X
 
 
 class Row(NamedTuple):

@@ -7,20 +7,20 @@ import tensorflow as tf
 
 from l2l_tf import problems
 from tests.problems.keras_examples import BATCH
-from tests.problems.keras_examples import dense
 from tests.problems.keras_examples import LABELS
-from tests.problems.keras_examples import layers
-from tests.problems.keras_examples import N
 from tests.problems.keras_examples import RNG
 from tests.problems.keras_examples import SCE
-from tests.problems.keras_examples import sequential
+from tests.problems.keras_examples import WORDS
+from tests.problems.keras_examples import N
 from tests.problems.keras_examples import Subclassed
-from tests.problems.keras_examples import tagger
-from tests.problems.keras_examples import two_outputs
 from tests.problems.keras_examples import U
 from tests.problems.keras_examples import V
-from tests.problems.keras_examples import WORDS
 from tests.problems.keras_examples import X
+from tests.problems.keras_examples import dense
+from tests.problems.keras_examples import layers
+from tests.problems.keras_examples import sequential
+from tests.problems.keras_examples import tagger
+from tests.problems.keras_examples import two_outputs
 
 
 class OwnStep(Subclassed):

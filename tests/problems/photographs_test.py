@@ -6,8 +6,8 @@ import pytest
 
 from l2l_tf import problems
 from l2l_tf.problems import photographs
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import make_seeds
 from tests import tiny_vgg
 
 

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 import l2l_tf
+from l2l_tf.config import presets
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import kernel_lock
 from l2l_tf.runs import search
-from l2l_tf.config import presets
 from l2l_tf.storage import files
 from tests import sources
 

@@ -11,8 +11,8 @@ from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.config.training import Training
 from l2l_tf.optimizers import preprocessing
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import make_seeds
 from l2l_tf.training import counters
 from l2l_tf.training import trainer as trainer_lib
 from l2l_tf.training.loss_weights import loss_weights

@@ -5,10 +5,9 @@ import tensorflow as tf
 
 from l2l_tf import unroll
 from l2l_tf.optimizers import CoordinatewiseLSTM
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.base import Problem
+from l2l_tf.problems.base import make_seeds
 from l2l_tf.training import sampled_backprop
-
 
 WEIGHTS = np.array([1.0, 0.3, 0.0, 2.0, 1.5])  # of the losses
 

@@ -11,7 +11,6 @@ from l2l_tf import pretrained
 from l2l_tf.keras.optimizer import LearnedOptimizer
 from l2l_tf.zoo import rivals
 
-
 MORE = ("Adamax", "Adam@0.003", "mnist_lstm@odd", "general@ema")
 
 

@@ -1,8 +1,9 @@
 """What bin/evaluate.py does once its flags are right."""
 
+from collections.abc import Sequence
 import functools
 import os
-from typing import Any, Sequence
+from typing import Any
 
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config.options import Options
@@ -15,7 +16,6 @@ from l2l_tf.runs import reporting
 from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
-
 
 PATH_FLAGS = (
   "optimizer",

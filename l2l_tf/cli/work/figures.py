@@ -1,8 +1,9 @@
 """What bin/figures.py does once its flags are right; it needs no TensorFlow."""
 
+from collections.abc import Sequence
 import os
 import sys
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from l2l_tf.inspection import proposal_files
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import proposal_plots
 from l2l_tf.storage import files
-
 
 PANEL_INCHES = (3.4, 3.0)
 

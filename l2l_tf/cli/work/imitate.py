@@ -1,8 +1,8 @@
 """What bin/imitate.py does once its flags are right."""
 
 from l2l_tf.cli import experiment_flags
-from l2l_tf.config.options import Options
 from l2l_tf.config import experiment as experiment_lib
+from l2l_tf.config.options import Options
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import shapes

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from l2l_tf import surroundings
 from l2l_tf import optimizers
 from l2l_tf import problems
+from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags
 from l2l_tf.inspection import painting
 from l2l_tf.problems import DataError

@@ -1,11 +1,11 @@
 """What bin/train.py does once its flags are right."""
 
+from collections.abc import Mapping
 import os
 import shutil
 import sys
 import tempfile
 import time
-from typing import Mapping, Optional
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from l2l_tf.training import trainer as trainer_lib
 from l2l_tf.training.distribution import Distribution
 
 
-def run(flags: experiment_flags.Flags, experiment: Optional[Experiment]) -> int:
+def run(flags: experiment_flags.Flags, experiment: Experiment | None) -> int:
   """Trains what is described, or goes on with a run; returns the exit status."""
   blocks.use_a_thread_a_block()
   if flags.search is not None:
@@ -92,7 +92,7 @@ def _train(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> int:
 
 
 def _assist(
-  flags: experiment_flags.Flags, experiment: Optional[Experiment], replicas: Distribution
+  flags: experiment_flags.Flags, experiment: Experiment | None, replicas: Distribution
 ) -> int:
   """Takes this worker's share of a training; the files it leaves to the chief."""
   with tempfile.TemporaryDirectory() as directory:
@@ -110,7 +110,7 @@ def _assist(
 
 
 def _open_run(
-  flags: experiment_flags.Flags, experiment: Optional[Experiment], replicas: Distribution
+  flags: experiment_flags.Flags, experiment: Experiment | None, replicas: Distribution
 ) -> training_run.TrainingRun:
   """The run that the flags name, or a new one under a name that is free."""
   if flags.run_dir:
@@ -128,7 +128,7 @@ def _open_run(
 def _open(
   directory: str,
   flags: experiment_flags.Flags,
-  experiment: Optional[Experiment],
+  experiment: Experiment | None,
   replicas: Distribution,
 ) -> training_run.TrainingRun:
   """Takes up the run in `directory`, or begins it."""
@@ -177,7 +177,7 @@ def _has_best(run: training_run.TrainingRun) -> bool:
 
 
 def _report(
-  run: training_run.TrainingRun, rates: Mapping[str, Optional[float]], test_runs: int
+  run: training_run.TrainingRun, rates: Mapping[str, float | None], test_runs: int
 ) -> list[np.ndarray]:
   """Prints the table of fresh instances, with Adam if it was tuned; draws its curves.
 

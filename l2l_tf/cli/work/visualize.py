@@ -2,7 +2,7 @@
 
 import functools
 import os
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,11 @@ from l2l_tf.inspection import proposal_files
 from l2l_tf.inspection import proposal_runs
 from l2l_tf.plotting import terminal
 from l2l_tf.problems.base import Problem
-from l2l_tf.problems.base import shapes
 from l2l_tf.problems.base import Stream
+from l2l_tf.problems.base import shapes
 from l2l_tf.runs import tensorboard
 from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
-
 
 PATH_FLAGS = ("optimizer", "rates_from", "out", "content_dir", "style")  # recorded relative to here
 UNRECORDED = ("data", "data_dir", "logdir", "overwrite")  # do not decide the numbers
@@ -83,7 +82,7 @@ def run(flags: experiment_flags.Flags, options: Options) -> int:
 
 def _rates(
   path: str, setting: comparison.Setting, data: str
-) -> tuple[dict[str, Optional[float]], int]:
+) -> tuple[dict[str, float | None], int]:
   """The rates of the rivals in a results file, and how many instances picked them.
 
   Raises:
@@ -100,7 +99,7 @@ def _rates(
 
 def _coordinates(
   flags: experiment_flags.Flags, problem: Problem
-) -> Optional[list[coordinates_lib.Coordinate]]:
+) -> list[coordinates_lib.Coordinate] | None:
   """What --coordinates names; None if it is not given."""
   try:
     return flags.coordinates and coordinates_lib.parse(flags.coordinates, shapes(problem))

@@ -3,7 +3,6 @@
 import os
 import time
 
-
 from l2l_tf import surroundings
 from l2l_tf.cli import experiment_flags
 from l2l_tf.plotting import curves

@@ -1,7 +1,8 @@
 """Optimizers that see the gradients of all variables as one vector."""
 
+from collections.abc import Sequence
 import math
-from typing import Any, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
