@@ -38,7 +38,7 @@ setuptools.setup(
   package_dir={"l2l_tf.problems": "problems"},
   py_modules=["problems.__init__"],
   package_data={
-    "l2l_tf": ["pretrained/*/*", "zoo/celo/*", "zoo/baselines/*"],
+    "l2l_tf": ["py.typed", "pretrained/*/*", "zoo/celo/*", "zoo/baselines/*"],
     "l2l_tf.problems": ["digits/*"],
   },
   entry_points={"console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS]},
@@ -58,6 +58,7 @@ setuptools.setup(
     "data": DATA,
     "art": ART,
     "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "packaging>=24", "ruff==0.17.6"]
+    + ["mypy>=2.4"]
     + ["optax>=0.2.5"]  # against which the ports of l2l_tf/zoo are checked; skipped without
     + [*TRAIN, *DATA, *ART],
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without

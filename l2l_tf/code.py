@@ -49,7 +49,7 @@ def followed(modules: Sequence[str], goes_on: Callable[[str, str], bool]) -> dic
     path = _source(spec)
     if path is None and is_asked_for and name not in found:
       raise ValueError(f"There is no source file of a module {name}.")
-    if path and (is_asked_for or goes_on(name, path)):
+    if path and spec and (is_asked_for or goes_on(name, path)):
       found[name] = path
       names = [part for imported in _imports(path, spec) for part in _with_packages(imported)]
       waiting += [(imported, False) for imported in names]

@@ -1,6 +1,6 @@
 """Command lines made from option groups: every field becomes a flag, checked in one place."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import itertools
 import logging
 import os
@@ -8,7 +8,7 @@ import re
 import shlex
 import signal
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 from l2l_tf.cli import output
 from l2l_tf.cli import paths
@@ -26,6 +26,7 @@ from l2l_tf.config.user_problem import is_name
 from l2l_tf.errors import ExpectedError
 from l2l_tf.storage import labels
 
+_Options = TypeVar("_Options", bound=Options)
 DEFAULT_PRESET = "quick"
 _ROOM = os.path.dirname(os.path.abspath(__file__))
 OURS = tuple(  # where our code lies, and not that of others which logs by absl too
@@ -36,7 +37,7 @@ OURS = tuple(  # where our code lies, and not that of others which logs by absl 
 def add_experiment(
   flags_: Flags,
   training: type[Options] = Training,
-  known: dict[str, type[Options]] = problem_options.PROBLEMS,
+  known: Mapping[str, type[Options]] = problem_options.PROBLEMS,
 ):
   """Adds the flags that make an `Experiment`, or with another kind of training `parts`.
 
@@ -95,14 +96,14 @@ def experiment(flags_: Flags) -> Experiment:
     raise UsageError(f"--{error}") from error
 
 
-def parts(flags_: Flags, training: type[Options] = Training) -> dict[str, Options]:
+def parts(flags_: Flags, training: type[Options] = Training) -> dict[str, Any]:
   """Returns "problem", "optimizer" and "training" with the given flags put in.
 
   Raises:
     UsageError: for a value out of bounds, or a flag that does not apply.
   """
   preset = _preset(flags_, flags_.problem, flags_.optimizer)
-  groups = {"problem": preset.problem, "optimizer": preset.optimizer}
+  groups: dict[str, Options] = {"problem": preset.problem, "optimizer": preset.optimizer}
   groups["training"] = _training(training, preset)
   kinds = [*problem_options.PROBLEMS.values(), *optimizer_options.OPTIMIZERS.values(), training]
   choice = f"--problem={flags_.problem}"
@@ -127,7 +128,7 @@ def _preset(flags_: Flags, problem_name: str, optimizer_name: str | None) -> Exp
   return presets.with_optimizer(preset, optimizer_name) if optimizer_name else preset
 
 
-def problem(flags_: Flags) -> Options:
+def problem(flags_: Flags) -> "problem_options.AnyProblem":
   """Returns the problem with the given flags put in.
 
   Raises:
@@ -138,7 +139,7 @@ def problem(flags_: Flags) -> Options:
   return _put_in(flags_, {"": options}, kinds, f"--problem={flags_.problem}")[""]
 
 
-def options_of(flags_: Flags, options: Options) -> Options:
+def options_of(flags_: Flags, options: _Options) -> _Options:
   """Returns `options`, whose flags the program has, with those given put in.
 
   Raises:
@@ -197,7 +198,7 @@ def problem_label(flags_: Flags) -> str:
 
 def _put_in(
   flags_: Flags, groups: dict[str, Options], kinds: Iterable[type[Options]], choice: str
-) -> dict[str, Options]:
+) -> dict[str, Any]:
   """Returns `groups` with the given flags put in; `kinds` are all there are to choose from."""
   known = {name for kind in kinds for name in kind.flags()}
   unused = {name: value for name, value in flags_.given().items() if name in known}
@@ -253,6 +254,7 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
   if hasattr(sys.stdout, "reconfigure"):
     sys.stdout.reconfigure(line_buffering=True)  # in a log it keeps its place among the errors
   argv = CommandLine(sys.argv)
+  expected: tuple[type[Exception], ...] = (ExpectedError, OSError, *errors)
   logger, dashes = logging.getLogger("absl"), _dashes(argv)
   logger.addFilter(dashes)
   try:
@@ -261,7 +263,7 @@ def run(main: Callable[[Sequence[str]], int], errors: tuple[type[Exception], ...
     text = f"{argv.dashed(str(error))} Run with --help for all flags."
     print(output.one_line(f"{sys.argv[0]}: {text}"), file=sys.stderr)
     status = 2
-  except (ExpectedError, OSError, *errors) as error:
+  except expected as error:
     print(output.one_line(f"{sys.argv[0]}: {argv.dashed(str(error))}"), file=sys.stderr)
     status = 1
   except KeyboardInterrupt:

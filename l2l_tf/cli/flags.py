@@ -1,6 +1,6 @@
 """The flags of a program: parsed, grouped, listed with their defaults, checked in one line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 import difflib
 import functools
 import os
@@ -74,7 +74,7 @@ class _ChoiceParser(flags.EnumParser):
 class _ProblemParser(_ChoiceParser):
   """Parses the name of a problem of ours, or "module:factory" of the user's."""
 
-  def __init__(self, names: Sequence[str]):
+  def __init__(self, names: Iterable[str]):
     super().__init__([*names, "MODULE:FACTORY"])
 
   def parse(self, argument):
@@ -97,13 +97,16 @@ class Flags:
     """Starts a group of flags in the help."""
     self._groups.append((title, []))
 
-  def add(self, kind: Any, name: str, default: Any, text: str, choices: Sequence | None = None):
+  def add(
+    self, kind: Any, name: str, default: Any, text: str, choices: Collection[str] | None = None
+  ):
     """Adds a flag of type bool, int, float, str, Optional[str], tuple[int or str, ...].
 
     What names a file or a directory is of type `paths.Read`, tuple[paths.Read, ...] or
     `paths.Written`, in place of str.
     """
-    values, serializer = self._values, flags.ArgumentSerializer()
+    values = self._values
+    serializer: flags.ArgumentSerializer[Any] = flags.ArgumentSerializer()
     if kind in (paths.Read, tuple[paths.Read, ...]):
       self._read.append(name)
     elif kind is paths.Written:
@@ -122,19 +125,19 @@ class Flags:
       parser = _ListParser() if kind == tuple[str, ...] else _PathListParser()
       flags.DEFINE_multi(parser, serializer, name, default, text, flag_values=values)
     elif choices is problem_options.PROBLEMS or choices is problem_options.SINGLE:
-      flags.DEFINE(_ProblemParser(choices), name, default, text, values, serializer)
+      flags.DEFINE(_ProblemParser(choices or ()), name, default, text, values, serializer)
     elif choices:
       flags.DEFINE(_ChoiceParser(list(choices)), name, default, text, values, serializer)
     else:
       flags.DEFINE_string(name, default, text, flag_values=values)
     self._groups[-1][1].append((name, lambda: _with_default(text, default)))
 
-  def add_options(self, kind: type[Options], defaults: Callable[["Flags"], Options]):
+  def add_options(self, kind: type[Options], defaults: Callable[..., Options]):
     """Adds a flag for each field that has none yet. Not given, it is None.
 
     Args:
       kind: whose fields they are.
-      defaults: returns the values that the help shows, which may depend on other flags.
+      defaults: takes these flags and returns the values that the help shows.
     """
     rows = self._groups[-1][1]
     for name, field in kind.flags().items():
@@ -142,9 +145,10 @@ class Flags:
         kind_, choices = _kind_of(field)
         self.add(kind_, name, None, "", choices)
         rows.pop()
-      rows.append((name, functools.partial(self._option_text, name, field.description, defaults)))
+      meaning = str(field.description)
+      rows.append((name, functools.partial(self._option_text, name, meaning, defaults)))
 
-  def _option_text(self, name: str, text: str, defaults: Callable[["Flags"], Options]) -> str:
+  def _option_text(self, name: str, text: str, defaults: Callable[..., Options]) -> str:
     return _with_default(text, getattr(defaults(self), name))
 
   def parse(self, argv: Sequence[str]) -> "Flags":
@@ -173,7 +177,9 @@ class Flags:
 
   def check_written(self, name: str, path: str | None):
     """Raises UsageError if `path`, which the flag --`name` or its default writes, is read too."""
-    for flag in self._read if path else ():
+    if not path:
+      return
+    for flag in self._read:
       for source in _flat(self._values[flag].value):
         if paths.is_read_from(path, source):
           raise UsageError(
@@ -205,11 +211,11 @@ class Flags:
     lines, shown = [self._description.strip()], set()
     for title, rows in self._groups:
       lines += ["", f"{title}:"] if rows else []
-      rows = [(name, text()) for name, text in rows]
-      lines += [f"  {self._form(row[0])}\n      {row[1]}" for row in rows if row not in shown]
-      again = ", ".join(f"--{name}" for name, text in rows if (name, text) in shown)
+      texts = [(name, text()) for name, text in rows]
+      lines += [f"  {self._form(row[0])}\n      {row[1]}" for row in texts if row not in shown]
+      again = ", ".join(f"--{name}" for name, text in texts if (name, text) in shown)
       lines += [f"  and as above: {again}"] if again else []
-      shown.update(rows)
+      shown.update(texts)
     return "\n".join(lines)
 
   def _form(self, name: str) -> str:

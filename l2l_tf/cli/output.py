@@ -26,7 +26,8 @@ def one_line(text: str) -> str:
 
 
 def _degrade(stream: TextIO | None):
-  if hasattr(stream, "reconfigure"):  # none, or a stand-in of a notebook's or a test's, has not
+  # None, or a stand-in of a notebook's or a test's, has not.
+  if stream is not None and hasattr(stream, "reconfigure"):
     stream.reconfigure(errors=HANDLER)
 
 

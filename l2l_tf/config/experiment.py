@@ -1,6 +1,6 @@
 """An experiment: a problem, an optimizer, its training, with every hyperparameter."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
@@ -13,6 +13,9 @@ from l2l_tf.config.problems import AnyProblem
 from l2l_tf.config.training import Training
 from l2l_tf.config.user_problem import UserProblem
 from l2l_tf.config.user_problem import is_name
+
+if TYPE_CHECKING:
+  from typing import Self
 
 
 class Experiment(Options):
@@ -53,7 +56,7 @@ class Experiment(Options):
     return self.problem.name if is_name(self.problem.name) else None
 
   @classmethod
-  def from_dict(cls, values: Any) -> "Experiment":
+  def from_dict(cls, values: Any) -> "Self":
     """The inverse of `to_dict`.
 
     Raises:
@@ -71,6 +74,6 @@ def describe(problem: Options, optimizer: Options, training: Options) -> dict[st
   return {part: options.to_dict() for part, options in parts.items()}
 
 
-def problem(name: str) -> Options:
+def problem(name: str) -> "AnyProblem":
   """The options of one of `PROBLEMS` at their defaults, or of a user's `module:factory`."""
   return UserProblem(name=name) if is_name(name) else PROBLEMS[name]()

@@ -4,20 +4,25 @@ The same models are what flags set, what the config of a run holds, and what the
 optimizer are checked against, whose names (docs/format.md) are read too.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
 from l2l_tf.config.options import Options
+from l2l_tf.config.options import at_most
 from l2l_tf.config.options import explained
 from l2l_tf.config.options import one_of
 from l2l_tf.config.options import option
 from l2l_tf.config.options import sizes
-from l2l_tf.config.options import table
 
 if TYPE_CHECKING:
   from l2l_tf.optimizers import Optimizer
+
+  _LayerSizes = tuple[int, ...]
+  _ControllerSizes = tuple[int, ...]
+else:
+  _LayerSizes, _ControllerSizes = sizes(1024), sizes(256, 4)
 
 MAX_P = 80.0  # e^p and e^-p are normal numbers of float32
 MAX_GROUPS = 16  # of a partition
@@ -40,7 +45,7 @@ class _Learned(Options):
 class _Layers(_Learned):
   """What is made of LSTM layers."""
 
-  layer_sizes: sizes(1024) = option((20, 20), "units of each LSTM layer (section 3: 20,20)")
+  layer_sizes: _LayerSizes = option((20, 20), "units of each LSTM layer (section 3: 20,20)")
   preprocessing: Literal["log_and_sign", "rescale"] = option(
     "log_and_sign", "of gradients: Appendix A, or a constant factor"
   )
@@ -49,7 +54,7 @@ class _Layers(_Learned):
   )
   output_scale: float = option(0.1, "constant on the updates (section 3.2: 0.1)", -1e30, 1e30)
   dtype: Literal["float16", "bfloat16", "float32", "float64"] = Field(
-    "float32", exclude_if=lambda dtype: dtype == "float32"
+    default="float32", exclude_if=lambda dtype: dtype == "float32"
   )
 
   @pydantic.model_validator(mode="before")
@@ -137,7 +142,7 @@ class General(_Learned):
   """Adam directions and a learned controller of the step: for any model, without a setting."""
 
   name: Literal["general"] = "general"
-  controller_sizes: sizes(256, 4) = option(
+  controller_sizes: _ControllerSizes = option(
     (24, 24), "units of the layers of the network that sets the steps, at most 4"
   )
 
@@ -183,13 +188,17 @@ class OddPart(_Layers):
 
 
 _SINGLE = (LSTM, LSTMGAC, NTMBFGS, NTMLBFGS, General)
+if TYPE_CHECKING:
+  _Single = LSTM | LSTMGAC | NTMBFGS | NTMLBFGS | General
+else:
+  _Single = one_of(*_SINGLE)
 
 
 class OddPartOf(_Learned):
   """The odd part of any optimizer, as files hold it."""
 
   name: Literal["odd_part"] = "odd_part"
-  optimizer: one_of(*_SINGLE)
+  optimizer: _Single
 
   def build(self, seed: int) -> "Optimizer":
     """Returns the optimizer with a fresh phi."""
@@ -198,12 +207,18 @@ class OddPartOf(_Learned):
     return optimizers.OddPart(self.optimizer.build(seed))
 
 
+if TYPE_CHECKING:
+  _Group = _Single | OddPartOf
+else:
+  _Group = one_of(*_SINGLE, OddPartOf)
+
+
 class PartitionOf(_Learned):
   """A partition into groups of any optimizers, as files hold it."""
 
   name: Literal["partition"] = "partition"
   label: Literal["conv_or_fc"] = "conv_or_fc"
-  groups: table(one_of(*_SINGLE, OddPartOf), most=MAX_GROUPS) = Field(min_length=1)
+  groups: Annotated[dict[str, _Group], at_most(MAX_GROUPS)] = Field(min_length=1)
 
   def build(self, seed: int) -> "Optimizer":
     """Returns the optimizer with a fresh phi."""
@@ -213,7 +228,7 @@ class PartitionOf(_Learned):
     return optimizers.Partition(groups, self.label)
 
 
-def of_file(config: Any) -> Options:
+def of_file(config: Any) -> "_Group | PartitionOf":
   """The model of what an optimizer's `config()` returned.
 
   Raises:
@@ -227,6 +242,9 @@ def of_file(config: Any) -> Options:
 
 _STORED = pydantic.TypeAdapter(one_of(*_SINGLE, OddPartOf, PartitionOf))
 _KINDS = (LSTM, LSTMGAC, NTMBFGS, NTMLBFGS, Partition, General, OddPart)
-AnyOptimizer = one_of(*_KINDS)
+if TYPE_CHECKING:
+  AnyOptimizer = _Single | Partition | OddPart
+else:
+  AnyOptimizer = one_of(*_KINDS)
 OPTIMIZERS = {kind.model_fields["name"].default: kind for kind in _KINDS}
 INDEPENDENT = (LSTM, Partition, OddPart)  # whose coordinates do not depend on each other

@@ -5,10 +5,13 @@ for a tuple), no other keys, and no number out of bounds; the first thing that i
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Union
 
 import pydantic
 from pydantic.fields import FieldInfo
+
+if TYPE_CHECKING:
+  from typing import Self
 
 SHOWN = 200  # characters of a bad value, in a message
 PATH = "names a file or a folder to read"  # marks a field: `Path`
@@ -32,15 +35,15 @@ def sizes(maximum: int, length: int = 64) -> Any:
   return Annotated[tuple[size, ...], limits, pydantic.FailFast()]
 
 
-def table(kind: Any, most: int) -> Any:
-  """The type of a dictionary of `kind` by name, counted before any of it is looked at."""
+def at_most(most: int) -> pydantic.BeforeValidator:
+  """Marks a dictionary of so many items, counted before any of it is looked at."""
 
   def count(values: Any) -> Any:
     if isinstance(values, dict) and len(values) > most:
       raise ValueError(f"must have at most {most} elements, got {len(values)}.")
     return values
 
-  return Annotated[dict[str, kind], pydantic.BeforeValidator(count)]
+  return pydantic.BeforeValidator(count)
 
 
 class Options(pydantic.BaseModel):
@@ -73,7 +76,7 @@ class Options(pydantic.BaseModel):
         raise ValueError(text)
     return values
 
-  def replace(self, **changes: Any) -> "Options":
+  def replace(self, **changes: Any) -> "Self":
     """Returns a copy with other values, checked as all are."""
     return type(self)(**{**dict(self), **changes})
 
@@ -82,7 +85,7 @@ class Options(pydantic.BaseModel):
     return self.model_dump(mode="json")
 
   @classmethod
-  def from_dict(cls, values: Mapping[str, Any]) -> "Options":
+  def from_dict(cls, values: Mapping[str, Any]) -> "Self":
     """The inverse of `to_dict`; raises ValueError as the constructor does."""
     if not isinstance(values, dict):
       raise ValueError(f"{cls.__name__} options must be an object, got {type(values).__name__}.")
@@ -101,7 +104,8 @@ def one_of(*kinds: type[Options]) -> Any:
     Annotated[kind, pydantic.Tag(tag if isinstance(tag, str) else "MODULE:FACTORY")]
     for kind, tag in zip(kinds, tags)
   ]
-  return Annotated[tuple(tagged), pydantic.Discriminator(_tag)]
+  union: Any = Union[tuple(tagged)]  # noqa: UP007  # of so many as there are
+  return Annotated[union, pydantic.Discriminator(_tag)]
 
 
 def _tag(value: Any) -> str:

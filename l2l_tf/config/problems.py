@@ -14,6 +14,11 @@ from l2l_tf.config.user_problem import UserProblem
 if TYPE_CHECKING:
   from l2l_tf import problems
 
+  _Hidden = tuple[int, ...]
+  _Filters = tuple[int, ...]
+else:
+  _Hidden, _Filters = sizes(10**5), sizes(10**4)
+
 DataSource = Literal["auto", "tfds", "download", "bundled"]  # problems.datasets.SOURCES
 DATA_DIR = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
 BATCH_SIZE = option(128, "examples a minibatch (128)", 1, 10**6)
@@ -28,7 +33,7 @@ class Mnist(Options):
   """Training a small MLP on MNIST (section 3.2)."""
 
   name: Literal["mnist"] = "mnist"
-  hidden: sizes(10**5) = option((20,), "units of each hidden layer (section 3.2: 20)")
+  hidden: _Hidden = option((20,), "units of each hidden layer (section 3.2: 20)")
   activation: Literal["sigmoid", "relu", "tanh"] = option(
     "sigmoid", "of the hidden units (sigmoid)"
   )
@@ -63,7 +68,7 @@ class Cifar10(Options):
   """Training a small convolutional network on CIFAR-10 (section 3.3)."""
 
   name: Literal["cifar10"] = "cifar10"
-  filters: sizes(10**4) = option(
+  filters: _Filters = option(
     (16, 16, 16), "of each convolutional layer (section 3.3: three layers)"
   )
   kernel_size: int = option(5, "side of the filters in pixels (not given)", 1, 32)
@@ -178,7 +183,10 @@ class General(Options):
 
 _KINDS = (Mnist, Cifar10, NeuralArt, Quadratic, Bowl, General)
 PROBLEMS = {kind.model_fields["name"].default: kind for kind in _KINDS}
-AnyProblem = one_of(*_KINDS, UserProblem)
+if TYPE_CHECKING:
+  AnyProblem = Mnist | Cifar10 | NeuralArt | Quadratic | Bowl | General | UserProblem
+else:
+  AnyProblem = one_of(*_KINDS, UserProblem)
 MIXTURES = ("general",)
 SINGLE = {name: kind for name, kind in PROBLEMS.items() if name not in MIXTURES}
 """Those that are one problem, and not many to train on."""

@@ -17,7 +17,6 @@ import tensorflow as tf
 from l2l_tf import code
 from l2l_tf import optimizers
 from l2l_tf import unroll
-from l2l_tf.config.options import Options
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
 from l2l_tf.evaluation import statistics
@@ -39,7 +38,7 @@ class Setting:
   """What is compared on."""
 
   name: str  # of the problem, in `config.problems.PROBLEMS`
-  options: Options  # the problem's
+  options: Any  # the problem's, `Options` that have a `build`
   num_steps: int  # T
   num_runs: int  # R, fresh instances that are reported
   tuning_runs: int  # instances that pick the learning rates
@@ -145,7 +144,7 @@ class Comparison:
     setting, rates = self.setting, protocol.LEARNING_RATES
     final = protocol.final_losses(self._grid(name, rates, setting.tuning_runs)).mean(axis=1)
     best = int(np.argmin(final))
-    about = {"tuning_final_losses": results.numbers(final)}
+    about: dict[str, Any] = {"tuning_final_losses": results.numbers(final)}
     any_ends = np.isfinite(final[best])
     if setting.finalist_runs:
       best, finalists = self._climb(name, best) if any_ends else (best, {})
@@ -171,7 +170,7 @@ class Comparison:
         if k not in finalists:
           curves = self._grid(name, [rates[k]], self.setting.finalist_runs)
           finalists[k] = float(protocol.final_losses(curves).mean())
-      winner = min(around, key=finalists.get)
+      winner = min(around, key=finalists.__getitem__)
       if winner == best:
         return best, finalists
       best = winner

@@ -6,7 +6,7 @@ import pydantic
 from pydantic import Field
 
 from l2l_tf.config.options import Options
-from l2l_tf.config.options import table
+from l2l_tf.config.options import at_most
 
 SCHEMA = 1
 Quantile = Literal["5", "25", "50", "75", "95"]  # of the final loss, in percent
@@ -83,7 +83,7 @@ class Rival(_Summary):
   kind: Literal["rival"]
   learning_rate: NumberOrNull
   tuning_final_losses: NumbersOrNulls
-  finalists: Finalists = None  # not null: not there
+  finalists: Finalists = None  # type: ignore[assignment]  # not null: not there
 
 
 class Ratio(Schema):
@@ -115,7 +115,7 @@ class Results(Head):
   streams: dict[str, Any]
   final_steps: Count
   learning_rates: NumbersOrNulls
-  optimizers: table(Entry, most=1000)
+  optimizers: Annotated[dict[str, Entry], at_most(1000)]
   best_rival: str | None
   ratios: Annotated[list[Ratio], pydantic.FailFast()]
 

@@ -15,7 +15,7 @@ class Coordinate(NamedTuple):
   """One number in the parameters of a problem."""
 
   parameter: str
-  index: tuple[int, ...]  # () of a scalar
+  index: tuple[int, ...]  # type: ignore[assignment]  # hides a method; () of a scalar
 
   def __str__(self) -> str:
     return f"{self.parameter}[{','.join(map(str, self.index))}]"
@@ -70,10 +70,10 @@ def spread(magnitudes: Mapping[str, np.ndarray]) -> list[Coordinate]:
       of the parameters. Where all are 0 in a parameter, all of its coordinates count.
   """
   names = list(magnitudes)[:MOST]
-  sizes = {name: max(np.count_nonzero(magnitudes[name]), 1) for name in names}
+  sizes = {name: max(int(np.count_nonzero(magnitudes[name])), 1) for name in names}
   counts = dict.fromkeys(names, 1)
   while sum(counts.values()) < FEWEST and any(counts[n] < sizes[n] for n in names):
-    counts[min((n for n in names if counts[n] < sizes[n]), key=counts.get)] += 1
+    counts[min((n for n in names if counts[n] < sizes[n]), key=counts.__getitem__)] += 1
   return [c for name in names for c in _quantiles(name, magnitudes[name], counts[name])]
 
 

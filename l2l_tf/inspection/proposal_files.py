@@ -11,7 +11,7 @@ import numpy as np
 import pydantic
 from pydantic import Field
 
-from l2l_tf.config.options import table as table_of
+from l2l_tf.config.options import at_most
 from l2l_tf.errors import ExpectedError
 from l2l_tf.evaluation import results
 from l2l_tf.evaluation import results_schema as schema
@@ -43,9 +43,11 @@ class Shown(schema.Schema):
   """What is shown of a coordinate."""
 
   gradients: schema.Numbers
-  updates: table_of(schema.Numbers, most=100)
+  updates: Annotated[dict[str, schema.Numbers], at_most(100)]
   swept_gradients: schema.Numbers
-  swept_updates: table_of(Annotated[list[schema.Numbers], pydantic.FailFast()], most=100)
+  swept_updates: Annotated[
+    dict[str, Annotated[list[schema.Numbers], pydantic.FailFast()]], at_most(100)
+  ]
 
 
 class Visualization(schema.Head):
@@ -54,9 +56,9 @@ class Visualization(schema.Head):
   optimizer: _Optimizer
   stream: schema.Count
   steps: Annotated[list[Annotated[int, Field(ge=1)]], pydantic.FailFast()] = Field(min_length=1)
-  rivals: table_of(_Rival, most=99)
+  rivals: Annotated[dict[str, _Rival], at_most(99)]
   losses: schema.Numbers
-  coordinates: table_of(Shown, most=10**4) = Field(min_length=1)
+  coordinates: Annotated[dict[str, Shown], at_most(10**4)] = Field(min_length=1)
 
   @pydantic.model_validator(mode="after")
   def _steps_increase(self):

@@ -87,7 +87,7 @@ def gradients_along(
   return tf.nest.map_structure(lambda x: x.numpy()[0], run(tf.constant([seed])))
 
 
-def sweeps(limits: np.ndarray, count: int) -> np.ndarray:
+def sweeps(limits: Sequence[float] | np.ndarray, count: int) -> np.ndarray:
   """Gradients from -limit to limit for each of C limits, `[C, count]`.
 
   They are cubes of evenly spaced numbers, denser around 0: there learned updates change fastest.
@@ -237,7 +237,7 @@ class _Witness(base.Wrapper):
     Returns:
       `[V, C]`.
     """
-    columns = {}
+    columns: dict[int, tf.Tensor] = {}
     for optimizer, part, own in self.optimizer.parts(carry.gradients, carry.state.state):
       chosen = [c for c, coordinate in enumerate(self.coordinates) if coordinate.parameter in part]
       if not chosen:

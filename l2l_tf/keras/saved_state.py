@@ -5,9 +5,10 @@ would go on with an `update_scale` of 1 as its rate, one LSTM with the memory of
 lies there. A state that does not fit costs a warning and nothing else, as with Adam.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 import hashlib
 import json
+from typing import Any
 import warnings
 import weakref
 
@@ -29,6 +30,7 @@ class SavedState(keras_saveable.KerasSaveable):
   def __init__(self, optimizer, num_unbuilt: int):
     """Args: optimizer: whose; num_unbuilt: how many variables it has before it is built."""
     self.strict = False
+    self._owner: Callable[[], Any]
     self._owner = weakref.ref(optimizer)  # Keras follows other references, and in a circle
     self._num_unbuilt = num_unbuilt
     self._is_foreign = False
@@ -138,5 +140,5 @@ def _sha256(text: str, content: bytes = b"") -> np.ndarray:
   return np.frombuffer(digest, np.uint8)
 
 
-def _shapes(store: Mapping[str, Sequence]) -> dict[str, tuple]:
+def _shapes(store: Mapping[str, Any]) -> dict[str, tuple]:
   return {key: tuple(store[key].shape) for key in [*store.keys()]}

@@ -27,7 +27,7 @@ def of(state: Any, said: str | None = None) -> list[str]:
   return [said or "Bn"[:rank].rjust(rank, ".")]
 
 
-def along(letter: str, function: Callable[[tf.Tensor, int], tf.Tensor], state: Any) -> Any:
+def along(letter: str, function: Callable[..., tf.Tensor], state: Any) -> Any:
   """Returns the state after `function(tensor, axis)` for each axis that counts this."""
   leaves = tf.nest.flatten(state)
   for i, axes in enumerate(of(state)):

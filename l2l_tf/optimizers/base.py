@@ -60,6 +60,7 @@ class Optimizer(snt.Module, abc.ABC):
       phi: `[B, ...]` for each of `trainable_variables`.
     """
     del phi
+    return None
 
   def rest(self, state: State) -> State:
     """Returns what becomes of the state of coordinates that take no part in a step: as it was."""

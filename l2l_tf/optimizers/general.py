@@ -6,7 +6,7 @@ by a constant changes nothing but the last bits. It needs neither the loss nor t
 
 from collections.abc import Sequence
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
@@ -42,7 +42,8 @@ class GeneralState(NamedTuple):
   memory: tf.Tensor  # [B, L], what the controller has added to the logarithm of the step
   t: tf.Tensor  # int32 scalar, steps taken
 
-  AXES = {"scale": "BL", "statistics": "BL.", "memory": "BL"}
+  if not TYPE_CHECKING:  # type: ignore[misc]  # mypy knows fields and methods only
+    AXES = {"scale": "BL", "statistics": "BL.", "memory": "BL"}
 
 
 class General(base.Optimizer):

@@ -10,7 +10,7 @@ of tensors, so a memory can be the state of a loop. Vectors are `[heads, B, n]`.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
 
@@ -41,7 +41,8 @@ class History(NamedTuple):
   left: tf.Tensor  # [B, history * heads, n]
   right: tf.Tensor  # [B, history * heads, n]
 
-  AXES = {"left": "B.n", "right": "B.n"}
+  if not TYPE_CHECKING:  # type: ignore[misc]  # mypy knows fields and methods only
+    AXES = {"left": "B.n", "right": "B.n"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """NTM-BFGS and NTM-L-BFGS: LSTM+GAC with an external memory (appendix B, docs/ntm_bfgs.md)."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
@@ -21,7 +21,8 @@ class NTMState(NamedTuple):
   memory: Any  # M_t, `[B, n, n]` of a `FullMemory`, the `History` of a `LimitedMemory`
   read_results: tf.Tensor  # i_t = M_t r_t, [read heads, B, n]
 
-  AXES = {"memory": "Bnn"}
+  if not TYPE_CHECKING:  # type: ignore[misc]  # mypy knows fields and methods only
+    AXES = {"memory": "Bnn"}
 
 
 class Outputs(NamedTuple):
@@ -161,8 +162,8 @@ class NTMBFGS(base.Optimizer):
     activation, state = coordinatewise.run_layers(self.layers, rows, state, self.outgoing)
     update = self.output_scale * self.linear(activation)
     parts = update, self.read_heads(activation), *tf.split(self.write_heads(activation), 2)
-    parts = (tf.reshape(part, [part.shape[0], *inputs.shape[1:]]) for part in parts)
-    return Outputs(*parts), state
+    shaped = [tf.reshape(part, [part.shape[0], *inputs.shape[1:]]) for part in parts]
+    return Outputs(*shaped), state
 
   def outgoing(self, hidden: tf.Tensor) -> tf.Tensor:
     """The GACs of a layer, `global_averaging.average_last`."""

@@ -67,8 +67,8 @@ class OddPart(base.Wrapper):
     return inner and OddPart(inner)
 
   def rest(self, state: OddState) -> OddState:
-    sides = (self.optimizer.rest(side) for side in (state.positive, state.negative))
-    return OddState(*sides, state.met)
+    positive, negative = map(self.optimizer.rest, (state.positive, state.negative))
+    return OddState(positive, negative, state.met)
 
 
 def of(optimizer: base.Optimizer) -> base.Optimizer:

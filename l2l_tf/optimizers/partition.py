@@ -84,7 +84,7 @@ class Partition(base.Optimizer):
     self.label = label
 
   @property
-  def coordinatewise(self) -> bool:
+  def coordinatewise(self) -> bool:  # type: ignore[override]  # a constant of other classes
     """Whether the optimizers of all groups are."""
     return all(optimizer.coordinatewise for optimizer in self.groups.values())
 

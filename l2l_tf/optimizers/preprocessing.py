@@ -71,7 +71,7 @@ def _check(what: str, value: float, maximum: float):
     raise ValueError(f"The {what} must be a positive number of at most {maximum:g}, got {value!r}.")
 
 
-BY_NAME = {"log_and_sign": LogAndSign, "rescale": Rescale}
+BY_NAME: dict[str, type[LogAndSign | Rescale]] = {"log_and_sign": LogAndSign, "rescale": Rescale}
 """Names that flags and files use."""
 
 

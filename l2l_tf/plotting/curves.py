@@ -7,7 +7,7 @@ dashes tell the rivals apart in black and white.
 from collections.abc import Iterable, Mapping, Sequence
 import io
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,13 +135,13 @@ def learning_curves(
 
 def add_legend(figure: Figure, all_axes: Iterable[Axes], columns: int):
   """Puts one legend for all panels below them, its entries in at most so many columns."""
-  handles = {}
+  handles: dict[str, Any] = {}
   for axes in all_axes:
     for handle, label in zip(*axes.get_legend_handles_labels()):
       handles.setdefault(label, handle)
   figure.legend(
-    handles.values(),
-    handles.keys(),
+    [*handles.values()],
+    [*handles],
     loc="outside lower center",
     ncols=min(len(handles), columns),
     frameon=False,

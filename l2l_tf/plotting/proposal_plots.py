@@ -1,6 +1,7 @@
 """Drawing of proposed updates, as in Figures 9 and 10: learned optimizers solid, rivals dashed."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ with surroundings.extra("train"):
   from matplotlib import ticker
   from matplotlib.axes import Axes
 
-ZERO = {"color": plots.SILVER, "linewidth": 0.6, "zorder": 1}
+ZERO: dict[str, Any] = {"color": plots.SILVER, "linewidth": 0.6, "zorder": 1}
 ROOM = 1.15  # from the largest number shown to the edge
 
 

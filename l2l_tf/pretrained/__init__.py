@@ -4,13 +4,14 @@ Beside the two files of a trained optimizer each directory has a card, README.md
 trained on, for how many steps, where it works and where it does not.
 """
 
+import builtins
 import os
 
 GENERAL = "general"  # the one for any model, which `LearnedOptimizer()` takes
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def list() -> list[str]:
+def list() -> builtins.list[str]:
   """Returns the names of all there are, sorted."""
   return sorted(
     n for n in os.listdir(_HERE) if os.path.isfile(os.path.join(_HERE, n, "config.json"))

@@ -7,10 +7,15 @@ A wheel has problems/ itself in this place (setup.py). The package knows itself 
 import importlib.util
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_SPEC = importlib.util.spec_from_file_location(
+_SPEC: Any = importlib.util.spec_from_file_location(
   __name__, os.path.join(_ROOT, "problems", "__init__.py")
 )
 sys.modules[__name__] = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(sys.modules[__name__])
+
+if TYPE_CHECKING:
+
+  def __getattr__(name: str) -> Any: ...  # checkers do not follow the other name

@@ -31,7 +31,7 @@ class TrainingCheckpoint:
     self._text = tf.Variable("", dtype=tf.string, trainable=False)
     self._checkpoint = tf.train.Checkpoint(text=self._text, **trackables)
     _ = self._checkpoint.save_counter  # makes it: `restore` asks for it
-    self._last = None  # the number of what was saved or restored last
+    self._last: int | None = None  # the number of what was saved or restored last
 
   def save(self, text: str):
     """Saves everything; then removes what is older than the save or restoring before it."""
@@ -95,7 +95,7 @@ def is_checkpoint(name: str) -> bool:
 
 def _names(directory: str) -> dict[int, list[str]]:
   """The names of the files of each checkpoint, whole or not, by its number."""
-  names = {}
+  names: dict[int, list[str]] = {}
   for name in os.listdir(directory) if os.path.isdir(directory) else ():
     if match := FILE.fullmatch(name):
       names.setdefault(int(match[1]), []).append(name)

@@ -5,7 +5,7 @@ from typing import IO
 try:
   import fcntl
 except ImportError:  # Windows
-  fcntl = None
+  fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 LACKING = (
   "this operating system lacks the locks (flock) that keep two processes out of one run. Train"

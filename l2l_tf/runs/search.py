@@ -12,7 +12,7 @@ import glob
 import math
 import os
 import statistics
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -40,7 +40,7 @@ LEAST_EPOCHS = 2  # of a trial that is pruned
 class Trial(NamedTuple):
   """A settled trial: what its `RESULT_FILE` holds."""
 
-  index: int
+  index: int  # type: ignore[assignment]  # hides a method
   learning_rate: float
   losses: list[float]  # final ones of validation, an epoch each
   pruned: bool  # or diverged
@@ -176,7 +176,8 @@ def _train(directory: str, run_dir: str, index: int, experiment: Experiment):
     pruned = True
   _log_hparams(run_dir, rate, progress.best_loss)
   losses = [row["validation_final_loss"] for row in progress.history]
-  trial = Trial(index, rate, [loss if math.isfinite(loss) else None for loss in losses], pruned)
+  written: list[Any] = [loss if math.isfinite(loss) else None for loss in losses]
+  trial = Trial(index, rate, written, pruned)
   with run_directory.writing(run_dir):
     files.write_json(os.path.join(run_dir, RESULT_FILE), trial._asdict())
 

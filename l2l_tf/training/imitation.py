@@ -11,6 +11,8 @@ from the phi found (`init_from` of bin/train.py).
 Note: not in the paper.
 """
 
+from collections.abc import Sequence
+import functools
 import hashlib
 import math
 from typing import Any, NamedTuple
@@ -49,8 +51,8 @@ class Teacher(hand_designed.Adam):
 
   beta_2 = 0.99
 
-  def __init__(self, learning_rate: float, warmup_steps: int, num_steps: int):
-    """Takes the highest learning rate, and after how many steps it is reached and is 0."""
+  def __init__(self, learning_rate: float | Sequence[float], warmup_steps: int, num_steps: int):
+    """Takes the highest learning rate (of each instance), and when it is reached and is 0."""
     super().__init__(learning_rate, "teacher")
     self.warmup_steps = warmup_steps
     self.num_steps = num_steps
@@ -114,7 +116,7 @@ class Imitator:
     self._seeds = problem.seeds(config.seed, stream, count=total)
     shapes = problem_lib.shapes(problem)
     self._params = {name: tf.TensorSpec([1, *shape]) for name, shape in shapes.items()}
-    self._students = [_Student(*part, config) for part in optimizer.parts(self._params)]
+    self._students = [_Student(part, own, config) for part, own in optimizer.parts(self._params)]
     self._record = {who: self._recorder(who) for who in (self._teacher, optimizer)}
     self._teach = tf.function(self._build_teach, autograph=False)
 
@@ -130,7 +132,7 @@ class Imitator:
     who, count = self._optimizer if index else self._teacher, self._config.trajectories
     numbers = range(index * count, (index + 1) * count)
     recorded = [
-      self._parts.get(self._key | {"trajectory": i}, lambda i=i: self._trajectory(who, i))
+      self._parts.get(self._key | {"trajectory": i}, functools.partial(self._trajectory, who, i))
       for i in numbers
     ]
     for points in recorded:

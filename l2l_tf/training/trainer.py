@@ -267,7 +267,7 @@ class Rollout:
       between()
       carry, losses = self._follow(carry)
       curves.append(self._distribution.concat(losses, axis=1))
-    return np.mean(tf.concat(curves, axis=0).numpy(), axis=1, dtype=np.float64)
+    return tf.concat(curves, axis=0).numpy().mean(axis=1, dtype=np.float64)
 
 
 def variable(value: tf.Tensor) -> tf.Variable:

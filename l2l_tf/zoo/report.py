@@ -100,7 +100,8 @@ def draw_profiles(results: Mapping[str, dict[str, Any]], names: Sequence[str]) -
     axes.set_title(f"{horizon:,} steps", fontsize=9)
     axes.set_xlabel("loss over default Adam's")
   all_axes[0].set_ylabel("share of runs below")
-  figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside right", fontsize=7)
+  place: Any = "outside right"  # which the stubs of Matplotlib lack
+  figure.legend(*all_axes[0].get_legend_handles_labels(), loc=place, fontsize=7)
   return figure
 
 
@@ -181,7 +182,7 @@ def _families(results) -> str:
     if any(mean is not None for mean in means):
       rows.append((name, means))
   best = [
-    min((m[k] for _, m in rows if m[k] is not None), default=None) for k in range(len(families))
+    min((x for _, m in rows if (x := m[k]) is not None), default=None) for k in range(len(families))
   ]
   lines = [[name, *(_marked(mean, low) for mean, low in zip(means, best))] for name, means in rows]
   text = (

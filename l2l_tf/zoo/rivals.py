@@ -3,7 +3,7 @@
 from collections.abc import Callable
 import hashlib
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -122,7 +122,7 @@ def find(name: str) -> Rival:
       max_parameters=MAX_PARAMETERS.get(learned, 0),
     )
   kind, at, rate = name.partition("@")
-  keras_class = getattr(keras.optimizers, kind, None)
+  keras_class: Any = getattr(keras.optimizers, kind, None)
   known = isinstance(keras_class, type) and issubclass(keras_class, keras.optimizers.Optimizer)
   if not known or keras_class is keras.optimizers.Optimizer:
     raise UnknownOptimizer(

@@ -40,7 +40,7 @@ def final_loss(losses: np.ndarray) -> np.ndarray:
   return losses[..., start:].mean(-1)
 
 
-def smoothed(losses: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+def smoothed(losses: np.ndarray, steps: Sequence[int] | np.ndarray) -> np.ndarray:
   """The `final_loss` that each of these steps would have as the last.
 
   Note: Metz et al. average exponentially, with a lag of some 190 steps, longer than our shortest

@@ -236,7 +236,7 @@ def _kept(steps: np.ndarray, curve: np.ndarray) -> dict[str, list]:
 
 def _mean(values: Sequence[float | None]) -> float:
   """Infinite if one of them is none."""
-  return np.inf if None in values else float(np.mean(values))
+  return np.inf if None in values else float(np.mean(np.asarray(values, np.float64)))
 
 
 def published(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -33,7 +33,8 @@ class Data(NamedTuple):
     total = hashlib.sha256()
     for array in keras.tree.flatten([self.train, self.test]):
       total.update(f"{array.dtype}{array.shape}".encode())
-      total.update(np.ascontiguousarray(array))
+      content: Any = np.ascontiguousarray(array)  # NumPy does not say that it is a buffer
+      total.update(content)
     return total.hexdigest()
 
 
@@ -69,9 +70,11 @@ class Task(NamedTuple):
 
   def definition(self) -> str:
     """SHA-256, in hex, of the code that defines the task; comments and docstrings do not count."""
-    modules = {inspect.getmodule(inspect.unwrap(_whole(part))) for part in (self.build, self.data)}
+    parts = (self.build, self.data)
+    modules: set[Any] = {inspect.getmodule(inspect.unwrap(_whole(part))) for part in parts}
     code = [_code(inspect.getsource(m)) for m in sorted(modules, key=lambda m: m.__name__)]
-    fields = self._replace(about="", build=None, data=None)
+    no_code: Any = None
+    fields = self._replace(about="", build=no_code, data=no_code)
     return hashlib.sha256("\n".join([repr(fields), *code]).encode()).hexdigest()
 
 
@@ -131,7 +134,7 @@ def _code(source: str) -> str:
   """Source code without comments, docstrings and layout."""
   tree = ast.parse(source)
   for node in ast.walk(tree):
-    documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
-    if documented and ast.get_docstring(node, clean=False) is not None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
       del node.body[0]
   return ast.unparse(tree)

@@ -1,16 +1,16 @@
 """What bin/diagnose.py does once its flags are right."""
 
 import textwrap
+from typing import Any
 
 from l2l_tf.cli import experiment_flags
-from l2l_tf.config.options import Options
 from l2l_tf.inspection import advice
 from l2l_tf.inspection import diagnosis
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import optimizer_files
 
 
-def run(flags: experiment_flags.Flags, directory: str, options: Options) -> int:
+def run(flags: experiment_flags.Flags, directory: str, options: Any) -> int:
   """Looks at the optimizer in `directory` on the problem of `options`, and prints what it saw."""
   optimizer, about = optimizer_files.load_optimizer(directory)
   problem, data = options.build()

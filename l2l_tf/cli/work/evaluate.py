@@ -121,7 +121,7 @@ def _early(results: dict[str, Any], name: str) -> str:
     steps = results_lib.steps_of_rivals(results, name, EARLY_STEP)
   except ValueError as error:
     return str(error)
-  rival = min(steps, key=steps.get, default="no rival")
+  rival = min(steps, key=steps.__getitem__, default="no rival")
   when = f" first, at step {steps[rival]}" if steps else ""
   return f"{rival} reaches the loss that {name} has at step {EARLY_STEP}{when}"
 

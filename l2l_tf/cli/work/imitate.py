@@ -1,8 +1,9 @@
 """What bin/imitate.py does once its flags are right."""
 
+from typing import Any
+
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import experiment as experiment_lib
-from l2l_tf.config.options import Options
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import shapes
@@ -13,7 +14,7 @@ from l2l_tf.storage.cache import Parts
 from l2l_tf.training import imitation
 
 
-def run(flags: experiment_flags.Flags, options: dict[str, Options], out: str) -> int:
+def run(flags: experiment_flags.Flags, options: dict[str, Any], out: str) -> int:
   """Teaches what `options` describe, and writes the optimizer to `out`."""
   config = options["training"]
   problem, data = options["problem"].build()

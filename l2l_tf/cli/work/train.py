@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+from typing import cast
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def run(flags: experiment_flags.Flags, experiment: Experiment | None) -> int:
   """Trains what is described, or goes on with a run; returns the exit status."""
   blocks.use_a_thread_a_block()
   if flags.search is not None:
-    return _search(flags, experiment)
+    return _search(flags, cast(Experiment, experiment))
   replicas = distribution.make(flags.strategy)
   with distribution.lost_workers():
     if replicas.is_chief:
@@ -109,7 +110,7 @@ def _assist(
   return 0
 
 
-def _open_run(
+def _open_run(  # type: ignore[return]  # the names never end
   flags: experiment_flags.Flags, experiment: Experiment | None, replicas: Distribution
 ) -> training_run.TrainingRun:
   """The run that the flags name, or a new one under a name that is free."""

@@ -43,4 +43,4 @@ def _framed(pixels: np.ndarray) -> np.ndarray:
   """A picture enlarged to `HEIGHT`, pixel by pixel, within a white frame."""
   width = round(HEIGHT * pixels.shape[1] / pixels.shape[0])
   image = Image.fromarray(pixels).resize((width, HEIGHT), Image.Resampling.NEAREST)
-  return np.pad(image, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=255)
+  return np.pad(np.asarray(image), ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=255)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from l2l_tf.cli import experiment_flags
-from l2l_tf.config.options import Options
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import candidates
 from l2l_tf.evaluation import comparison
@@ -27,7 +26,7 @@ PATH_FLAGS = ("optimizer", "rates_from", "out", "content_dir", "style")  # recor
 UNRECORDED = ("data", "data_dir", "logdir", "overwrite")  # do not decide the numbers
 
 
-def run(flags: experiment_flags.Flags, options: Options) -> int:
+def run(flags: experiment_flags.Flags, options: Any) -> int:
   """Looks at the optimizer on the problem of `options`, prints the table, writes the numbers."""
   (learned,) = candidates.load([flags.optimizer], [], flags.problem, flags.transfer)
   problem, data = options.build()
@@ -66,9 +65,9 @@ def run(flags: experiment_flags.Flags, options: Options) -> int:
   rates = rates or baselines.tune(
     problem, proposal_files.RIVALS, flags.seed, flags.num_steps, tuning_runs
   )
-  rates = {name: rate for name, rate in rates.items() if rate is not None}  # others all diverged
+  finite = {name: rate for name, rate in rates.items() if rate is not None}  # others all diverged
   document = head | proposal_runs.compute(
-    problem, learned.optimizer, rates, seed, flags.num_steps, steps, flags.num_values, ranges
+    problem, learned.optimizer, finite, seed, flags.num_steps, steps, flags.num_values, ranges
   )
   check()  # another process may have written there meanwhile
   proposal_files.write(path, document)
