@@ -30,7 +30,7 @@ class Experiment(Options):
     super().__init__(problem=problem, optimizer=optimizer, training=training)
 
   @pydantic.model_validator(mode="after")
-  def _the_parts_fit(self):
+  def _the_parts_fit(self) -> "Self":
     if self.problem.name in MIXTURES and self.training.estimator == "backprop":
       raise ValueError(
         f"estimator must be es or pes for {', '.join(MIXTURES)}, a mixture of problems, got"

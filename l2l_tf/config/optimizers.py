@@ -17,6 +17,8 @@ from l2l_tf.config.options import option
 from l2l_tf.config.options import sizes
 
 if TYPE_CHECKING:
+  from typing import Self
+
   from l2l_tf.optimizers import Optimizer
 
   _LayerSizes = tuple[int, ...]
@@ -72,7 +74,7 @@ class _Layers(_Learned):
     return {**values, "preprocessing": name, "preprocessing_constant": value}
 
   @pydantic.model_validator(mode="after")
-  def _p_is_small(self):
+  def _p_is_small(self) -> "Self":
     p = self.preprocessing_constant
     if self.preprocessing == "log_and_sign" and p > MAX_P:
       raise ValueError(
@@ -97,7 +99,7 @@ class _Averaging(_Layers):
   num_gacs: int = option(5, "units of each layer that are averaged (section 3.1: 5)", 0, 1024)
 
   @pydantic.model_validator(mode="after")
-  def _every_layer_has_as_many(self):
+  def _every_layer_has_as_many(self) -> "Self":
     if self.num_gacs > (most := min(self.layer_sizes)):
       raise ValueError(
         f"num_gacs must be an integer of 0..{most}, the units of the smallest layer, got"

@@ -1,6 +1,6 @@
 """The hyperparameters of the problems, and what builds each."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
@@ -12,6 +12,8 @@ from l2l_tf.config.options import sizes
 from l2l_tf.config.user_problem import UserProblem
 
 if TYPE_CHECKING:
+  from typing import Self
+
   from l2l_tf import problems
 
   _Hidden = tuple[int, ...]
@@ -24,7 +26,7 @@ DATA_DIR = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
 BATCH_SIZE = option(128, "examples a minibatch (128)", 1, 10**6)
 
 
-def _init_scale(default: float):
+def _init_scale(default: float) -> Any:
   meaning = "standard deviation of theta_0 (not given)"
   return option(default, meaning, 0.0, 1e30)
 
@@ -48,7 +50,7 @@ class Mnist(Options):
   data_dir: Path = DATA_DIR
 
   @pydantic.model_validator(mode="after")
-  def _blocks_fit(self):
+  def _blocks_fit(self) -> "Self":
     size = 28 - 2 * self.margin
     if size % self.pooling:
       raise ValueError(f"pooling must divide 28 - 2 margin = {size}, got {self.pooling}.")
@@ -83,7 +85,7 @@ class Cifar10(Options):
   data_dir: Path = DATA_DIR
 
   @pydantic.model_validator(mode="after")
-  def _blocks_fit(self):
+  def _blocks_fit(self) -> "Self":
     if 32 % self.pooling:
       raise ValueError(f"pooling must divide 32, got {self.pooling}.")
     return self
@@ -114,7 +116,7 @@ class NeuralArt(Options):
   vgg: Literal["auto", "keras", "hed"] = option("auto", "where VGG-16's weights come from")
 
   @pydantic.model_validator(mode="after")
-  def _something_counts(self):
+  def _something_counts(self) -> "Self":
     if not self.content_weight + self.style_weight + self.smoothness_weight:
       raise ValueError("content_weight, style_weight and smoothness_weight must not all be 0.")
     return self

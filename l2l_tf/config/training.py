@@ -1,12 +1,15 @@
 """The hyperparameters of meta-training."""
 
 import re
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
 from l2l_tf.config.options import Options
 from l2l_tf.config.options import option
+
+if TYPE_CHECKING:
+  from typing import Self
 
 STRATEGIES = ("single", "mirrored", "multi_worker")
 """Devices that share the instances: see `training.distribution`."""
@@ -22,7 +25,7 @@ OLDER = {  # options of before, which configs of runs hold
 }
 
 
-def check_windows(num_steps: int, unroll_length: int):
+def check_windows(num_steps: int, unroll_length: int) -> None:
   """Raises ValueError unless an episode is a whole number of windows."""
   if num_steps % unroll_length:
     raise ValueError(
@@ -84,7 +87,7 @@ class Training(Options):
     return _renamed(values)
 
   @pydantic.model_validator(mode="after")
-  def _options_go_together(self):
+  def _options_go_together(self) -> "Self":
     if not META_GRADIENT.fullmatch(self.meta_gradient):
       raise ValueError(
         "meta_gradient must be full, second_derivatives, sampled:K or segments:S, with numbers of"
@@ -101,7 +104,7 @@ class Training(Options):
       )
     return self
 
-  def _check_evolution(self):
+  def _check_evolution(self) -> None:
     """Raises ValueError for options that do not go with evolution strategies."""
     if self.meta_gradient != "full":
       raise ValueError(
@@ -170,7 +173,7 @@ class Imitation(Options):
   seed: int = option(0, "of phi, trajectories and batches", 0, 2**31 - 1)
 
   @pydantic.model_validator(mode="after")
-  def _windows_fit(self):
+  def _windows_fit(self) -> "Self":
     check_windows(self.num_steps, self.unroll_length)
     return self
 
@@ -197,7 +200,7 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
   return new
 
 
-def _refuse_both(values: dict[str, Any], new: str, old: str):
+def _refuse_both(values: dict[str, Any], new: str, old: str) -> None:
   if new in values:
     raise ValueError(f"{old} is an older name for a part of {new}: give one of them.")
 

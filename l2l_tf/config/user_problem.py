@@ -66,7 +66,7 @@ class UserProblem(Options):
     self._check_functions(problem)
     return problem, f"{self.name}, {os.path.basename(path)} sha256 {_digest(module)}"
 
-  def _check_functions(self, problem: "problems.Problem"):
+  def _check_functions(self, problem: "problems.Problem") -> None:
     """Traces them; theta must be of the float type of what `config.optimizers` builds."""
     import tensorflow as tf
 

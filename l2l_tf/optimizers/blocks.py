@@ -33,8 +33,11 @@ class Blocks(base.Wrapper):
     """Returns the state of `optimizer` for each block of the n coordinates."""
     return tuple(self.optimizer.initial_state({"block": block}) for block in self._split(params))
 
-  def __call__(self, gradients, state, params=None):
-    updates, states = [], []
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
+    updates: list[tf.Tensor] = []
+    states: list[base.State] = []
     for block, block_state in zip(self._split(gradients), state):
       with tf.control_dependencies(updates[-1:] if self.in_turn else []):
         block = tf.identity(block)
@@ -43,11 +46,17 @@ class Blocks(base.Wrapper):
       states.append(block_state)
     return base.unflatten(tf.concat(updates, axis=1), gradients), tuple(states)
 
-  def partial_step(self, gradients, state, shapes, params=None):
+  def partial_step(
+    self,
+    gradients: base.Params,
+    state: base.State,
+    shapes: dict[str, tuple[int, ...]],
+    params: base.Params | None = None,
+  ) -> tuple[base.Params, base.State]:
     updates, whole = self.optimizer.partial_step(gradients, self._merge(state), shapes, params)
     return updates, self._part(whole)
 
-  def parts(self, tensors, *states):
+  def parts(self, tensors: base.Params, *states: base.State) -> list[tuple[Any, ...]]:
     """Returns `optimizer` with everything, all blocks in one."""
     return [(self.optimizer, tensors, *map(self._merge, states))]
 
@@ -71,13 +80,13 @@ class Blocks(base.Wrapper):
 def split(optimizer: base.Optimizer, in_turn: bool = False) -> base.Optimizer:
   """Returns `optimizer` in `Blocks`, if its coordinates can be run apart; so each of its parts."""
 
-  def in_blocks(part):
+  def in_blocks(part: base.Optimizer) -> base.Optimizer:
     return Blocks(part, in_turn) if part.coordinatewise and part.divisible else part
 
   return optimizer.map(in_blocks)
 
 
-def use_a_thread_a_block():
+def use_a_thread_a_block() -> None:
   """Lets TensorFlow run operations side by side rather than split each one.
 
   Without effect once TensorFlow runs: a program that it is part of has made its choice.

@@ -32,7 +32,7 @@ class CoordinatewiseLSTM(base.Optimizer):
     preprocessing: Any = preprocessing_lib.LogAndSign(),
     output_scale: float = 0.1,
     seed: int = 0,
-    dtype=tf.float32,
+    dtype: Any = tf.float32,
     name: str = "coordinatewise_lstm",
   ):
     """Samples phi.
@@ -71,7 +71,9 @@ class CoordinatewiseLSTM(base.Optimizer):
     """Returns zeros: for each layer `hidden` and `cell`, `[units, B, n]` each."""
     return initial_layers(self.layer_sizes, params, self.linear.b.dtype)
 
-  def __call__(self, gradients, state, params=None):
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
     flat = base.flatten(gradients)  # [B, n]
     activation = self.preprocessing(tf.reshape(flat, [-1]))  # [features, B n]
     activation, next_state = run_layers(self.layers, activation, state, self.outgoing)
@@ -79,7 +81,7 @@ class CoordinatewiseLSTM(base.Optimizer):
     return base.unflatten(tf.reshape(outputs, flat.shape), gradients), next_state
 
 
-def check_sizes(layer_sizes: Sequence[int], output_scale: float):
+def check_sizes(layer_sizes: Sequence[int], output_scale: float) -> None:
   """Raises ValueError unless these can make a learned optimizer of at most `MAX_PHI` numbers."""
   if not layer_sizes or any(type(k) is not int or not 0 < k <= 1024 for k in layer_sizes):
     raise ValueError(f"layer_sizes must be one or more integers of 1..1024, got {layer_sizes}.")
@@ -91,7 +93,7 @@ def check_sizes(layer_sizes: Sequence[int], output_scale: float):
 
 
 def make_layers(
-  num_features: int, layer_sizes: Sequence[int], seeds: tf.Tensor, dtype
+  num_features: int, layer_sizes: Sequence[int], seeds: tf.Tensor, dtype: Any
 ) -> list[lstm.LSTM]:
   """Returns the layers `lstm_1`, `lstm_2`, ... on `num_features` inputs, a seed each."""
   sizes = [num_features, *layer_sizes]
@@ -102,7 +104,7 @@ def make_layers(
 
 
 def initial_layers(
-  layer_sizes: Sequence[int], params: base.Params, dtype
+  layer_sizes: Sequence[int], params: base.Params, dtype: Any
 ) -> tuple[lstm.LSTMState, ...]:
   """Returns zeros: for each layer `hidden` and `cell`, `[units, B, n]` each."""
   shape = [next(iter(params.values())).shape[0], base.num_coordinates(params)]
@@ -146,7 +148,13 @@ class Linear(snt.Module):
   """A linear map of the last activation of a coordinate, `[units, rows] -> [outputs, rows]`."""
 
   def __init__(
-    self, units: int, outputs: int, seed: tf.Tensor, dtype, gain: float = 1.0, name: str = "linear"
+    self,
+    units: int,
+    outputs: int,
+    seed: tf.Tensor,
+    dtype: Any,
+    gain: float = 1.0,
+    name: str = "linear",
   ):
     """Samples w from a normal truncated at two sigma, sigma = gain / sqrt(units); b is zero."""
     super().__init__(name)

@@ -4,7 +4,7 @@ Nothing in it has a unit: multiplying the loss, or a weight matrix with its plac
 by a constant changes nothing but the last bits. It needs neither the loss nor the number of steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,7 +108,7 @@ class General(base.Optimizer):
     """What each of the directions weighs, from what the controller says of it; `[B, L, 3]` both."""
     return tf.nn.softmax(logits)
 
-  def initial_state(self, params):
+  def initial_state(self, params: base.Params) -> base.State:
     flat, count = base.flatten(params), len(_with_numbers(params))
     zeros, per_tensor = tf.zeros_like(flat), tf.zeros([flat.shape[0], count], flat.dtype)
     statistics = tf.zeros([*per_tensor.shape, _STATISTICS], flat.dtype)
@@ -116,7 +116,9 @@ class General(base.Optimizer):
     t = tf.zeros([], tf.int32)
     return GeneralState(averages, zeros, zeros, per_tensor, statistics, per_tensor, t)
 
-  def __call__(self, gradients, state, params=None):
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
     """Returns the updates and the next state.
 
     Raises:
@@ -124,7 +126,9 @@ class General(base.Optimizer):
     """
     return self.step(self._phi, gradients, state, params)
 
-  def step(self, phi: Sequence[tf.Tensor], gradients, state, params):
+  def step(
+    self, phi: Sequence[tf.Tensor], gradients: base.Params, state: base.State, params: Any
+  ) -> tuple[base.Params, base.State]:
     """Does what a call does, with this phi in place of its own."""
     if params is None:
       raise ValueError("General needs the parameters beside their gradients: pass `params`.")
@@ -178,10 +182,12 @@ class _WithPhi(base.Optimizer):
     self._rule = [rule]  # in a list that no module looks into: its variables are not ours
     self._values = phi
 
-  def initial_state(self, params):
+  def initial_state(self, params: base.Params) -> base.State:
     return self._rule[0].initial_state(params)
 
-  def __call__(self, gradients, state, params=None):
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
     return self._rule[0].step(self._values, gradients, state, params)
 
 
@@ -190,7 +196,9 @@ def _with_numbers(tensors: base.Params) -> base.Params:
   return {name: x for name, x in tensors.items() if math.prod(x.shape[1:])}
 
 
-def _inputs(seen, memory, t, shapes, sizes) -> tf.Tensor:
+def _inputs(
+  seen: tf.Tensor, memory: tf.Tensor, t: tf.Tensor, shapes: Sequence[Any], sizes: Sequence[int]
+) -> tf.Tensor:
   """What the network sees: `[B, L, inputs]`."""
   last = max(len(shapes) - 1, 1)
   static = [
@@ -228,7 +236,13 @@ def _fan_in(shape: tuple[int, ...]) -> int:
   return math.prod(shape[:-1]) if len(shape) >= 2 else 1
 
 
-def _statistics(products, mean_v, scale, unit, sizes) -> tf.Tensor:
+def _statistics(
+  products: tf.Tensor,
+  mean_v: tf.Tensor,
+  scale: tf.Tensor,
+  unit: tf.Tensor,
+  sizes: Sequence[int],
+) -> tf.Tensor:
   """What is seen of each parameter at this step, without units: `[B, L, 13]`."""
   squares = tf.linalg.diag_part(products)  # [B, L, 5]
   rms = tf.sqrt(tf.maximum(squares, 0.0))
@@ -251,14 +265,14 @@ def _log(x: tf.Tensor) -> tf.Tensor:
   return tf.math.log(tf.clip_by_value(x, 1e-6, 1e6))
 
 
-def _in_one_loop(function):
+def _in_one_loop(function: Callable[..., Any]) -> Callable[..., Any]:
   """Lets XLA make one loop of element-wise operations on many numbers: each costs memory alone."""
   compiled = tf.function(function, autograph=False, jit_compile=True)
   return lambda x, *more: (compiled if x.shape[1] > segments.SAMPLE else function)(x, *more)
 
 
 @_in_one_loop
-def _averaged(g, inverse_scale, averages, v):
+def _averaged(g: Any, inverse_scale: Any, averages: Any, v: Any) -> Any:
   """The gradient in units of its first RMS, `[B, n]`, and the next averages and v."""
   g = tf.where(tf.math.is_finite(g), g, tf.zeros_like(g))
   g = tf.clip_by_value(g * inverse_scale, -HUGE, HUGE)
@@ -267,7 +281,7 @@ def _averaged(g, inverse_scale, averages, v):
 
 
 @_in_one_loop
-def _mixed(v, floor, factors, averages):
+def _mixed(v: Any, floor: Any, factors: Any, averages: Any) -> Any:
   """The update, `[B, n]`: the averages in units of sqrt(v), times their factors."""
   return tf.math.rsqrt(v + floor) * sum(f * m for f, m in zip(factors, averages))
 
@@ -275,7 +289,7 @@ def _mixed(v, floor, factors, averages):
 def _first_rms(scale: tf.Tensor, g: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
   """`scale`, and where that is still 0 the RMS of the gradient, `[B, L]`."""
 
-  def begin():
+  def begin() -> tf.Tensor:
     finite = tf.where(tf.math.is_finite(g), g, tf.zeros_like(g))
     return tf.where(scale > 0, scale, segments.rms(finite, sizes))
 

@@ -31,7 +31,7 @@ class GlobalAveragingLSTM(coordinatewise.CoordinatewiseLSTM):
     preprocessing: Any = preprocessing_lib.LogAndSign(),
     output_scale: float = 0.1,
     seed: int = 0,
-    dtype=tf.float32,
+    dtype: Any = tf.float32,
     name: str = "global_averaging_lstm",
   ):
     """Samples phi.
@@ -80,7 +80,7 @@ def average(values: tf.Tensor) -> tf.Tensor:
   return tf.broadcast_to(tf.reduce_mean(values, axis=-1, keepdims=True), values.shape)
 
 
-def check_num_gacs(num_gacs: int, layer_sizes: Sequence[int]):
+def check_num_gacs(num_gacs: int, layer_sizes: Sequence[int]) -> None:
   """Raises ValueError unless each layer has that many units."""
   if type(num_gacs) is not int or not 0 <= num_gacs <= min(layer_sizes):
     raise ValueError(

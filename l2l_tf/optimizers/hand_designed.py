@@ -5,7 +5,7 @@ number for each of the B instances, `[B]`: a whole grid of learning rates is the
 guards against divergence: an infinite loss is a result.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sonnet as snt
 import tensorflow as tf
@@ -19,15 +19,17 @@ class HandDesigned(base.Optimizer):
 
   coordinatewise = True
 
-  def __init__(self, learning_rate, name=None):
+  def __init__(self, learning_rate: Any, name: str | None = None):
     """Args: learning_rate: a float, or floats `[B]`, one an instance; name: of the module."""
     super().__init__(name)
     self.learning_rate = learning_rate
 
-  def initial_state(self, params):
+  def initial_state(self, params: base.Params) -> base.State:
     return self.initial_slots(tf.zeros_like(base.flatten(params)))
 
-  def __call__(self, gradients, state, params=None):
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
     flat = base.flatten(gradients)
     rate = tf.convert_to_tensor(self.learning_rate, dtype_hint=flat.dtype)
     rate = tf.reshape(tf.cast(rate, flat.dtype), [-1, 1])  # [B or 1, 1]
@@ -38,7 +40,7 @@ class HandDesigned(base.Optimizer):
     """Returns the state before the first step, given zeros `[B, n]`."""
     raise NotImplementedError
 
-  def update(self, g: tf.Tensor, slots: base.State, rate: tf.Tensor):
+  def update(self, g: tf.Tensor, slots: base.State, rate: tf.Tensor) -> tuple[tf.Tensor, Any]:
     """Returns the updates `[B, n]` for gradients g `[B, n]` and the next slots."""
     raise NotImplementedError
 
@@ -46,11 +48,11 @@ class HandDesigned(base.Optimizer):
 class SGD(HandDesigned):
   """Gradient descent: update = -rate g."""
 
-  def initial_slots(self, zeros):
+  def initial_slots(self, zeros: tf.Tensor) -> Any:
     del zeros
     return ()
 
-  def update(self, g, slots, rate):
+  def update(self, g: tf.Tensor, slots: Any, rate: tf.Tensor) -> tuple[tf.Tensor, Any]:
     return -rate * g, slots
 
 
@@ -72,10 +74,10 @@ class Adam(HandDesigned):
 
   beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
 
-  def initial_slots(self, zeros):
+  def initial_slots(self, zeros: tf.Tensor) -> Any:
     return AdamSlots(zeros, zeros, tf.zeros([], zeros.dtype))
 
-  def update(self, g, slots, rate):
+  def update(self, g: tf.Tensor, slots: Any, rate: tf.Tensor) -> tuple[tf.Tensor, Any]:
     t = slots.t + 1
     m = self.beta_1 * slots.m + (1 - self.beta_1) * g
     v = self.beta_2 * slots.v + (1 - self.beta_2) * g**2
@@ -91,10 +93,10 @@ class RMSprop(HandDesigned):
 
   alpha, epsilon = 0.99, 1e-8
 
-  def initial_slots(self, zeros):
+  def initial_slots(self, zeros: tf.Tensor) -> Any:
     return zeros  # v, moving average of g^2
 
-  def update(self, g, slots, rate):
+  def update(self, g: tf.Tensor, slots: Any, rate: tf.Tensor) -> tuple[tf.Tensor, Any]:
     v = self.alpha * slots + (1 - self.alpha) * g**2
     return -rate * g / (tf.sqrt(v) + self.epsilon), v
 
@@ -116,10 +118,10 @@ class Adadelta(HandDesigned):
 
   rho, epsilon = 0.9, 1e-6
 
-  def initial_slots(self, zeros):
+  def initial_slots(self, zeros: tf.Tensor) -> Any:
     return AdadeltaSlots(zeros, zeros)
 
-  def update(self, g, slots, rate):
+  def update(self, g: tf.Tensor, slots: Any, rate: tf.Tensor) -> tuple[tf.Tensor, Any]:
     v = self.rho * slots.v + (1 - self.rho) * g**2
     delta = tf.sqrt(slots.u + self.epsilon) / tf.sqrt(v + self.epsilon) * g
     u = self.rho * slots.u + (1 - self.rho) * delta**2
@@ -134,10 +136,10 @@ class Adagrad(HandDesigned):
 
   epsilon = 1e-10
 
-  def initial_slots(self, zeros):
+  def initial_slots(self, zeros: tf.Tensor) -> Any:
     return zeros  # the sum of g^2
 
-  def update(self, g, slots, rate):
+  def update(self, g: tf.Tensor, slots: Any, rate: tf.Tensor) -> tuple[tf.Tensor, Any]:
     total = slots + g**2
     return -rate * g / (tf.sqrt(total) + self.epsilon), total
 
@@ -158,10 +160,10 @@ class Rprop(HandDesigned):
 
   eta_minus, eta_plus, smallest, largest = 0.5, 1.2, 1e-6, 50.0
 
-  def initial_slots(self, zeros):
+  def initial_slots(self, zeros: tf.Tensor) -> Any:
     return RpropSlots(zeros, zeros)
 
-  def update(self, g, slots, rate):
+  def update(self, g: tf.Tensor, slots: Any, rate: tf.Tensor) -> tuple[tf.Tensor, Any]:
     agreement = tf.sign(g * slots.g)
     one = tf.ones_like(g)
     shrink_or_keep = tf.where(agreement < 0, self.eta_minus * one, one)

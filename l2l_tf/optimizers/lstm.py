@@ -1,6 +1,6 @@
 """The LSTM layer inside the learned optimizers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import sonnet as snt
@@ -35,7 +35,7 @@ def lstm_cell(
 
 
 @tf.custom_gradient
-def _cell(inputs, hidden, cell, w_gates, b_gates):
+def _cell(inputs: Any, hidden: Any, cell: Any, w_gates: Any, b_gates: Any) -> Any:
   """`lstm_cell`, with its gradient by hand: autodiff keeps and visits far more."""
   features, units = inputs.shape[0], cell.shape[0]
   # sigmoid(z) = (1 + tanh(z / 2)) / 2, so one tanh serves all gates: half the time of sigmoids.
@@ -48,7 +48,7 @@ def _cell(inputs, hidden, cell, w_gates, b_gates):
   next_cell = 0.5 * ((1 + f) * cell + (1 + i) * g)
   squashed = tf.tanh(next_cell)
 
-  def gradient(d_hidden, d_next_cell):
+  def gradient(d_hidden: Any, d_next_cell: Any) -> tuple[Any, ...]:
     half = 0.5 * d_hidden
     d_cell = 0.5 * (d_next_cell + _d_tanh(squashed, half * (1 + o)))  # halved
     d_t = tf.concat([g * d_cell, cell * d_cell, (1 + i) * d_cell, squashed * half], axis=0)
@@ -69,7 +69,7 @@ def _d_tanh(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
 class LSTM(snt.Module):
   """One LSTM layer: the variables `w_gates` and `b_gates` of `lstm_cell`."""
 
-  def __init__(self, num_features: int, units: int, seed: tf.Tensor, dtype, name: str):
+  def __init__(self, num_features: int, units: int, seed: tf.Tensor, dtype: Any, name: str):
     """Samples W from a normal truncated at two sigma, sigma = 1 / sqrt(fan in), as Sonnet does."""
     super().__init__(name)
     self.units = units

@@ -10,7 +10,7 @@ of tensors, so a memory can be the state of a loop. Vectors are `[heads, B, n]`.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
@@ -19,7 +19,7 @@ import tensorflow as tf
 class FullMemory:
   """The matrix itself: O(n^2) numbers, and as many operations a read or write."""
 
-  def initial(self, num_tasks: int, num_coordinates: int, dtype) -> tf.Tensor:
+  def initial(self, num_tasks: int, num_coordinates: int, dtype: Any) -> tf.Tensor:
     """Returns the identity for each instance, `[B, n, n]`."""
     return tf.eye(num_coordinates, batch_shape=[num_tasks], dtype=dtype)
 
@@ -60,7 +60,7 @@ class LimitedMemory:
   history: int
   num_heads: int = 1
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     for field in ("history", "num_heads"):
       value = getattr(self, field)
       if type(value) is not int or value < 1:
@@ -69,7 +69,7 @@ class LimitedMemory:
     if pairs > MAX_PAIRS:
       raise ValueError(f"The memory would keep {pairs} pairs of vectors, more than {MAX_PAIRS}.")
 
-  def initial(self, num_tasks: int, num_coordinates: int, dtype) -> History:
+  def initial(self, num_tasks: int, num_coordinates: int, dtype: Any) -> History:
     """Returns the empty history, which reads as the identity."""
     zeros = tf.zeros([num_tasks, self.history * self.num_heads, num_coordinates], dtype)
     return History(zeros, zeros)

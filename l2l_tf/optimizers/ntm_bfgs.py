@@ -60,7 +60,7 @@ class NTMBFGS(base.Optimizer):
     preprocessing: Any = preprocessing_lib.LogAndSign(),
     output_scale: float = 0.1,
     seed: int = 0,
-    dtype=tf.float32,
+    dtype: Any = tf.float32,
     name: str = "ntm_bfgs",
   ):
     """Samples phi.
@@ -128,7 +128,9 @@ class NTMBFGS(base.Optimizer):
       tf.zeros([self.num_read_heads, *flat.shape], dtype),
     )
 
-  def __call__(self, gradients, state, params=None):
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
     flat = base.flatten(gradients)  # [B, n]
     features = self.preprocessing(tf.reshape(flat, [-1]))
     features = tf.reshape(features, [features.shape[0], *flat.shape])
@@ -183,7 +185,7 @@ class NTMLBFGS(NTMBFGS):
     preprocessing: Any = preprocessing_lib.LogAndSign(),
     output_scale: float = 0.1,
     seed: int = 0,
-    dtype=tf.float32,
+    dtype: Any = tf.float32,
     name: str = "ntm_lbfgs",
   ):
     """Samples phi; see `NTMBFGS`.

@@ -53,7 +53,9 @@ class OddPart(base.Wrapper):
     state = self.optimizer.initial_state(params)
     return OddState(state, state, tf.zeros(base.flatten(params).shape, tf.bool))
 
-  def __call__(self, gradients, state, params=None):
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
     opposite = {name: -g for name, g in gradients.items()}
     plus, positive = self.optimizer(gradients, state.positive, params)
     minus, negative = self.optimizer(opposite, state.negative, params)

@@ -146,20 +146,31 @@ class Partition(base.Optimizer):
     parts = self.split(params)
     return {group: self.groups[group].initial_state(part) for group, part in parts.items()}
 
-  def __call__(self, gradients, state, params=None):
-    updates, next_state = {}, {}
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
+    updates: base.Params = {}
+    next_state: dict[str, base.State] = {}
     for group, part in self.split(gradients).items():
       theta = None if params is None else {name: params[name] for name in part}
       changed, next_state[group] = self.groups[group](part, state[group], theta)
       updates |= changed
     return {name: updates[name] for name in gradients}, next_state
 
-  def rest(self, state):
+  def rest(self, state: base.State) -> base.State:
     return {group: self.groups[group].rest(part) for group, part in state.items()}
 
-  def partial_step(self, gradients, state, shapes, params=None):
+  def partial_step(
+    self,
+    gradients: base.Params,
+    state: base.State,
+    shapes: dict[str, tuple[int, ...]],
+    params: base.Params | None = None,
+  ) -> tuple[base.Params, base.State]:
     """A step of each group. The labels are those of all parameters, whichever take part."""
-    labels, updates, next_state = self.labels(shapes), {}, {}
+    labels = self.labels(shapes)
+    updates: base.Params = {}
+    next_state: dict[str, base.State] = {}
     for group, part in state.items():
       members = {name: shape for name, shape in shapes.items() if labels[name] == group}
       own = {name: g for name, g in gradients.items() if name in members}
@@ -168,14 +179,14 @@ class Partition(base.Optimizer):
       updates |= changed
     return {name: updates[name] for name in gradients}, next_state
 
-  def parts(self, tensors, *states):
+  def parts(self, tensors: base.Params, *states: base.State) -> list[tuple[Any, ...]]:
     return [
       part
       for group, own in self.split(tensors).items()
       for part in self.groups[group].parts(own, *(state[group] for state in states))
     ]
 
-  def named_phi(self):
+  def named_phi(self) -> dict[str, Any]:
     """Returns phi by names that begin with the group, "conv/lstm_1/w_gates"."""
     groups = {group: optimizer.named_phi() for group, optimizer in self.groups.items()}
     return {f"{group}/{name}": v for group, phi in groups.items() for name, v in phi.items()}
@@ -183,7 +194,7 @@ class Partition(base.Optimizer):
 
 def check(
   optimizer: base.Optimizer, shapes: Mapping[str, tuple[int, ...]], every_group: bool = False
-):
+) -> None:
   """Raises LabelError if `optimizer` is a `Partition` that parameters of these shapes do not fit.
 
   Args:

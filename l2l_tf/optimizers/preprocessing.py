@@ -45,7 +45,7 @@ class LogAndSign:
   p: float = 10.0
   num_features = 2
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     _check("p of log_and_sign", self.p, MAX_P)
 
   def __call__(self, gradients: tf.Tensor) -> tf.Tensor:
@@ -59,14 +59,14 @@ class Rescale:
   factor: float = 1.0
   num_features = 1
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     _check("factor of rescale", self.factor, MAX_FACTOR)
 
   def __call__(self, gradients: tf.Tensor) -> tf.Tensor:
     return rescale(gradients, self.factor)
 
 
-def _check(what: str, value: float, maximum: float):
+def _check(what: str, value: float, maximum: float) -> None:
   if type(value) not in (int, float) or not 0 < value <= maximum:
     raise ValueError(f"The {what} must be a positive number of at most {maximum:g}, got {value!r}.")
 

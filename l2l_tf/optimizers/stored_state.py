@@ -20,18 +20,20 @@ class StoredState(base.Wrapper):
     super().__init__(optimizer)
     self.dtype = dtype
 
-  def initial_state(self, params):
+  def initial_state(self, params: base.Params) -> base.State:
     """Returns that of `optimizer`, floats as `dtype`."""
     return _cast(self.optimizer.initial_state(params), self.dtype)
 
-  def __call__(self, gradients, state, params=None):
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
     updates, state = self.optimizer(gradients, self._wide(state), params)
     return updates, _cast(state, self.dtype)
 
-  def rest(self, state):
+  def rest(self, state: base.State) -> base.State:
     return _cast(self.optimizer.rest(self._wide(state)), self.dtype)
 
-  def _wide(self, state):
+  def _wide(self, state: base.State) -> base.State:
     return _cast(state, self.optimizer.trainable_variables[0].dtype)
 
 

@@ -47,7 +47,7 @@ class Parts:
       files.write_aside(path, buffer.getvalue())
     return values
 
-  def remove(self):
+  def remove(self) -> None:
     """Removes all parts, and the directory unless it holds something else."""
     for name in os.listdir(self.directory):
       if _PART.fullmatch(name):

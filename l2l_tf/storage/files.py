@@ -17,12 +17,12 @@ class CheckpointError(ExpectedError, RuntimeError):
   """A file is missing, damaged, or not ours; the message says which and what to do."""
 
 
-def write_aside(path: str, content: bytes):
+def write_aside(path: str, content: bytes) -> None:
   """Writes a file so that `path` holds the old content or the new one, never a part."""
   write_all_aside({path: content})
 
 
-def write_all_aside(contents: dict[str, bytes]):
+def write_all_aside(contents: dict[str, bytes]) -> None:
   """Writes files so that all are on the disk under other names before the first is renamed.
 
   Those names are new ones: no other process writes there too, and no link leads elsewhere.
@@ -47,7 +47,7 @@ def write_all_aside(contents: dict[str, bytes]):
     sync(directory)
 
 
-def sync(path: str):
+def sync(path: str) -> None:
   """Waits until a file, or the names in a directory, would survive a loss of power.
 
   Windows opens no directories, and looks after the names in them itself.
@@ -66,7 +66,7 @@ def is_aside(name: str) -> bool:
   return re.fullmatch(r".+\.[0-9a-f]{8}\.tmp", name, re.DOTALL) is not None
 
 
-def write_json(path: str, value: Any):
+def write_json(path: str, value: Any) -> None:
   """Writes `value` as indented JSON; numbers that JSON lacks (NaN, inf) are an error."""
   write_aside(path, to_json(value))
 

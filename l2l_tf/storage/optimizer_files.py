@@ -29,7 +29,7 @@ FLOATS = {  # of phi, by their names in a safetensors file
 }
 
 
-def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]):
+def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]) -> None:
   """Saves a learned optimizer.
 
   Args:
@@ -118,7 +118,7 @@ def optimizer_from_config(config: Any) -> Optimizer:
   return optimizer_options.of_file(config).build(seed=0)
 
 
-def _assign(variables: dict[str, tf.Variable], weights: dict[str, np.ndarray], path: str):
+def _assign(variables: dict[str, tf.Variable], weights: dict[str, np.ndarray], path: str) -> None:
   """Sets phi; a file may hold it in a shorter float type, never in a longer one."""
   expected = {name: (tuple(v.shape), v.dtype.as_numpy_dtype) for name, v in variables.items()}
   received = {name: (w.shape, w.dtype.type) for name, w in weights.items()}

@@ -32,7 +32,7 @@ def check(
   new: Content,
   overwrite: bool,
   read: Callable[[str], Content] | None = None,
-):
+) -> None:
   """Makes sure that a file may be written: before the hours that it takes, and once more after.
 
   Args:
