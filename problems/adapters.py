@@ -11,6 +11,7 @@ from l2l_tf.problems import minibatches
 from l2l_tf.problems import purity
 from l2l_tf.problems import reseeding
 
+_SERIAL: tuple[str, ...]
 _SERIAL = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "While", "StatelessWhile")
 _SERIAL += ("StatelessRandom", "StatelessTruncatedNormal")  # prefixes of types of operations
 
@@ -38,7 +39,7 @@ def from_function(init: Callable[..., Any], loss: Callable[..., tf.Tensor]) -> b
     ValueError, TypeError: if the functions return anything else, or draw random numbers otherwise.
   """
 
-  def with_task(seed):
+  def with_task(seed: base.Seed) -> tuple[base.Params, base.Task]:
     values = init(seed)
     values = values if type(values) is tuple and len(values) == 2 else (values, {})
     return tf.nest.map_structure(tf.convert_to_tensor, values)
@@ -87,9 +88,11 @@ def from_sonnet(
   examples = minibatches.Minibatches(data, batch_size)
   first = [examples.take(indices) for indices in examples.extremes()]
   loss = converted(loss)
-  refs, apply, before = {}, None, set()
+  refs: dict[str, Any] = {}
+  apply: Any = None
+  before: set[Any] = set()
 
-  def initial_values():
+  def initial_values() -> tuple[base.Params, ...]:
     """One draw of theta_0 and of the task; keeps what belongs to the modules it has made."""
     nonlocal refs, apply
     with snt.functional.variables():
@@ -108,14 +111,16 @@ def from_sonnet(
   initial_values()
   names = list(refs)  # those of an eager run: in a graph, TensorFlow makes them unique by suffixes
 
-  def loss_at(params, task, seed, indices):
+  def loss_at(
+    params: base.Params, task: base.Task, seed: base.Seed, indices: tf.Tensor
+  ) -> tf.Tensor:
     values, state = ({refs[name]: x for name, x in nest.items()} for nest in (params, task))
     return apply(values, state, examples.take(indices), seed)[0]
 
   return adapt(reseeding.redraw(initial_values), loss_at, examples.draw)
 
 
-def _check_new(made: Any, before: set[snt.Module]):
+def _check_new(made: Any, before: set[snt.Module]) -> None:
   """Raises ValueError for modules that were made, or used, before; adds them to `before`."""
   modules = [
     m for x in tf.nest.flatten(made) if isinstance(x, snt.Module) for m in (x, *x.submodules)
@@ -163,13 +168,13 @@ def adapt(
     ValueError, TypeError: if they return anything else, or draw random numbers without a seed.
   """
 
-  def seed_of_loss(seed):
+  def seed_of_loss(seed: base.Seed) -> base.Seed:
     return tf.random.split(seed, 1)[0]  # not the numbers of `draw`
 
-  def loss_of(params, task, seed):
+  def loss_of(params: base.Params, task: base.Task, seed: base.Seed) -> tf.Tensor:
     return loss(params, task, seed_of_loss(seed), draw(seed))
 
-  def lifted_loss(params, tasks, seeds):
+  def lifted_loss(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     if seeds.shape[0] == 1:
       return base.lift(loss_of, params, tasks, seeds)
     drawn = tf.map_fn(draw, seeds, fn_output_signature=minibatch) if minibatch else {}
@@ -191,12 +196,12 @@ def adapt(
 def converted(function: Callable[..., Any]) -> Callable[..., Any]:
   """`function` by AutoGraph: what a user writes may have `if` and loops that depend on tensors."""
 
-  def call(*args):  # what cannot be converted within it is called as it is, with a warning
-    return function(*args)
+  def call(*args: Any) -> Any:
+    return function(*args)  # what cannot be converted in it is called as it is, with a warning
 
   graph_call = tf.autograph.to_graph(call)
 
-  def call_and_explain(*args):
+  def call_and_explain(*args: Any) -> Any:
     try:
       return graph_call(*args)
     except Exception as error:  # whatever a user's function raises
@@ -212,7 +217,7 @@ def _specs(nest: Any) -> Any:
   return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), nest)
 
 
-def check_params(params: Any):
+def check_params(params: Any) -> None:
   """Raises ValueError or TypeError unless theta_0 is a dictionary of floats of one type."""
   if not isinstance(params, dict):
     raise TypeError(
@@ -243,7 +248,7 @@ def check_params(params: Any):
     raise TypeError(f"All parameters must be of one float type, got {', '.join(sorted(types))}.")
 
 
-def check_loss(value: Any, params: base.Params):
+def check_loss(value: Any, params: base.Params) -> None:
   """Raises ValueError or TypeError unless the loss is a scalar of the type of the parameters."""
   dtype = next(iter(params.values())).dtype
   if not isinstance(value, tf.Tensor) or value.shape.rank != 0:

@@ -7,14 +7,14 @@ that belongs to B instances has a leading axis of that length.
 
 from collections.abc import Callable
 import enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 Params = dict[str, tf.Tensor]
 Task = Any  # a nest of tensors: what distinguishes one instance f from another (W and y, an image)
-Seed = tf.Tensor  # int32 [2], as the `tf.random.stateless_*` functions take it
+Seed: TypeAlias = tf.Tensor  # int32 [2], as the `tf.random.stateless_*` functions take it
 
 
 class Problem(NamedTuple):

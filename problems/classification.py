@@ -1,6 +1,7 @@
 """Training a small classifier on images, seen as a function of its weights (paper section 3.2)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,7 +17,7 @@ def mlp(
   activation: str = "sigmoid",
   batch_size: int = 128,
   init_scale: float = 0.01,
-  dtype=tf.float32,
+  dtype: Any = tf.float32,
 ) -> base.Problem:
   """Cross entropy of a multilayer perceptron on random minibatches (paper section 3.2).
 
@@ -46,28 +47,28 @@ def mlp(
   sizes = [images.shape[1], *hidden, data.num_classes]
   names = [f"hidden_{i + 1}" for i in range(len(hidden))] + ["output"]
 
-  def init(seed):
-    shapes = {}
+  def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, fan_in, fan_out in zip(names, sizes[:-1], sizes[1:]):
       shapes[f"{name}/w"] = (fan_in, fan_out)
       shapes[f"{name}/b"] = (fan_out,)
     return gaussian(shapes, init_scale, seed, dtype), {}
 
-  def draw(seed):  # int32 [batch_size]
+  def draw(seed: base.Seed) -> tf.Tensor:  # int32 [batch_size]
     return tf.random.stateless_uniform([batch_size], seed, 0, num_examples, dtype=tf.int32)
 
-  def loss_at(params, indices):
+  def loss_at(params: base.Params, indices: tf.Tensor) -> tf.Tensor:
     x = tf.cast(tf.gather(images, indices), dtype) / 255
     for name in names[:-1]:
       x = nonlinearity(x @ params[f"{name}/w"] + params[f"{name}/b"])
     logits = x @ params["output/w"] + params["output/b"]
     return cross_entropy(logits, tf.gather(labels, indices))
 
-  def loss(params, task, seed):
+  def loss(params: base.Params, task: base.Task, seed: base.Seed) -> tf.Tensor:
     del task
     return loss_at(params, draw(seed))
 
-  def lifted_loss(params, tasks, seeds):
+  def lifted_loss(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     del tasks
     if seeds.shape[0] == 1:
       return loss_at({name: p[0] for name, p in params.items()}, draw(seeds[0]))[tf.newaxis]
@@ -77,7 +78,7 @@ def mlp(
 
 
 def gaussian(
-  shapes: dict[str, tuple[int, ...]], scale: float, seed: base.Seed, dtype
+  shapes: dict[str, tuple[int, ...]], scale: float, seed: base.Seed, dtype: Any
 ) -> base.Params:
   """Samples parameters of these shapes: IID Gaussian of mean 0 and standard deviation `scale`."""
   seeds = tf.random.split(seed, len(shapes))

@@ -1,6 +1,7 @@
 """Training a convolutional classifier on images, as a function of its weights (section 3.3)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,7 +19,7 @@ def convnet(
   units: int = 32,
   batch_size: int = 128,
   init_scale: float = 0.01,
-  dtype=tf.float32,
+  dtype: Any = tf.float32,
 ) -> base.Problem:
   """Cross entropy of the paper's CIFAR-10 network on random minibatches (section 3.3).
 
@@ -61,7 +62,7 @@ def convnet(
   images = tf.constant(data.images)  # uint8 [N, height, width, channels]
   labels = tf.constant(data.labels, tf.int32)
   names = [f"conv_{i + 1}" for i in range(len(filters))]
-  shapes = {}
+  shapes: dict[str, tuple[int, ...]] = {}
   for name, below, above in zip(names, [channels, *filters], filters):
     shapes[f"{name}/w"] = (kernel_size, kernel_size, below, above)
     shapes[f"{name}/offset"] = (above,)
@@ -69,10 +70,10 @@ def convnet(
   shapes |= {"hidden/w": (height * width * filters[-1], units), "hidden/offset": (units,)}
   shapes |= {"output/w": (units, data.num_classes), "output/b": (data.num_classes,)}
 
-  def init(seed):
+  def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
     return classification.gaussian(shapes, init_scale, seed, dtype), {}
 
-  def loss(params, task, seed):
+  def loss(params: base.Params, task: base.Task, seed: base.Seed) -> tf.Tensor:
     del task
     indices = tf.random.stateless_uniform([batch_size], seed, 0, num_examples, dtype=tf.int32)
     x = tf.cast(tf.gather(images, indices), dtype) / 255
@@ -113,7 +114,7 @@ def _by_formula(x: tf.Tensor) -> tf.Tensor:
 
 
 @tf.custom_gradient
-def _standardized(x: tf.Tensor):
+def _standardized(x: tf.Tensor) -> Any:
   """`_by_formula` for images in float32, and its first derivative: half the time, by one op each.
 
   TensorFlow has no gradient of the second of them, so higher derivatives are those of the formula.
@@ -126,13 +127,13 @@ def _standardized(x: tf.Tensor):
   )
 
   @tf.custom_gradient
-  def first(x, d_y):
+  def first(x: tf.Tensor, d_y: tf.Tensor) -> Any:
     names = (f"reserve_space_{i}" for i in (1, 2, 3))
     d_x = tf.raw_ops.FusedBatchNormGradV3(
       y_backprop=d_y, x=x, **dict(zip(names, kept)), **constants
     )
 
-    def second(dd_x):
+    def second(dd_x: tf.Tensor) -> Any:
       with tf.GradientTape() as outer:
         outer.watch([x, d_y])
         with tf.GradientTape() as inner:

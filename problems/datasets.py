@@ -4,7 +4,7 @@ from collections.abc import Callable
 import functools
 import hashlib
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import urllib.request
 
 from absl import logging
@@ -41,7 +41,8 @@ class Dataset(NamedTuple):
     """SHA-256, in hex, of images and labels."""
     total = hashlib.sha256(repr(self.images.shape).encode())
     for array in (self.images, self.labels):
-      total.update(np.ascontiguousarray(array))
+      content: Any = np.ascontiguousarray(array)  # NumPy does not say that it is a buffer
+      total.update(content)
     return total.hexdigest()
 
 
@@ -137,6 +138,7 @@ def build_command(name: str, path: str) -> str:
 
 def _load_first(name: str, split: str) -> Dataset:
   """Takes the first source that works, and says in one line why it is not the one before."""
+  sources: list[Callable[..., Dataset]]
   sources = [functools.partial(_load_tfds, data_dir=None, download=d) for d in (False, True)]
   reasons = []
   for load_source in [*sources, _load_bundled]:
@@ -184,7 +186,7 @@ def _load_tfds(name: str, split: str, data_dir: str | None, download: bool) -> D
   return Dataset(images, labels, num_classes, source)
 
 
-def _re_encoded(builder, split: str) -> bool:
+def _re_encoded(builder: Any, split: str) -> bool:
   """Whether a copy keeps JPEG, which loses detail; both originals are raw, and TFDS keeps PNG."""
   import tensorflow_datasets as tfds
 

@@ -72,7 +72,7 @@ def from_keras(
     raise RuntimeError(
       f"from_keras needs Keras on TensorFlow; KERAS_BACKEND is {keras.config.backend()}."
     )
-  make = functools.partial(_copy, model)
+  make: Callable[[], Any] = functools.partial(_copy, model)
   if not isinstance(model, keras.Model) and callable(model):
     make, model = model, model()
   if not isinstance(model, keras.Model):
@@ -91,10 +91,12 @@ def from_keras(
   names = _names(f.variables)
   draw = reseeding.redraw(lambda: _initial_values(model, make, first[0][0], initializer))
 
-  def init(seed):
+  def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
     return dict(zip(names, draw(seed))), {}
 
-  def loss_at(params, task, seed, indices):
+  def loss_at(
+    params: base.Params, task: base.Task, seed: base.Seed, indices: tf.Tensor
+  ) -> tf.Tensor:
     del task
     value = f([params[name] for name in names], seed, examples.take(indices))
     return tf.cast(value, next(iter(params.values())).dtype)
@@ -117,14 +119,14 @@ def _examples(data: Any, batch_size: int) -> minibatches.Minibatches:
     ) from error
   floatx = np.dtype(keras.config.floatx())
 
-  def as_fit(array):
+  def as_fit(array: Any) -> Any:
     cast = array.dtype.kind == "f" or array.dtype == tf.bfloat16.as_numpy_dtype
     return array.astype(floatx) if cast else array
 
   return minibatches.Minibatches(minibatches.map_arrays(as_fit, parts), batch_size)
 
 
-def _check_shapes(model: keras.Model, x: Any):
+def _check_shapes(model: keras.Model, x: Any) -> None:
   """Raises ValueError if the model has one input, of another shape than the examples `x`."""
   expected = getattr(model, "input_shape", None) if model.built else None
   if not isinstance(x, tf.Tensor) or type(expected) is not tuple or None in expected[1:]:
@@ -156,7 +158,7 @@ def _initial_values(
   shapes = [tuple(v.shape) for v in model.trainable_variables]
   graph = tf.compat.v1.get_default_graph()
 
-  def drawn(next_creator, initial_value, **options):
+  def drawn(next_creator: Any, initial_value: Any, **options: Any) -> Any:
     with graph.as_default():  # where Keras has left it, too
       value = initial_value() if callable(initial_value) else initial_value
       return next_creator(initial_value=value, **options)

@@ -1,5 +1,6 @@
 """What `fit` minimizes: the loss that Keras itself computes of a model, as a function of theta."""
 
+from collections.abc import Iterator
 import contextlib
 import copy
 import inspect
@@ -84,9 +85,9 @@ class _Recorder(keras.StatelessScope):
 
   def __init__(self, mapping: list[tuple[Any, Any]]):
     super().__init__(mapping, collect_losses=True)
-    self.generators = []
+    self.generators: list[Any] = []
 
-  def get_current_value(self, variable):
+  def get_current_value(self, variable: Any) -> Any:
     value = super().get_current_value(variable)
     if value is None and variable.name == _SEED_STATE and variable not in self.generators:
       self.generators.append(variable)
@@ -94,7 +95,7 @@ class _Recorder(keras.StatelessScope):
 
 
 @contextlib.contextmanager
-def _one_replica():
+def _one_replica() -> Iterator[None]:
   """Keras divides a loss by the number of replicas, as `fit` adds theirs: here each has its f."""
   graph = tf.compat.v1.get_default_graph()
   stack, graph._distribution_strategy_stack = graph._distribution_strategy_stack, []
@@ -105,7 +106,7 @@ def _one_replica():
 
 
 @contextlib.contextmanager
-def _explained(model: keras.Model, batches: list[Any]):
+def _explained(model: keras.Model, batches: list[Any]) -> Iterator[None]:
   """Puts into words what Keras, or a user's layers and losses, raise on these minibatches."""
   try:
     yield
@@ -117,7 +118,7 @@ def _explained(model: keras.Model, batches: list[Any]):
     ) from error
 
 
-def _check_training(model: keras.Model):
+def _check_training(model: keras.Model) -> None:
   """Raises ValueError for a model whose training is not the loss of a minibatch."""
   kind = type(model)
   for name in _OWN_TRAINING:
@@ -134,7 +135,7 @@ def _check_training(model: keras.Model):
     )
 
 
-def _check_constraints(variables: list[keras.Variable]):
+def _check_constraints(variables: list[keras.Variable]) -> None:
   """Raises ValueError for variables that `fit` projects after each update."""
   constrained = {v.path: type(v.constraint).__name__ for v in variables if v.constraint is not None}
   if constrained:
@@ -149,7 +150,7 @@ def has_own_loss(model: keras.Model) -> bool:
   return type(model).compute_loss is not keras.Model.compute_loss or "compute_loss" in vars(model)
 
 
-def _check_finite(value: Any):
+def _check_finite(value: Any) -> None:
   """Raises ValueError for NaN, which a label out of range makes where it is no error: on GPUs."""
   if not np.all(np.isfinite(value := np.asarray(value))):
     raise ValueError(f"it is {value}")
@@ -159,7 +160,7 @@ def _takes_training(method: Any) -> bool:
   return "training" in inspect.signature(method).parameters
 
 
-def _call_as_it_is(model: keras.Model, x: Any):
+def _call_as_it_is(model: keras.Model, x: Any) -> None:
   """Calls the model once, which makes the variables that are made while called."""
   before = [(v, tf.identity(v.value)) for v in model.non_trainable_variables]
   model(x, **({"training": False} if _takes_training(model.call) else {}))

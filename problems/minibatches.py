@@ -64,7 +64,7 @@ class Minibatches:
     A label or a word out of range shows there, if anywhere. Labels may be given as floats: single
     numbers count, whatever their type.
     """
-    found = {}
+    found: dict[int, None] = {}
     for array in tf.nest.flatten(self.arrays):
       size = 0 if array is None else array.shape.num_elements() // self.num_examples
       if size and array.dtype != tf.bool and (array.dtype.is_integer or size == 1):

@@ -1,7 +1,7 @@
 """Painting a photograph in the style of another picture, as a function of the pixels (3.4)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +26,7 @@ def style_transfer(
   style_weight: float = 1.0,
   smoothness_weight: float = 2.0,
   init_scale: float = 3.0,
-  dtype=tf.float32,
+  dtype: Any = tf.float32,
 ) -> base.Problem:
   """What a picture lacks of a photograph's content and a painting's style (Gatys et al. 2015).
 
@@ -91,7 +91,7 @@ def style_transfer(
     raise ValueError("At least one style is needed, got none.")
   style_grams = _stacked_grams([tf.cast(pixels, dtype) for pixels in styles], network)
 
-  def init(seed):
+  def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
     index = seed[0]
     tf.debugging.Assert((index >= 0) & (index < images.shape[0]), [_FOREIGN_SEED, index])
     theta = init_scale * tf.random.stateless_normal(shape, seed, dtype=dtype)
@@ -102,7 +102,7 @@ def style_transfer(
       task["style"] = tf.math.floormod(seed[1], len(styles))
     return {"image": theta}, task
 
-  def lifted_loss(params, tasks, seeds):
+  def lifted_loss(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     del seeds
     pixels = to_pixels(params["image"])
     found = vgg.features(pixels, network, layers) if layers else {}
@@ -117,7 +117,7 @@ def style_transfer(
       total += style_weight * tf.add_n(terms) / len(terms)
     return shape[0] * shape[1] * total
 
-  def loss(params, task, seed):
+  def loss(params: base.Params, task: base.Task, seed: base.Seed) -> tf.Tensor:
     return lifted_loss(*tf.nest.map_structure(lambda x: x[tf.newaxis], (params, task, seed)))[0]
 
   return base.Problem(init, loss, lifted_loss, serial=True, indices=photographs.indices)

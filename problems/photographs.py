@@ -1,10 +1,10 @@
 """Photographs and paintings: read from any file, split so that no photograph is on two sides."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import hashlib
 import os
 import stat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -241,7 +241,7 @@ def _bundled(size: int) -> Photographs:
   return _described(np.stack(images), counts, source)
 
 
-def _crops(names: Sequence[str], count: int, size: int, rng: np.random.Generator):
+def _crops(names: Sequence[str], count: int, size: int, rng: np.random.Generator) -> Iterator[Any]:
   """`count` random squares, of a third of the photograph to all of it, the photographs in turn."""
   photographs = [_read_bundled(name) for name in names]
   for i in range(count):

@@ -1,13 +1,13 @@
 """Whether a function depends on anything but its arguments, read from its graph."""
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry  # nothing public tells what keeps state
 
-Function = tf.types.experimental.ConcreteFunction
+Function: TypeAlias = tf.types.experimental.ConcreteFunction
 
 RANDOM = {  # draw from a state that no seed decides
   "LearnedUnigramCandidateSampler", "LogUniformCandidateSampler", "Multinomial",
@@ -103,7 +103,7 @@ def _called(definition: tf.compat.v1.GraphDef, nodes: list[Any]) -> list[Any]:
   return found
 
 
-def check_operations(what: str, function: Function, replaced: Collection[str]):
+def check_operations(what: str, function: Function, replaced: Collection[str]) -> None:
   """Raises ValueError for operations that draw, change or take what is not among the arguments.
 
   Args:
@@ -136,7 +136,7 @@ def _keeps_state(kind: str) -> bool:
   return definition is not None and definition.is_stateful
 
 
-def check_same(what: str, first: Function, second: Function, ends: Collection[str] = ()):
+def check_same(what: str, first: Function, second: Function, ends: Collection[str] = ()) -> None:
   """Raises ValueError if two traces of one function differ: Python drew, or counted.
 
   Args:

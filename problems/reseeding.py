@@ -55,7 +55,7 @@ def redraw(
   """
   flat = tf.nest.flatten(specs)
 
-  def with_leaves(*leaves):
+  def with_leaves(*leaves: Any) -> Any:
     return sample(*tf.nest.pack_sequence_as(specs, leaves))
 
   function, again = (purity.trace(what, with_leaves, *flat) for _ in range(2))
@@ -82,7 +82,7 @@ def redraw(
   definition.node.extend(nodes)
 
   @tf.function(autograph=False)
-  def draw(seed, *args):
+  def draw(seed: base.Seed, *args: Any) -> Any:
     given = [*tf.nest.flatten(args), *map(tf.identity, function.captured_inputs)]
     replaced = {x.name: y for x, y in zip(function.inputs, given) if x.op.name in used}
     for op, own in zip(random, tf.unstack(tf.random.split(seed, max(len(random), 1)))):

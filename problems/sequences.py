@@ -43,7 +43,7 @@ def window_model(
     "output/b": (num_tokens,),
   }
 
-  def lifted(params, tasks, seeds):
+  def lifted(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     del tasks
     tokens = _windows(texts, seeds, batch_size, context + 1)
     x = tiny.embedded(params["embedding"], tokens[..., :context])
@@ -69,7 +69,7 @@ def recurrent_model(
     "output/b": (num_tokens,),
   }
 
-  def lifted(params, tasks, seeds):
+  def lifted(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     del tasks
     tokens = _windows(texts, seeds, batch_size, steps + 1)
     x = tiny.embedded(params["embedding"], tokens[..., :-1])
@@ -118,14 +118,14 @@ def attention_model(
   }
   mask = tf.constant(np.triu(np.full([steps, steps], -1e9, np.float32), 1))
 
-  def lifted(params, tasks, seeds):
+  def lifted(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     del tasks
     count = seeds.shape[0]
     tokens = _windows(texts, seeds, batch_size, steps + 1)
     x = tiny.embedded(params["embedding"], tokens[..., :-1]) + params["position"][:, tf.newaxis]
     x = tf.reshape(x, [count, batch_size * steps, width])
 
-    def norm(x, name):
+    def norm(x: tf.Tensor, name: str) -> tf.Tensor:
       y = tiny.normalized(x, "layer") * params[f"{name}/scale"][:, tf.newaxis]
       return y + params[f"{name}/offset"][:, tf.newaxis]
 
@@ -164,7 +164,7 @@ def factorization(
     "items/b": (num_items,),
   }
 
-  def lifted(params, tasks, seeds):
+  def lifted(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     del tasks
     users = tiny.draw(seeds, batch_size, num_users)
     items = tiny.draw(seeds + [1, 0], batch_size, num_items)

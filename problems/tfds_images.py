@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import itertools
 import os
 import re
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def load(name: str, limit: int) -> tuple[Iterator[np.ndarray], str]:
   return itertools.islice(images, limit), f"images of TFDS {name.split(':')[0]} {builder.version}"
 
 
-def _check(builder, name: str):
+def _check(builder: Any, name: str) -> None:
   """Raises DataError unless there is a training split of images in colour."""
   import tensorflow_datasets as tfds
 
@@ -77,7 +78,7 @@ def _check(builder, name: str):
     )
 
 
-def _images(builder, name: str, folder: str) -> Iterator[np.ndarray]:
+def _images(builder: Any, name: str, folder: str) -> Iterator[np.ndarray]:
   import tensorflow_datasets as tfds
 
   try:

@@ -5,7 +5,7 @@ What other small problems need, too: draws, losses, theta_0.
 
 from collections.abc import Callable, Sequence
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -89,7 +89,7 @@ def dense_network(
   count = min(inputs.shape[0] if num_examples is None else num_examples, inputs.shape[0])
   sizes = [inputs.shape[1], *hidden, targets.shape[1]]
   names = [f"hidden_{k + 1}" for k in range(len(hidden))] + ["output"]
-  shapes = {}
+  shapes: dict[str, tuple[int, ...]] = {}
   for k, name in enumerate(names):
     shapes[f"{name}/w"] = (sizes[k], sizes[k + 1])
     shapes[f"{name}/b"] = (sizes[k + 1],)
@@ -97,7 +97,7 @@ def dense_network(
       shapes[f"{name}/scale"] = (sizes[k + 1],)
   num_noisy = round(label_noise * batch_size)
 
-  def lifted(params, tasks, seeds):
+  def lifted(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     indices = draw(seeds, batch_size, count)
     indices = indices if num_examples is None else indices + tasks
     wrong = tf.concat([indices[:, num_noisy:], indices[:, :num_noisy]], 1)
@@ -115,7 +115,7 @@ def dense_network(
   if num_examples is None:
     return problem
 
-  def init(seed):
+  def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
     place = draw(seed[tf.newaxis] + [13, 0], 1, inputs.shape[0] - count + 1)
     return problem.init(seed)[0], place[0]
 
@@ -197,7 +197,7 @@ def glorot_problem(
 ) -> base.Problem:
   """Glorot's uniform weights, biases 0, scales 1; embeddings as Keras's, within +-0.05."""
 
-  def init(seed):
+  def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
     seeds, params = tf.random.split(seed, len(shapes)), {}
     for k, (name, shape) in enumerate(shapes.items()):
       if len(shape) < 2:
@@ -208,13 +208,13 @@ def glorot_problem(
       params[name] = tf.random.stateless_uniform(shape, seeds[k], -limit, limit)
     return params, {}
 
-  def loss(params, task, seed):
+  def loss(params: base.Params, task: base.Task, seed: base.Seed) -> tf.Tensor:
     params, task = tf.nest.map_structure(lambda x: x[tf.newaxis], (params, task))
     return lifted(params, task, seed[tf.newaxis])[0]
 
   return base.Problem(init, loss, lifted)
 
 
-def check(value, known, name: str):
+def check(value: Any, known: Any, name: str) -> None:
   if value not in known:
     raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")

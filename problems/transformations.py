@@ -1,5 +1,7 @@
 """Functions from a problem to a problem: other starts, other parameters."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from l2l_tf.problems import base
@@ -9,7 +11,7 @@ from l2l_tf.problems import tiny
 def starting_badly(problem: base.Problem, spread: float = 1.0) -> base.Problem:
   """The same problem with each matrix of theta_0 times a factor of its own, 10^(+-spread)."""
 
-  def init(seed):
+  def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
     params, task = problem.init(seed)
     exponents = tf.random.stateless_uniform([len(params)], seed + [7, 0], -spread, spread)
     names = enumerate(params.items())
@@ -33,7 +35,7 @@ def rescaled(problem: base.Problem, spread: float = 1.0, each: str = "tensor") -
   """
   tiny.check(each, ("tensor", "coordinate", "all"), "each")
 
-  def init(seed):
+  def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
     params, task = problem.init(seed)
     factors = {}
     for k, (name, x) in enumerate(params.items()):
@@ -42,13 +44,13 @@ def rescaled(problem: base.Problem, spread: float = 1.0, each: str = "tensor") -
       factors[name] = 10.0 ** tf.random.stateless_uniform(shape, own, -spread, spread)
     return {name: x / factors[name] for name, x in params.items()}, (task, factors)
 
-  def back(params, factors):
+  def back(params: base.Params, factors: Any) -> base.Params:
     return {name: x * factors[name] for name, x in params.items()}
 
-  def loss(params, task, seed):
+  def loss(params: base.Params, task: base.Task, seed: base.Seed) -> tf.Tensor:
     return problem.loss(back(params, task[1]), task[0], seed)
 
-  def lifted(params, tasks, seeds):
+  def lifted(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     return base.losses(problem, back(params, tasks[1]), tasks[0], seeds)
 
   return problem._replace(init=init, loss=loss, lifted_loss=lifted)

@@ -1,6 +1,6 @@
 """The convolutional layers of VGG-16 as fixed features (Simonyan and Zisserman 2014)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import importlib.metadata
 import socket
@@ -143,7 +143,7 @@ def _checked(layers: dict[str, Layer], source: str) -> Network:
 
 
 @contextlib.contextmanager
-def _socket_timeout(seconds: float):
+def _socket_timeout(seconds: float) -> Iterator[None]:
   """A connection that is not answered within `seconds` fails."""
   before = socket.getdefaulttimeout()
   socket.setdefaulttimeout(seconds)
