@@ -17,12 +17,6 @@ _NUMBER = r":(1000000|[1-9]\d{0,5})"
 META_GRADIENT = re.compile(
   rf"full|second_derivatives({_NUMBER})?|sampled{_NUMBER}|segments{_NUMBER}", re.ASCII
 )
-OLDER = {  # options of before, which configs of runs hold
-  "final_learning_rate": float,
-  "second_derivatives": bool,
-  "backprop_coordinates": int,
-  "segment_length": int,
-}
 
 
 def check_windows(num_steps: int, unroll_length: int) -> None:
@@ -82,7 +76,7 @@ class Training(Options):
   @classmethod
   def _older_names(cls, values: Any) -> Any:
     """Takes the three options that `meta_gradient` was, and the final learning rate."""
-    if not isinstance(values, dict) or values.keys().isdisjoint(OLDER):
+    if not isinstance(values, dict) or values.keys().isdisjoint(_Older.model_fields):
       return values
     return _renamed(values)
 
@@ -178,31 +172,35 @@ class Imitation(Options):
     return self
 
 
+class _Older(Options):
+  """Options of before, which configs of runs hold."""
+
+  final_learning_rate: float | None = None
+  second_derivatives: bool = False
+  backprop_coordinates: int = 0
+  segment_length: int = 0
+
+
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:
   """The options of `Training` by their names of today."""
-  new, old = dict(values), {name: kind() for name, kind in OLDER.items()}
-  given = [name for name in OLDER if name in values]
-  for name in given:
-    old[name] = new.pop(name)
-    if type(old[name]) is not OLDER[name] and (type(old[name]), OLDER[name]) != (int, float):
-      raise ValueError(f"{name} must be of type {OLDER[name].__name__}, got {old[name]!r:.200}.")
-  if "final_learning_rate" in given:
-    _refuse_both(new, "learning_rate_decay", "final_learning_rate")
-    rate, final = new.get("learning_rate", 1e-3), old["final_learning_rate"]
+  given = {name: values[name] for name in _Older.model_fields if name in values}
+  new, old = {k: v for k, v in values.items() if k not in given}, _Older(**given)
+  final, rate = old.final_learning_rate, new.get("learning_rate", 1e-3)
+  if final is not None:
     if type(rate) not in (int, float) or not 0 <= final <= rate < 1e300:
       raise ValueError(
-        f"final_learning_rate must be at most learning_rate, got {final!r:.200} and {rate!r:.200}."
+        f"final_learning_rate must be at most learning_rate, got {final!r} and {rate!r:.200}."
       )
-    new["learning_rate_decay"] = float(f"{final / rate:.15g}") if rate else 1.0
-  if given != ["final_learning_rate"]:
-    _refuse_both(new, "meta_gradient", given[-1])
-    new["meta_gradient"] = _meta_gradient(*list(old.values())[1:])
+    _put(new, "learning_rate_decay", float(f"{final / rate:.15g}") if rate else 1.0)
+  if given.keys() > {"final_learning_rate"} or final is None:
+    _put(new, "meta_gradient", _meta_gradient(*list(dict(old).values())[1:]))
   return new
 
 
-def _refuse_both(values: dict[str, Any], new: str, old: str) -> None:
-  if new in values:
-    raise ValueError(f"{old} is an older name for a part of {new}: give one of them.")
+def _put(values: dict[str, Any], name: str, value: Any):
+  if name in values:
+    raise ValueError(f"{name} cannot be given beside the older options that it stands for.")
+  values[name] = value
 
 
 def _meta_gradient(second: bool, sampled: int, length: int) -> str:

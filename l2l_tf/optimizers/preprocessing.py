@@ -79,18 +79,3 @@ def to_config(preprocessing: LogAndSign | Rescale) -> dict:
   """Returns `{"name": ..., constant: value}`."""
   (name,) = (name for name, kind in BY_NAME.items() if isinstance(preprocessing, kind))
   return {"name": name, **dataclasses.asdict(preprocessing)}
-
-
-def from_config(config: dict) -> LogAndSign | Rescale:
-  """The inverse of `to_config`.
-
-  Raises:
-    ValueError: for an unknown name or a constant that is not allowed.
-  """
-  if not isinstance(config, dict) or config.get("name") not in list(BY_NAME):
-    raise ValueError(f"preprocessing must be one of {', '.join(BY_NAME)}, got {config!r}.")
-  constants = {key: value for key, value in config.items() if key != "name"}
-  try:
-    return BY_NAME[config["name"]](**constants)
-  except TypeError as error:
-    raise ValueError(f"Bad constants for preprocessing, {config!r}: {error}.") from error

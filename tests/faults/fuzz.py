@@ -11,7 +11,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import atheris
 
-with atheris.instrument_imports(include=["l2l_tf.storage", "l2l_tf.problems.photographs", "PIL"]):
+with atheris.instrument_imports(
+  include=["l2l_tf.storage", "l2l_tf.config", "l2l_tf.problems.photographs", "PIL"]
+):
   from l2l_tf.storage import optimizer_files  # noqa: F401
 from tests.faults import cases
 from tests.faults import readers
