@@ -197,7 +197,7 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
   return new
 
 
-def _put(values: dict[str, Any], name: str, value: Any):
+def _put(values: dict[str, Any], name: str, value: Any) -> None:
   if name in values:
     raise ValueError(f"{name} cannot be given beside the older options that it stands for.")
   values[name] = value
