@@ -6,6 +6,7 @@ What is public is imported when it is first used: TensorFlow takes seconds.
 """
 
 import importlib
+import importlib.util
 import typing
 
 from l2l_tf import surroundings  # noqa: F401  it looks around
@@ -60,9 +61,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> typing.Any:
-  """Imports what is public (PEP 562)."""
+  """Imports what is public, or a room of the house (PEP 562)."""
   if name not in _HOMES:
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.startswith("_") or not importlib.util.find_spec(f"{__name__}.{name}"):
+      raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")
   module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
   is_module = _HOMES[name].split(".")[-1] == name
   value = globals()[name] = module if is_module else getattr(module, name)

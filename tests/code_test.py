@@ -74,7 +74,7 @@ def test_a_module_that_is_not_there_is_an_error():
     ),
     (
       ("l2l_tf.training.imitation", "l2l_tf.config.problems"),
-      "optimizers.blocks training.sampled_backprop unroll problems.datasets optimizers.general",
+      "optimizers.axes training.sampled_backprop unroll problems.datasets optimizers.general",
       "keras.optimizer training.trainer evaluation.protocol",
     ),
   ],
