@@ -52,6 +52,8 @@ def main(argv: typing.Sequence[str]) -> int:
 
 def _check(flags: experiment_flags.Flags) -> str:
   """Checks the flags before anything takes time; returns the format to write."""
+  with surroundings.extra("art"):
+    from PIL import Image
   for name in ("content", "style", "out"):
     if not getattr(flags, name):
       raise experiment_flags.UsageError(
@@ -63,8 +65,6 @@ def _check(flags: experiment_flags.Flags) -> str:
   if not 0 <= flags.style_weight <= 1e9:
     raise experiment_flags.UsageError(f"--style_weight must be 0..1e9, got {flags.style_weight}.")
   ending = os.path.splitext(flags.out)[1].lower()
-  with surroundings.extra("art"):
-    from PIL import Image
   image_format = Image.registered_extensions().get(ending)
   if image_format not in Image.SAVE:
     raise experiment_flags.UsageError(

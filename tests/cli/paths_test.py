@@ -16,7 +16,7 @@ from l2l_tf.storage import peers
 from tests import programs
 from tests.faults.flags_test import PROGRAMS
 
-NO_PATHS = {"name", "coordinates"} | {"family", "task"}  # text all the same
+NO_PATHS = {"name", "coordinates", "meta_gradient"} | {"family", "task"}  # text all the same
 
 
 def _flags(program):
