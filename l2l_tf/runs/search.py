@@ -51,6 +51,9 @@ class Trial(NamedTuple):
     return min(self.losses, default=math.inf)
 
 
+_KINDS = {"index": int, "learning_rate": float, "losses": list, "pruned": bool}
+
+
 class _Pruned(Exception):
   """The trial is not worth going on."""
 
@@ -108,10 +111,12 @@ def read(path: str) -> Trial:
   """
   try:
     values = files.read_json(path)
-    index, rate, losses, pruned = (values[name] for name in Trial._fields)
-    losses = [math.inf if loss is None else float(loss) for loss in losses]
-    return Trial(int(index), float(rate), losses, bool(pruned))
-  except (files.CheckpointError, LookupError, TypeError, ValueError, OverflowError) as error:
+    kinds = {name: type(value) for name, value in values.items()}
+    if kinds != _KINDS:
+      raise ValueError(f"it holds {', '.join(kinds)}")
+    losses = [math.inf if loss is None else float(loss) for loss in values["losses"]]
+    return Trial(**(values | {"losses": losses}))
+  except (files.CheckpointError, AttributeError, TypeError, ValueError, OverflowError) as error:
     raise RunError(
       f"{path} is not the result of a trial ({error!r:.200}). Remove it, and the same command"
       " settles that trial again from its checkpoint."
