@@ -126,7 +126,7 @@ def main(argv: Sequence[str]) -> int:
   one = functools.partial(_one, flags.meta_steps, flags.runs_a_task, flags.runs, references)
   work = [(name, seed) for name in names for seed in range(flags.phis)]
   os.makedirs(flags.runs, exist_ok=True)
-  with multiprocessing.get_context("spawn").Pool(min(flags.jobs, len(work)), _alone, (), 1) as pool:
+  with multiprocessing.get_context("spawn").Pool(min(flags.jobs, len(work)), alone, (), 1) as pool:
     found = pool.starmap(one, work, 1)
   rows = [row for rows in found for row in rows]
   print(reports.table([{k: v for k, v in row.items() if k != "adds"} for row in rows]))
@@ -164,20 +164,26 @@ def _by_coordinate(problem: base.Problem) -> base.Problem:
   return rescaled(problem, each="coordinate")
 
 
-def train(variant: Variant, seed: int, meta_steps: int) -> list[np.ndarray]:
-  """Trains a phi by evolution strategies."""
-  config = Training(
+def training(shortest: int, longest: int, meta_steps: int, seed: int) -> Training:
+  """How each phi is trained, but for the lengths of its episodes."""
+  return Training(
     estimator="es",
-    num_steps=variant.longest,
-    shortest=variant.shortest,
+    num_steps=longest,
+    shortest=shortest,
     num_tasks=PAIRS,
     num_epochs=1,
     episodes_per_epoch=meta_steps,
     validation_runs=1,
     learning_rate=3e-3,
+    learning_rate_decay=0.1,
     jit_compile=True,
     seed=seed,
   )
+
+
+def train(variant: Variant, seed: int, meta_steps: int) -> list[np.ndarray]:
+  """Trains a phi by evolution strategies."""
+  config = training(variant.shortest, variant.longest, meta_steps, seed)
   trainer = EvolutionTrainer(problems(variant.transformed), variant.rule(seed=seed), config)
   while not trainer.epoch_complete:
     trainer.step()
@@ -241,7 +247,7 @@ def _row(
   return row | {"processor_seconds": seconds}
 
 
-def _alone():
+def alone():
   """Leaves the other cores to the other trainings."""
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(1)
