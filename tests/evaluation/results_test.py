@@ -13,7 +13,7 @@ from tests import programs
 from tests import tiny_results
 
 COMMITTED = sorted((programs.ROOT / "results").glob("*.json"))
-OTHERS = ("zoo_", "quick_seeds", "general_ablation")  # tests/zoo, tests/benchmarks
+OTHERS = ("zoo_", "quick_seeds", "general_ablation", "general_rules")  # tests/zoo, tests/benchmarks
 COMMITTED = [path for path in COMMITTED if not path.name.startswith(OTHERS)]
 LEAST_RUNS = {"cifar10_train": 10, "cifar10_test": 10, "neural_art_128": 8}  # half a minute a run
 GENERAL = "general_mnist_"  # a look at another optimizer, with the intervals of 20 runs
