@@ -75,11 +75,9 @@ def _orthogonal_rule(about: str, trained: bool = False, **options: Any) -> Varia
 
 
 VARIANTS = {
-  "half": _orthogonal_rule("half of each matrix's update made orthogonal", share=0.5),
-  "orthogonal": _orthogonal_rule("all of it, five rounds"),
-  "three_rounds": _orthogonal_rule("the same, three rounds", rounds=3),
+  "orthogonal": _orthogonal_rule("updates of matrices made orthogonal"),
   "flattened": _orthogonal_rule("four singular values of each matrix brought down", rank=4),
-  "orthogonal_retrained": _orthogonal_rule("five rounds, trained from nothing", True),
+  "orthogonal_retrained": _orthogonal_rule("made orthogonal, trained from nothing", True),
 }
 
 
@@ -256,7 +254,7 @@ def _rows(document: dict[str, Any], references: dict[str, Any], count: int) -> l
     row |= _estimate("speed_up_over_tuned_Adam", [c.speed_ups for c in tuned])
     row |= _estimate("log_ratio_to_tuned_Adam", [c.log_ratios for c in tuned])
     row |= _estimate("log_ratio_to_general", [c.log_ratios for c in own])
-    row["better_than_general"] = sum(c.log_ratios.mean() < 0 for c in own)
+    row["better_than_general"] = sum(bool(c.log_ratios.mean() < 0) for c in own)
     rows.append(row)
   return rows
 

@@ -128,7 +128,7 @@ def test_each_variant_takes_the_weights_of_general():
 
 
 def test_unknown_variant(tmp_path):
-  with pytest.raises(experiment_flags.UsageError, match="Unknown variant 'muon'; known: half"):
+  with pytest.raises(experiment_flags.UsageError, match="Unknown variant 'muon'; known: ortho"):
     rules.main(["rules", "--variants=muon", f"--runs={tmp_path}"])
 
 
@@ -150,6 +150,7 @@ def test_the_rows_tell_only_of_training_families_and_of_these_seeds():
   assert [(row["horizon"], row["num_tasks"]) for row in rows] == [(100, 13), (1000, 13)]
   for row in rows:
     assert row["log_ratio_to_general"] == row["better_than_general"] == 0
+    assert json.loads(json.dumps(row)) == row
     low, high = (row[f"speed_up_over_tuned_Adam_{end}"] for end in ("low", "high"))
     assert 0.3 < low < row["speed_up_over_tuned_Adam"] < high < 4
 
