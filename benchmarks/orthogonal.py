@@ -87,7 +87,7 @@ def flattened(x: tf.Tensor, rank: int) -> tf.Tensor:
   """Matrices whose largest singular values are brought down, the same RMS.
 
   Those above twice the RMS of all that are left become so much. The singular vectors are those of
-  two rounds of subspace iteration from fixed vectors: 20 `rank` operations a number, where
+  two rounds of subspace iteration from fixed vectors: 16 `rank` operations a number, where
   `orthogonal` takes at least four times the shorter side.
 
   Args:
