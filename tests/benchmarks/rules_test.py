@@ -15,6 +15,7 @@ from l2l_tf.problems import base
 from l2l_tf.zoo import comparison
 from l2l_tf.zoo import summary
 from l2l_tf.zoo import tasks
+from tests import sources
 
 
 def _matrices(*shape: int) -> np.ndarray:
@@ -153,6 +154,40 @@ def test_the_rows_tell_only_of_training_families_and_of_these_seeds():
     assert json.loads(json.dumps(row)) == row
     low, high = (row[f"speed_up_over_tuned_Adam_{end}"] for end in ("low", "high"))
     assert 0.3 < low < row["speed_up_over_tuned_Adam"] < high < 4
+
+
+def _cells(start: str) -> list[str]:
+  """Of the line of docs/general.md that begins so."""
+  page = (sources.ROOT / "docs" / "general.md").read_text(encoding="utf-8")
+  (line,) = [line for line in page.splitlines() if line.startswith(f"| {start} |")]
+  return [cell.strip().replace("−", "-") for cell in line.split("|")[1:-1]]
+
+
+def _results() -> dict:
+  return json.loads((sources.ROOT / "results" / "general_rules.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["general", *rules.VARIANTS])
+def test_the_page_has_the_committed_numbers(name):
+  expected = []
+  for horizon in rules.HORIZONS:
+    found = [r for r in _results()["rows"] if (r["variant"], r["horizon"]) == (name, horizon)]
+    assert found
+    for key in ("speed_up_over_tuned_Adam", "log_ratio_to_general"):
+      expected.append(", ".join(f"{row[key]:.2f}" for row in found))
+  assert _cells(f"`{name}`")[-4:] == expected
+
+
+def test_the_page_has_those_of_the_validation_problems():
+  rows = _results()["validation"]
+  for problem in {row["problem"] for row in rows}:
+    found = {(r["variant"], r["horizon"]): r for r in rows if r["problem"] == problem}
+    expected = [
+      f"{row['log_ratio_to_general']:.3f}"
+      f" ({row['log_ratio_to_general_low']:.3f} to {row['log_ratio_to_general_high']:.3f})"
+      for row in (found["orthogonal", horizon] for horizon in rules.HORIZONS)
+    ]
+    assert _cells(f"`{problem}`")[1:] == expected
 
 
 def test_shares_run_side_by_side_on_the_same_instances():
