@@ -10,6 +10,7 @@ from l2l_tf import pretrained
 from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import phi_files
 from l2l_tf.storage import peers
 from l2l_tf.storage.labels import relative
 from l2l_tf.storage.labels import split_label
@@ -75,7 +76,7 @@ def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
       f"{source} was trained on `problem`={about.problem}, not on {problem}; add `transfer` if that"
       " is meant."
     )
-  digest = _file_digest(os.path.join(directory, optimizer_files.WEIGHTS_FILE))
+  digest = _file_digest(os.path.join(directory, phi_files.WEIGHTS_FILE))
   return Contender(label or name, "learned", optimizer, source, digest)
 
 

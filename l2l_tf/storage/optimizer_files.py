@@ -3,30 +3,16 @@
 A trained optimizer is a directory with `config.json` and `optimizer.safetensors` (docs/format.md).
 """
 
-import hashlib
-import os
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 import tensorflow as tf
 
 from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.optimizers import Optimizer
-from l2l_tf.storage import files
+from l2l_tf.storage import phi_files
 from l2l_tf.storage.about import About
 from l2l_tf.storage.files import CheckpointError
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "optimizer.safetensors"
-FORMAT = 1
-FLOATS = {  # of phi, by their names in a safetensors file
-  "F16": tf.float16,
-  "BF16": tf.bfloat16,
-  "F32": tf.float32,
-  "F64": tf.float64,
-}
 
 
 def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]) -> None:
@@ -37,16 +23,7 @@ def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]) 
     optimizer: one of `optimizers.LEARNED`.
     about: JSON types that describe how it was trained; kept under "about".
   """
-  os.makedirs(directory, exist_ok=True)
-  weights = weights_to_bytes(optimizer)
-  config = {
-    "format": FORMAT,
-    "optimizer": optimizer.config(),
-    "sha256": hashlib.sha256(weights).hexdigest(),
-    "about": about,
-  }
-  weights_path, config_path = (os.path.join(directory, f) for f in (WEIGHTS_FILE, CONFIG_FILE))
-  files.write_all_aside({weights_path: weights, config_path: files.to_json(config)})
+  phi_files.write(directory, optimizer.config(), weights_to_bytes(optimizer), about)
 
 
 def load_optimizer(directory: str) -> tuple[Optimizer, About]:
@@ -55,27 +32,13 @@ def load_optimizer(directory: str) -> tuple[Optimizer, About]:
   Raises:
     CheckpointError: if the directory holds no optimizer, or one that is damaged or foreign.
   """
-  if not os.path.isdir(directory):
-    raise CheckpointError(f"There is no directory {directory}.")
-  config = files.read_json(os.path.join(directory, CONFIG_FILE))
-  path = os.path.join(directory, WEIGHTS_FILE)
-  if not isinstance(config, dict) or config.get("format") != FORMAT:
-    raise CheckpointError(
-      f"{os.path.join(directory, CONFIG_FILE)} does not describe an optimizer of format {FORMAT};"
-      " name a directory such as runs/NAME/best."
-    )
-  content = files.read_own(path)
-  if hashlib.sha256(content).hexdigest() != config.get("sha256"):
-    raise CheckpointError(
-      f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"
-      " resuming it (`resume`) writes it anew."
-    )
-  return from_bytes(config.get("optimizer"), content, path), About(config.get("about"))
+  trained = phi_files.read(directory)
+  return from_bytes(trained.config, trained.weights, trained.source), trained.about
 
 
 def weights_to_bytes(optimizer: Optimizer) -> bytes:
   """Returns phi as the content of an `optimizer.safetensors`."""
-  return safetensors.numpy.save({name: v.numpy() for name, v in optimizer.named_phi().items()})
+  return phi_files.to_bytes({name: v.numpy() for name, v in optimizer.named_phi().items()})
 
 
 def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
@@ -90,23 +53,12 @@ def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
     CheckpointError: if they are not of one optimizer of ours.
   """
   try:
-    tensors = _tensors(weights)
+    tensors = phi_files.tensors(weights)
     optimizer = optimizer_from_config(config)
-  except (safetensors.SafetensorError, ValueError) as error:
+  except ValueError as error:
     raise CheckpointError(f"{source} holds no optimizer of ours: {error!s:.1000}") from error
   _assign(optimizer.named_phi(), tensors, source)
   return optimizer
-
-
-def _tensors(weights: bytes) -> dict[str, np.ndarray]:
-  """The tensors of a safetensors file: `safetensors.numpy` cannot read the bfloat16 it writes."""
-  tensors = {}
-  for name, entry in safetensors.deserialize(weights):
-    if entry["dtype"] not in FLOATS:
-      raise ValueError(f"{name!r} is of type {entry['dtype']}; phi is of {', '.join(FLOATS)}.")
-    dtype = FLOATS[entry["dtype"]].as_numpy_dtype
-    tensors[name] = np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
-  return tensors
 
 
 def optimizer_from_config(config: Any) -> Optimizer:

@@ -20,6 +20,7 @@ from l2l_tf.inspection import proposal_files
 from l2l_tf.problems import photographs
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import phi_files
 from l2l_tf.storage import outputs
 from tests import programs
 from tests import tiny_results
@@ -177,7 +178,7 @@ def test_committed_results_record_a_command_of_this_file_and_setting(path):
     assert getattr(flags, key) == read[key]
   for entry in read["optimizers"].values():
     if entry.get("source", "").startswith("pretrained/"):
-      weights = programs.ROOT / "l2l_tf" / entry["source"] / optimizer_files.WEIGHTS_FILE
+      weights = programs.ROOT / "l2l_tf" / entry["source"] / phi_files.WEIGHTS_FILE
       assert candidates._file_digest(str(weights)) == entry["sha256"]
 
 

@@ -25,13 +25,14 @@ from l2l_tf.runs import search
 from l2l_tf.runs.directory import RunError
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import phi_files
 from l2l_tf.storage import peers
 from tests import tiny_results
 
 SHIPPED = pretrained.find("quadratic_lstm")
-with open(os.path.join(SHIPPED, optimizer_files.WEIGHTS_FILE), "rb") as _file:
+with open(os.path.join(SHIPPED, phi_files.WEIGHTS_FILE), "rb") as _file:
   WEIGHTS = _file.read()
-CONFIG = files.read_json(os.path.join(SHIPPED, optimizer_files.CONFIG_FILE))
+CONFIG = files.read_json(os.path.join(SHIPPED, phi_files.CONFIG_FILE))
 _OPTIMIZER = optimizer_files.from_bytes(CONFIG["optimizer"], WEIGHTS, SHIPPED)
 _PATH = os.path.join(tempfile.gettempdir(), f"fuzzed-{os.getpid()}")
 
