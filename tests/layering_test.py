@@ -7,11 +7,12 @@ import pytest
 
 from tests import sources
 
-FIRST = {"optimizers", "problems", "pretrained", "unroll", "code", "storage", "config"}
+FIRST = {"rule", "optimizers", "problems", "pretrained", "unroll", "code", "storage", "config"}
 SECOND = {"training", "evaluation", "keras"}
 THIRD = {"inspection", "plotting", "runs", "zoo"}
 MAY_IMPORT = {
-  "optimizers": set(),
+  "rule": set(),
+  "optimizers": {"rule"},
   "problems": set(),
   "pretrained": set(),
   "plotting": set(),
@@ -19,10 +20,12 @@ MAY_IMPORT = {
   "code": set(),
   "unroll": {"optimizers", "problems"},
   "config": {"optimizers", "problems", "code"},
-  "storage": {"optimizers", "config", "version"},
+  "storage": {"rule", "optimizers", "config", "version"},
   "training": FIRST,
   "evaluation": FIRST,
   "keras": FIRST,
+  "optax": {"rule", "pretrained", "storage"},
+  "torch": {"rule", "pretrained", "storage"},
   "inspection": FIRST | {"evaluation"},
   "zoo": FIRST | {"keras", "plotting"},
   "runs": FIRST | SECOND | THIRD - {"zoo"},
@@ -33,7 +36,8 @@ MAY_IMPORT = {
   "version": set(),
 }
 ANYBODY = {"errors", "keras_backend", "surroundings"}  # may be imported everywhere
-KERAS = {"l2l_tf.keras.optimizer", "l2l_tf.keras.saved_state", "l2l_tf.problems.vgg"}
+KERAS = {f"l2l_tf.keras.{name}" for name in ("arguments", "optimizer", "rule_step", "saved_state")}
+KERAS |= {"l2l_tf.problems.vgg"}
 KERAS |= {"l2l_tf.problems.keras_adapter", "l2l_tf.problems.keras_loss"}
 
 SOURCES = sources.read()

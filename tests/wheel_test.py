@@ -103,6 +103,11 @@ def _bare(wheel, tmp_path_factory):
   return _install(wheel, "", tmp_path_factory.mktemp("bare"))
 
 
+@pytest.fixture(name="tensorflow", scope="module")
+def _tensorflow(wheel, tmp_path_factory):
+  return _install(wheel, "tensorflow", tmp_path_factory.mktemp("tensorflow"))
+
+
 @pytest.fixture(name="train", scope="module")
 def _train(wheel, tmp_path_factory):
   return _install(wheel, "train", tmp_path_factory.mktemp("train"))

@@ -19,7 +19,9 @@ class ModuleStep:
     self.module = module
     self.scale_free = module.scale_free
     self._dtype = module.trainable_variables[0].dtype
-    stored = module if state_dtype is None else stored_state.stored(module, tf.as_dtype(state_dtype))
+    stored = (
+      module if state_dtype is None else stored_state.stored(module, tf.as_dtype(state_dtype))
+    )
     self._runner = blocks.split(stored, in_turn=True)
 
   @property
@@ -41,7 +43,11 @@ class ModuleStep:
     return tf.nest.flatten(state)
 
   def __call__(
-    self, gradients: Mapping[str, Any], params: Mapping[str, Any], state: Sequence[Any]
+    self,
+    gradients: Mapping[str, Any],
+    params: Mapping[str, Any],
+    state: Sequence[Any],
+    update_scale: tf.Tensor,
   ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Returns the updates, one for each gradient, and the next state; see `RuleStep`."""
     given = {name: self._with_axis(g) for name, g in gradients.items()}
@@ -59,7 +65,8 @@ class ModuleStep:
     updates = list(found.values())
     if real is not given:  # a NaN stays where it is, as under Adam
       updates = [tf.where(tf.math.is_nan(g), g, u) for u, g in zip(updates, given.values())]
-    return [update[0] for update in updates], tf.nest.flatten(nested)
+    scale = tf.cast(update_scale, self._dtype)
+    return [scale * update[0] for update in updates], tf.nest.flatten(nested)
 
   def _with_axis(self, values: Any) -> tf.Tensor:
     """As the learned optimizer takes it: in its float type, one instance."""

@@ -11,6 +11,7 @@ import keras
 from l2l_tf import pretrained
 from l2l_tf import surroundings
 from l2l_tf.keras import arguments as keras_arguments
+from l2l_tf.keras import assignment
 from l2l_tf.keras import rule_step
 from l2l_tf.keras import saved_state
 from l2l_tf.rule import phi as rule_phi
@@ -143,7 +144,9 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     }
     with _outside_of_graphs():
       self._states = [
-        self.add_variable(x.shape, lambda *_, x=x, **__: x, keras_arguments.dtype(x), name=f"state_{k}")
+        self.add_variable(
+          x.shape, lambda *_, x=x, **__: x, keras_arguments.dtype(x), name=f"state_{k}"
+        )
         for k, x in enumerate(self._step.initial_state(self.shapes))
       ]
       if self._watch:
@@ -271,13 +274,12 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """Updates the variables and the states on one device."""
     values = [rule_step.tensor(v) for v in variables]
     updates, new = self._step(
-      dict(zip(names, grads)), dict(zip(names, values)), [rule_step.tensor(s) for s in states]
+      dict(zip(names, grads)),
+      dict(zip(names, values)),
+      [rule_step.tensor(state) for state in states],
+      rule_step.tensor(update_scale),
     )
-    for variable, value in zip(states, new):  # first: theta_0 may be the variable's own memory
-      variable.assign(value)
-    for variable, update in zip(variables, updates):
-      update = keras.ops.cast(update_scale, update.dtype) * update
-      variable.assign_add(keras.ops.cast(update, keras_arguments.dtype(variable)))
+    assignment.assign(variables, updates, states, new)
 
   def _report(self):
     """Warns if it is time; only where Python sees the steps: eagerly, or at the end of `fit`."""
@@ -286,15 +288,12 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     import tensorflow as tf
 
     if tf.executing_eagerly():
-      self._warn_beyond_horizon()
+      self._warn_beyond_horizon(int(tf.convert_to_tensor(self.iterations)))  # no int() if mirrored
       self._watch.report()
 
-  def _warn_beyond_horizon(self):
+  def _warn_beyond_horizon(self, steps: int):
     """Warns once."""
-    if self.horizon is None or self._warned:
-      return
-    steps = int(keras.ops.convert_to_numpy(self.iterations))
-    if steps > FAR * self.horizon:
+    if self.horizon is not None and not self._warned and steps > FAR * self.horizon:
       self._warned = True
       warnings.warn(
         f"{self.name} was trained to make {self.horizon} steps and has made {steps}. Learned"

@@ -41,7 +41,11 @@ class RuleStep:
     return state.leaves() if shapes else []
 
   def __call__(
-    self, gradients: Mapping[str, Any], params: Mapping[str, Any], state: Sequence[Any]
+    self,
+    gradients: Mapping[str, Any],
+    params: Mapping[str, Any],
+    state: Sequence[Any],
+    update_scale: Any,
   ) -> tuple[list[Any], list[Any]]:
     """Returns the updates, one for each gradient, and the next state.
 
@@ -49,12 +53,14 @@ class RuleStep:
       gradients: of all parameters or of some of them, by name, in their order.
       params: the same, their values.
       state: of all of them.
+      update_scale: constant on the updates, a scalar.
     """
     cast = self._ops.cast
     updates, new = self._on_all.step(
       [gradients.get(name) for name in self._names],
       [params.get(name) for name in self._names],
       formula.GeneralState.of([*(cast(x, DTYPE) for x in state[:-1]), state[-1]]),
+      cast(update_scale, DTYPE),
     )
     *floats, t = new.leaves()
     return updates, [*(cast(x, self._dtype) for x in floats), t]

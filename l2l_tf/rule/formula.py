@@ -5,6 +5,7 @@ by a constant changes nothing but the last bits. It needs neither the loss nor t
 """
 
 from collections.abc import Callable, Sequence
+import functools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,11 +14,12 @@ import numpy as np
 from l2l_tf.rule import layout as layouts
 from l2l_tf.rule.layout import Layout
 from l2l_tf.rule.layout import inverse
+from l2l_tf.rule.ops import Fixed
 
 BETAS = (0.0, 0.9, 0.99)  # of the averages of the gradient; 0 is the gradient itself
 BETA_2 = 0.99  # of the average of its square
 SMOOTHING = 0.9  # of what the controller sees
-TIME_SCALES = np.array([10 ** (k / 2) for k in range(11)], np.float32)  # 1, 3.2, 10 ... 10^5 steps
+TIME_SCALES = [10 ** (k / 2) for k in range(11)]  # 1, 3.2, 10 ... 10^5 steps
 EPSILON = 1e-10  # beside v, in units of its mean over the tensor
 TINY = 1e-36  # beside v, where all of it is 0
 MATRIX_FLOOR = 0.03  # of the unit of a matrix that is zero, times 1 / sqrt(fan-in)
@@ -103,11 +105,7 @@ class Rule:
       square: mean square of each parameter, `[B, L]`.
       layout: of the parameters.
     """
-    floors = [
-      MATRIX_FLOOR / math.sqrt(_fan_in(shape)) if len(shape) >= 2 else VECTOR_FLOOR
-      for shape in layout.shapes
-    ]
-    least = self._ops.constant(np.array(floors, np.float32), square)
+    least = self._ops.constant(_floors(layout), square)
     return self._ops.maximum(self._ops.sqrt(square), least)
 
   def mixture(self, logits: Any) -> Any:
@@ -115,7 +113,13 @@ class Rule:
     return self._ops.softmax(logits)
 
   def step(
-    self, phi: Sequence[Any], g: Any, state: GeneralState, theta: Any, layout: Layout
+    self,
+    phi: Sequence[Any],
+    g: Any,
+    state: GeneralState,
+    theta: Any,
+    layout: Layout,
+    scale: Any = 1.0,
   ) -> tuple[Any, GeneralState]:
     """Takes a step.
 
@@ -125,6 +129,7 @@ class Rule:
       state: what the step before returned, or `initial_state`.
       theta: the parameters, `[B, n]`.
       layout: of the parameters, at least one.
+      scale: constant on the update.
 
     Returns:
       The update, `[B, n]`, and the next state.
@@ -132,20 +137,22 @@ class Rule:
     ops = self._ops
     theta_0 = ops.cond(state.t == 0, lambda: theta + 0.0, lambda: state.theta_0)  # a copy
     t = ops.cast(state.t + 1, g.dtype)
-    scale = self._first_rms(state.scale, g, layout)
-    to_scale = layout.spread(ops, inverse(ops, scale))
+    first = self._first_rms(state.scale, g, layout)
+    to_scale = layout.spread(ops, inverse(ops, first))
     g, averages, v = self._averaged(g, to_scale, state.averages, state.v)
     mean_v = layout.means(ops, v)
     floor = layout.spread(ops, EPSILON * mean_v + TINY)
-    corrections = [ops.sqrt(1 - BETA_2**t) / (1 - b**t) for b in BETAS]  # of the averages' start
-    sampled = [layout.sample(ops, x) for x in (v, floor, theta, theta_0, g, *averages)]
-    sample_v, sample_floor, place, origin, *means = sampled
-    adam = ops.rsqrt(sample_v + sample_floor)
-    directions = [c * adam * m for c, m in zip(corrections, means)]
-    products = layout.products(ops, [*directions, place - origin, place])  # [B, L, 5, 5]
+    start = 1 - ops.constant(_DECAYS, g) ** t  # of the averages, which begin at 0
+    corrections = ops.sqrt(start[-1]) / start[: len(BETAS)]
+    rows = ops.stack([layout.sample(ops, x) for x in (g, *averages)], 1)  # [B, 3, n]
+    sampled = [layout.sample(ops, x) for x in (v, floor, theta, theta_0)]
+    sample_v, sample_floor, place, origin = (x[:, None] for x in sampled)
+    directions = ops.rsqrt(sample_v + sample_floor) * (corrections[:, None] * rows)
+    rows = ops.concatenate([directions, place - origin, place], 1)
+    products = layout.products(ops, rows)  # [B, L, 5, 5]
 
     unit = self.units(products[..., 4, 4], layout)
-    found = self._statistics(products, mean_v / (1 - BETA_2**t), scale, unit, layout)
+    found = self._statistics(products, mean_v / start[-1], first, unit, layout)
     smoothed = SMOOTHING * state.statistics + (1 - SMOOTHING) * found
     seen = smoothed / (1 - SMOOTHING**t)
     output = self._control(phi, self._inputs(seen, state.memory, t, layout))
@@ -155,11 +162,11 @@ class Rule:
     weights = self.mixture(output[..., 2:])
     pairs = weights[..., None] * weights[..., None, :]
     square = ops.sum(pairs * products[..., :3, :3], (-2, -1))
-    amount = step * unit / ops.clip(ops.sqrt(ops.clip(square, 0.0, INFINITY)), 1.0, INFINITY)
-    factors = [-amount * weights[..., k] * c for k, c in enumerate(corrections)]
-    spread = [layout.spread(ops, factor) for factor in factors]
+    amount = step * unit * ops.rsqrt(ops.clip(square, 1.0, INFINITY))  # of an RMS of 1 at most
+    factors = -scale * amount[..., None] * weights * corrections  # [B, L, 3]
+    spread = [layout.spread(ops, factors[..., k]) for k in range(len(BETAS))]
     update = self._mixed(v, floor, spread, [g, *averages])
-    return update, GeneralState(averages, v, theta_0, scale, smoothed, memory, state.t + 1)
+    return update, GeneralState(averages, v, theta_0, first, smoothed, memory, state.t + 1)
 
   def _first_rms(self, scale: Any, g: Any, layout: Layout) -> Any:
     """`scale`, and where that is still 0 the RMS of the gradient, `[B, L]`."""
@@ -196,8 +203,7 @@ class Rule:
     ratios = [rms[..., 1], rms[..., 2], place / unit, mean_v, size / unit, unit]
     logs = ops.log(ops.clip(ops.stack(ratios, -1), 1e-6, 1e6))
     to_scale = ops.log(ops.where(scale > 0, scale, ops.ones_like(scale)))
-    log_size = ops.constant(np.log(np.array(layout.sizes, np.float32)), rms)
-    share = 0.5 * logs[..., 3] + to_scale + logs[..., 5] + 0.5 * log_size
+    share = 0.5 * logs[..., 3] + to_scale + logs[..., 5] + 0.5 * ops.constant(layout.log_sizes, rms)
     share = share - ops.mean(share, 1)[:, None]  # of the gradient, among the parameters
     found = [
       cosines,
@@ -211,7 +217,7 @@ class Rule:
     """What the network sees: `[B, L, inputs]`."""
     ops = self._ops
     like = ops.zeros_like(memory)[..., None]
-    time = ops.tanh(t / ops.constant(TIME_SCALES, seen) - 1)
+    time = ops.tanh(t / ops.constant(_TIME_SCALES, seen) - 1)
     parts = [
       seen,
       ops.mean(seen, 1)[:, None] + like,
@@ -229,13 +235,16 @@ class Rule:
     return x
 
 
-_FIRST = np.array([0, 0, 1, 0, 1, 2], np.int32)  # of which two directions are compared;
-_SECOND = np.array([1, 2, 2, 3, 3, 3], np.int32)  # 3 is the way from theta_0
-_PAIRS = 5 * _FIRST + _SECOND
-_WEIGHTS = np.array([0.3, 0.3, 0.2, 0.1, 0.2], np.float32)  # of logarithms that the network sees
+_DECAYS = Fixed(np.array([*BETAS, BETA_2], np.float32))
+_TIME_SCALES = Fixed(np.array(TIME_SCALES, np.float32))
+_FIRST = Fixed(np.array([0, 0, 1, 0, 1, 2], np.int32))  # of which two directions are compared;
+_SECOND = Fixed(np.array([1, 2, 2, 3, 3, 3], np.int32))  # 3 is the way from theta_0
+_PAIRS = Fixed(5 * _FIRST.array + _SECOND.array)
+_WEIGHTS = Fixed(np.array([0.3, 0.3, 0.2, 0.1, 0.2], np.float32))  # of logarithms that are seen
 
 
-def _known(layout: Layout) -> np.ndarray:
+@functools.lru_cache(maxsize=64)
+def _known(layout: Layout) -> Fixed:
   """What is seen of parameters that never changes: `[L, 5]`."""
   last = max(len(layout.shapes) - 1, 1)
   known = [
@@ -248,7 +257,17 @@ def _known(layout: Layout) -> np.ndarray:
     ]
     for k, (shape, size) in enumerate(zip(layout.shapes, layout.sizes))
   ]
-  return np.array(known, np.float32)
+  return Fixed(np.array(known, np.float32))
+
+
+@functools.lru_cache(maxsize=64)
+def _floors(layout: Layout) -> Fixed:
+  """The unit of a parameter that is 0: `[L]`."""
+  floors = [
+    MATRIX_FLOOR / math.sqrt(_fan_in(shape)) if len(shape) >= 2 else VECTOR_FLOOR
+    for shape in layout.shapes
+  ]
+  return Fixed(np.array(floors, np.float32))
 
 
 def _fan_in(shape: Sequence[int]) -> int:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from l2l_tf.rule.ops import Fixed
+
 SAMPLE = 2**14  # coordinates of a parameter, at most, that its statistics are of
 
 Shape = tuple[int, ...]
@@ -24,7 +26,8 @@ class Layout:
     shapes: of the L parameters that have numbers.
     sizes: their numbers of coordinates.
     n: the sum of these.
-    taken: int32, the coordinates of the sample; None for all.
+    log_sizes: their logarithms.
+    taken: the coordinates of the sample; None for all.
   """
 
   def __init__(self, shapes: Sequence[Shape]):
@@ -32,15 +35,16 @@ class Layout:
     self.sizes = [math.prod(shape) for shape in self.shapes]
     self.n = sum(self.sizes)
     self._whole = _Pieces(self.sizes)
+    self.log_sizes = Fixed(np.log(np.array(self.sizes, np.float32)))
     steps = [_step(size) for size in self.sizes]
     self._sampled = _Pieces([-(-size // step) for size, step in zip(self.sizes, steps)])
-    self.taken = None
+    self.taken: Fixed | None = None
     if max(steps, default=1) > 1:
       starts = np.cumsum([0, *self.sizes[:-1]])
       pieces = [np.arange(a, a + n, s) for a, n, s in zip(starts, self.sizes, steps)]
-      self.taken = np.concatenate(pieces).astype(np.int32)
+      self.taken = Fixed(np.concatenate(pieces).astype(np.int32))
     self._runs = [
-      np.repeat(np.array(run, np.int32), [self.sizes[k] for k in run]) if run[1:] else run[0]
+      Fixed(np.repeat(np.array(run, np.int32), [self.sizes[k] for k in run])) if run[1:] else run[0]
       for run in _runs(self.sizes)
     ]
 
@@ -52,11 +56,11 @@ class Layout:
     """
     return x if self.taken is None or x.shape[1] == 1 else ops.take(x, self.taken, 1)
 
-  def products(self, ops: Any, rows: Sequence[Any]) -> Any:
-    """Mean products over each parameter of K vectors of the sample: `[B, L, K, K]`."""
-    pieces = zip(*(self._sampled.of(ops, row) for row in rows))
-    stacked = [ops.stack(row, 2) for row in pieces]  # [B, c, K, n_l]
-    return self._sampled.in_order(ops, [ops.gram(x) / x.shape[-1] for x in stacked])
+  def products(self, ops: Any, rows: Any) -> Any:
+    """Mean products over each parameter of `[B, K, n]`, K vectors of the sample: `[B, L, K, K]`."""
+    pieces = self._sampled.of(ops, rows)  # [B, K, c, n_l]
+    grams = [ops.gram(_swapped(ops, x)) / x.shape[-1] for x in pieces]
+    return self._sampled.in_order(ops, grams)
 
   def means(self, ops: Any, x: Any) -> Any:
     """The mean over each parameter: `[B, n]` to `[B, L]`."""
@@ -98,16 +102,21 @@ class _Pieces:
       size, first = sizes[group[0]], group[0]
       taken: Any = slice(int(starts[first]), int(starts[first + len(group)]))
       if group != list(range(first, first + len(group))):
-        taken = (starts[group][:, np.newaxis] + np.arange(size)).ravel().astype(np.int32)
+        places = starts[group][:, np.newaxis] + np.arange(size)
+        taken = Fixed(places.ravel().astype(np.int32))
       self._groups.append((taken, len(group), size))
       order += group
-    self._back = None if order == sorted(order) else np.argsort(order).astype(np.int32)
+    self._back = None if order == sorted(order) else Fixed(np.argsort(order).astype(np.int32))
 
   def of(self, ops: Any, x: Any) -> list[Any]:
-    """`[B, n]` in pieces `[B, c, size]`."""
-    parts = [x[:, t] if isinstance(t, slice) else ops.take(x, t, 1) for t, _, _ in self._groups]
+    """`[..., n]` in pieces `[..., c, size]`."""
+    axis = len(x.shape) - 1
+    parts = [
+      x[..., taken] if isinstance(taken, slice) else ops.take(x, taken, axis)
+      for taken, _, _ in self._groups
+    ]
     return [
-      ops.reshape(part, [x.shape[0], count, size])
+      ops.reshape(part, [*x.shape[:-1], count, size])
       for part, (_, count, size) in zip(parts, self._groups)
     ]
 
@@ -119,7 +128,15 @@ class _Pieces:
 
 def inverse(ops: Any, x: Any) -> Any:
   """1 / x, and 0 for 0."""
-  return ops.where(x == 0, ops.zeros_like(x), 1 / ops.where(x == 0, ops.ones_like(x), x))
+  is_0 = x == 0
+  return ops.where(is_0, x, 1 / ops.where(is_0, ops.ones_like(x), x))
+
+
+def _swapped(ops: Any, x: Any) -> Any:
+  """`[B, K, c, n]` as `[B, c, K, n]`."""
+  if x.shape[2] == 1:  # which costs nothing
+    return ops.reshape(x, [x.shape[0], 1, x.shape[1], x.shape[3]])
+  return ops.swapaxes(x, 1, 2)
 
 
 def _of_one_size(sizes: Sequence[int]) -> list[list[int]]:

@@ -2,8 +2,8 @@
 
 keras.ops itself would do, for the backend that Keras runs on: tests/rule holds the formula to it.
 These need no Keras, which has one backend a process, and call the framework at once, which counts
-in eager PyTorch. Four names are ours: `constant(array, like)`, of the type and on the device of
-`like`; `gram(x)`, the products of the rows of `[..., K, n]`, `[..., K, K]`; `in_one_loop`,
+in eager PyTorch. Some are our own: `constant(fixed, like)`, of the type and on the device of
+`like`, and `take(x, fixed, axis)`; `gram(x)`, the products of the rows of `[..., K, n]`, `[..., K, K]`; `in_one_loop`,
 which lets a compiler make one loop of a function of element-wise operations, and `compiled`, for
 loops that run operation after operation otherwise.
 """
@@ -12,8 +12,18 @@ from collections.abc import Callable
 import functools
 import types
 from typing import Any
+import weakref
+
+import numpy as np
 
 Namespace = types.SimpleNamespace
+
+
+class Fixed:
+  """Numbers that never change, in NumPy: PyTorch keeps them as tensors as long as this lives."""
+
+  def __init__(self, array: np.ndarray):
+    self.array = array
 
 
 def of(framework: str) -> Namespace:
@@ -37,7 +47,7 @@ def _tensorflow() -> Namespace:
     compiled=lambda function: function,
     concatenate=tf.concat,
     cond=tf.cond,
-    constant=lambda array, like: tf.constant(array, like.dtype),
+    constant=lambda fixed, like: tf.constant(fixed.array, like.dtype),
     exp=tf.exp,
     gram=lambda x: tf.matmul(x, x, transpose_b=True),
     in_one_loop=in_one_loop,
@@ -53,7 +63,8 @@ def _tensorflow() -> Namespace:
     sqrt=tf.sqrt,
     stack=tf.stack,
     sum=tf.reduce_sum,
-    take=lambda x, indices, axis: tf.gather(x, indices, axis=axis),
+    swapaxes=lambda x, first, second: tf.transpose(x, _swapped(len(x.shape), first, second)),
+    take=lambda x, fixed, axis: tf.gather(x, fixed.array, axis=axis),
     tanh=tf.tanh,
     where=tf.where,
     zeros_like=tf.zeros_like,
@@ -70,12 +81,12 @@ def _jax() -> Namespace:
     cast=lambda x, dtype: x.astype(dtype),
     compiled=jax.jit,
     cond=jax.lax.cond,
-    constant=lambda array, like: jnp.asarray(array, like.dtype),
+    constant=lambda fixed, like: jnp.asarray(fixed.array, like.dtype),
     gram=lambda x: x @ x.swapaxes(-1, -2),
     in_one_loop=lambda function: function,
     rsqrt=jax.lax.rsqrt,
     softmax=jax.nn.softmax,
-    take=lambda x, indices, axis: jnp.take(x, indices, axis, mode="clip"),
+    take=lambda x, fixed, axis: jnp.take(x, fixed.array, axis, mode="clip"),
   )
 
 
@@ -83,8 +94,14 @@ def _jax() -> Namespace:
 def _torch() -> Namespace:
   import torch
 
-  def take(x: Any, indices: Any, axis: int) -> Any:
-    return torch.index_select(x, axis, torch.as_tensor(indices, device=x.device))
+  kept: Any = weakref.WeakKeyDictionary()
+
+  def constant(fixed: Fixed, like: Any, dtype: Any = None) -> Any:
+    tensors = kept.setdefault(fixed, {})
+    key = (dtype or like.dtype, like.device)
+    if key not in tensors:
+      tensors[key] = torch.as_tensor(fixed.array, dtype=key[0], device=key[1])
+    return tensors[key]
 
   same = set(_SAME) - {"concatenate", "max"}
   return Namespace(
@@ -93,17 +110,34 @@ def _torch() -> Namespace:
     compiled=lambda function: function,
     concatenate=torch.cat,
     cond=lambda condition, yes, no: yes() if condition else no(),
-    constant=lambda array, like: torch.as_tensor(array, dtype=like.dtype, device=like.device),
+    constant=constant,
     gram=lambda x: x @ x.mT,
     in_one_loop=lambda function: function,
     max=torch.amax,
     rsqrt=torch.rsqrt,
     softmax=lambda x: torch.softmax(x, -1),
-    take=take,
+    take=lambda x, fixed, axis: torch.index_select(x, axis, constant(fixed, x, torch.int64)),
   )
 
 
 _SAME = (  # in jax.numpy and torch
   *("abs", "all", "broadcast_to", "clip", "concatenate", "exp", "isfinite", "log", "max", "mean"),
-  *("maximum", "ones_like", "reshape", "sqrt", "stack", "sum", "tanh", "where", "zeros_like"),
+  *(
+    "maximum",
+    "ones_like",
+    "reshape",
+    "sqrt",
+    "stack",
+    "sum",
+    "swapaxes",
+    "tanh",
+    "where",
+    "zeros_like",
+  ),
 )
+
+
+def _swapped(rank: int, first: int, second: int) -> list[int]:
+  axes = list(range(rank))
+  axes[first], axes[second] = axes[second], axes[first]
+  return axes

@@ -9,6 +9,7 @@ from l2l_tf.rule import formula
 from l2l_tf.rule.formula import GeneralState
 from l2l_tf.rule.layout import Layout
 from l2l_tf.rule.layout import Shape
+from l2l_tf.rule.ops import Fixed
 from l2l_tf.rule.partial import Partial
 
 DTYPE = "float32"  # of phi, and of the arithmetic
@@ -19,7 +20,7 @@ class RuleOnParameters:
 
   def __init__(self, ops: Any, phi: Sequence[np.ndarray], shapes: Sequence[Shape]):
     """Takes the operations of the framework, phi as `Rule.step` does, and the shapes."""
-    self._ops, self._phi = ops, phi
+    self._ops, self._phi = ops, [Fixed(w) for w in phi]
     self._shapes = [tuple(shape) for shape in shapes]
     self._rule = formula.Rule(ops)
     self._steps: dict[tuple[bool, ...], Callable[..., Any]] = {}
@@ -30,7 +31,11 @@ class RuleOnParameters:
     return formula.initial_state(layout, 1, lambda shape, dtype: zeros(shape, dtype or DTYPE))
 
   def step(
-    self, gradients: Sequence[Any], params: Sequence[Any], state: GeneralState
+    self,
+    gradients: Sequence[Any],
+    params: Sequence[Any],
+    state: GeneralState,
+    scale: Any = 1.0,
   ) -> tuple[list[Any], GeneralState]:
     """Takes a step.
 
@@ -38,6 +43,7 @@ class RuleOnParameters:
       gradients: one for each parameter, None for one that rests; another one does not.
       params: the parameters, in tensors of any float type.
       state: float32, of all of them.
+      scale: constant on the updates.
 
     Returns:
       The updates of those that do not rest, float32, and the next state.
@@ -46,7 +52,7 @@ class RuleOnParameters:
     if active not in self._steps:
       self._steps[active] = self._ops.compiled(self._step_of(active))
     given = [(g, x) for g, x in zip(gradients, params) if g is not None]
-    return self._steps[active]([g for g, _ in given], [x for _, x in given], state)
+    return self._steps[active]([g for g, _ in given], [x for _, x in given], state, scale)
 
   def _step_of(self, active: Sequence[bool]) -> Callable[..., Any]:
     """The step of those that are active."""
@@ -54,13 +60,15 @@ class RuleOnParameters:
     layout = Layout(shapes)
     part = None if all(active) else Partial(self._shapes, active)
 
-    def step(gradients: Any, params: Any, state: GeneralState) -> tuple[list[Any], GeneralState]:
+    def step(
+      gradients: Any, params: Any, state: GeneralState, scale: Any
+    ) -> tuple[list[Any], GeneralState]:
       if not layout.n:
         return [ops.cast(g, DTYPE) for g in gradients], state
       own = part.select(ops, state) if part else state
       phi = [ops.constant(w, own.v) for w in self._phi]
       flat, theta = _row(ops, gradients), _row(ops, params)
-      update, own = self._rule.step(phi, flat, own, theta, layout)
+      update, own = self._rule.step(phi, flat, own, theta, layout, scale)
       return layout.cut(ops, update, shapes), part.merge(ops, state, own) if part else own
 
     return step
