@@ -23,8 +23,8 @@ from l2l_tf.config.optimizers import General
 from l2l_tf.config.problems import General as GeneralProblem
 from l2l_tf.config.training import Training
 from l2l_tf.storage import optimizer_files
-from l2l_tf.storage import phi_files
 from l2l_tf.storage import outputs
+from l2l_tf.storage import phi_files
 
 PART = 200  # meta-steps of a row of the history
 

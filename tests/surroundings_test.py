@@ -28,7 +28,12 @@ def python(folder, **environment):
 def test_files_of_a_user_with_names_of_ours_are_not_imported(tmp_path):
   """All rooms and modules of the library, and all that lies at the top beside it."""
   modules = {name.split(".")[-1] for name in sources.read() if name.startswith("l2l_tf.")}
-  names = (modules | OURS | TOP) - {"keras", "optax", "torch", "code"}  # packages; Python's own code
+  names = (modules | OURS | TOP) - {
+    "keras",
+    "optax",
+    "torch",
+    "code",
+  }  # packages; Python's own code
   assert {"problems", "optimizers", "plotting", "config", "files", "base", "vgg"} < names
   for name in names:
     (tmp_path / f"{name}.py").write_text("raise RuntimeError(__file__)\n")

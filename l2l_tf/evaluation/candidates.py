@@ -10,8 +10,8 @@ from l2l_tf import pretrained
 from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.storage import optimizer_files
-from l2l_tf.storage import phi_files
 from l2l_tf.storage import peers
+from l2l_tf.storage import phi_files
 from l2l_tf.storage.labels import relative
 from l2l_tf.storage.labels import split_label
 

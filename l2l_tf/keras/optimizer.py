@@ -168,7 +168,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     for name in ("_accumulated_gradients", "_model_variables_moving_average"):
       for variable in getattr(self, name, []):
         if variable is not None:  # Keras has none for variables that gradients overwrite
-          variable.assign(keras.ops.zeros_like(variable))
+          variable.assign(keras.ops.zeros(variable.shape, keras_arguments.dtype(variable)))
 
   def apply(self, grads, trainable_variables=None):
     """Takes one step: as in Keras, `apply(gradients, variables)` also for Sonnet modules.

@@ -75,7 +75,7 @@ def _bfloat16() -> np.dtype:
 def tensor(x: Any, shape: Sequence[int] | None = None) -> Any:
   """The value of a variable, or a gradient, dense and of this shape, as the backend's tensor."""
   if keras.config.backend() != "tensorflow":
-    return keras.ops.convert_to_tensor(x)
+    return x.value if isinstance(x, keras.Variable) else keras.ops.convert_to_tensor(x)
   import tensorflow as tf
 
   found = tf.convert_to_tensor(x)

@@ -3,9 +3,9 @@
 keras.ops itself would do, for the backend that Keras runs on: tests/rule holds the formula to it.
 These need no Keras, which has one backend a process, and call the framework at once, which counts
 in eager PyTorch. Some are our own: `constant(fixed, like)`, of the type and on the device of
-`like`, and `take(x, fixed, axis)`; `gram(x)`, the products of the rows of `[..., K, n]`, `[..., K, K]`; `in_one_loop`,
-which lets a compiler make one loop of a function of element-wise operations, and `compiled`, for
-loops that run operation after operation otherwise.
+`like`, and `take(x, fixed, axis)`; `gram(x)`, the products of the rows of `[..., K, n]`;
+`in_one_loop`, which lets a compiler make one loop of a function of element-wise operations, and
+`compiled`, for loops that run operation after operation otherwise.
 """
 
 from collections.abc import Callable
@@ -122,18 +122,8 @@ def _torch() -> Namespace:
 
 _SAME = (  # in jax.numpy and torch
   *("abs", "all", "broadcast_to", "clip", "concatenate", "exp", "isfinite", "log", "max", "mean"),
-  *(
-    "maximum",
-    "ones_like",
-    "reshape",
-    "sqrt",
-    "stack",
-    "sum",
-    "swapaxes",
-    "tanh",
-    "where",
-    "zeros_like",
-  ),
+  *("maximum", "ones_like", "reshape", "sqrt", "stack", "sum", "swapaxes", "tanh", "where"),
+  "zeros_like",
 )
 
 

@@ -58,9 +58,7 @@ def read(directory: str) -> Trained:
   return Trained(config.get("optimizer"), content, About(config.get("about")), path)
 
 
-def write(
-  directory: str, config: dict[str, Any], weights: bytes, about: Mapping[str, Any]
-) -> None:
+def write(directory: str, config: dict[str, Any], weights: bytes, about: Mapping[str, Any]) -> None:
   """Writes the files of a trained optimizer; older ones in the directory are replaced."""
   os.makedirs(directory, exist_ok=True)
   described = {

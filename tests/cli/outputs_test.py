@@ -20,8 +20,8 @@ from l2l_tf.inspection import proposal_files
 from l2l_tf.problems import photographs
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
-from l2l_tf.storage import phi_files
 from l2l_tf.storage import outputs
+from l2l_tf.storage import phi_files
 from tests import programs
 from tests import tiny_results
 from tests import tiny_training

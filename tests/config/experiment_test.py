@@ -17,7 +17,6 @@ from l2l_tf.optimizers import preprocessing
 from l2l_tf.problems import vgg
 from l2l_tf.problems.base import instances
 from l2l_tf.problems.base import make_seeds
-from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import phi_files
 
 CASES = [(preset, name) for preset, table in presets.PRESETS.items() for name in table]

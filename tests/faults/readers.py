@@ -25,8 +25,8 @@ from l2l_tf.runs import search
 from l2l_tf.runs.directory import RunError
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
-from l2l_tf.storage import phi_files
 from l2l_tf.storage import peers
+from l2l_tf.storage import phi_files
 from tests import tiny_results
 
 SHIPPED = pretrained.find("quadratic_lstm")

@@ -16,8 +16,8 @@ from benchmarks import keras_experiments
 import l2l_tf
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.rule import layout
 from l2l_tf.problems import base
+from l2l_tf.rule import layout
 from tests import keras_models as models
 from tests import sources
 
