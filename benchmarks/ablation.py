@@ -34,6 +34,8 @@ from l2l_tf.problems import datasets
 from l2l_tf.problems import tiny
 from l2l_tf.problems.transformations import rescaled
 from l2l_tf.problems.transformations import starting_badly
+from l2l_tf.rule import formula
+from l2l_tf.rule import ops
 from l2l_tf.storage import files
 from l2l_tf.storage import outputs
 from l2l_tf.training.evolution_trainer import EvolutionTrainer
@@ -50,18 +52,33 @@ PAIRS = 16
 LIMITS = {"meta_steps": (1, 10**5), "phis": (1, 10), "runs_a_task": (1, 5), "jobs": (1, 64)}
 
 
-class InUnits(general.General):
+class _InUnits(formula.Rule):
   """The general rule in one direction, that of Adam with beta_1 = 0.9."""
 
   def mixture(self, logits):
-    return tf.one_hot(general.BETAS.index(0.9), len(general.BETAS), dtype=logits.dtype) + 0 * logits
+    index, count = formula.BETAS.index(0.9), len(formula.BETAS)
+    return tf.one_hot(index, count, dtype=logits.dtype) + 0 * logits
 
 
-class OnAdam(InUnits):
-  """The general rule in one direction, and in steps that do not know the parameter's size."""
+class _OnAdam(_InUnits):
+  """The same, in steps that do not know the parameter's size."""
 
-  def units(self, square, shapes):
+  def units(self, square, layout):
     return PLAIN_UNIT + 0 * square
+
+
+class InUnits(general.General):
+  """`_InUnits` with variables for phi."""
+
+  def make_rule(self):
+    return _InUnits(ops.of("tensorflow"))
+
+
+class OnAdam(general.General):
+  """`_OnAdam` with variables for phi."""
+
+  def make_rule(self):
+    return _OnAdam(ops.of("tensorflow"))
 
 
 class Variant(NamedTuple):

@@ -14,7 +14,7 @@ from l2l_tf.storage import phi_files
 with surroundings.extra("torch"):
   import torch
 
-RULE = "rule"  # the key of its state in `state_dict()["state"]`: one for all parameters
+RULE: Any = "rule"  # the key of its state in `state_dict()["state"]`: one for all parameters
 
 
 class General(torch.optim.Optimizer):

@@ -30,9 +30,10 @@ MAY_IMPORT = {
   "zoo": FIRST | {"keras", "plotting"},
   "runs": FIRST | SECOND | THIRD - {"zoo"},
   "cli": FIRST | SECOND | THIRD,
-  "": FIRST | SECOND | THIRD | {"version"},  # l2l_tf/__init__.py: what is public
+  "": FIRST | SECOND | THIRD | {"registration", "version"},  # l2l_tf/__init__.py: what is public
   "errors": set(),
   "keras_backend": set(),
+  "registration": set(),
   "version": set(),
 }
 ANYBODY = {"errors", "keras_backend", "surroundings"}  # may be imported everywhere

@@ -47,7 +47,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
   def __init__(
     self,
-    optimizer: "str | os.PathLike | optimizers.Optimizer" = pretrained.GENERAL,
+    optimizer: Any = pretrained.GENERAL,
     update_scale: Any = 1.0,
     horizon: int | None = None,
     state_dtype: Any = None,
@@ -323,8 +323,8 @@ def _step(optimizer: Any, state_dtype: str | None, odd: bool) -> Any:
         f"LearnedOptimizer() without a name runs on JAX and PyTorch; {'odd parts' if odd else kind}"
         f" need Keras on TensorFlow, and KERAS_BACKEND is {backend}."
       )
-    optimizer = _module(optimizer)
-  learned: tuple[type, ...] = ()
+      optimizer = _module(optimizer)
+  learned: Any = ()
   if ON_TENSORFLOW:
     with surroundings.extra("tensorflow"):
       from l2l_tf import optimizers

@@ -55,6 +55,18 @@ def test_every_case_ends_with_the_weights_that_it_has_on_tensorflow(folder, refe
     np.testing.assert_allclose(found[name], reference[name], rtol=1e-5, atol=atol, err_msg=name)
 
 
+EARLIER = sources.ROOT / "tests" / "keras" / "saved_by_an_earlier_version.keras"  # of 3046867
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_saved_by_an_earlier_version_goes_on(folder, backend):
+  out = folder / f"earlier_{backend}.npz"
+  run(backend, out, f"--continue={EARLIER}")
+  found, expected = np.load(out), np.load(EARLIER.with_suffix(".npz"))
+  for k, name in enumerate(expected.files):
+    np.testing.assert_allclose(found[f"{EARLIER.stem}:{k}"], expected[name], rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_model_saved_on_one_goes_on_on_another(folder, reference, backend):
   others = [path for path in sorted(folder.glob("*.keras")) if path.stem != backend]
