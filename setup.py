@@ -21,6 +21,7 @@ TRAIN = [  # of the programs
   "tqdm>=4.66",
 ]
 DATA = [  # beside the digits that are shipped
+  *TENSORFLOW,
   "importlib_resources",  # tensorflow-datasets imports it, undeclared, when it prepares data
   "mlxtend>=0.23",  # its wheel holds cars, for bin/zoo.py
   "scikit-learn>=1.4",  # its wheel holds tables, for bin/zoo.py and benchmarks/keras_experiments.py
