@@ -86,7 +86,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       name, directory = os.fspath(optimizer), pretrained.find(optimizer)
       card = None if name == directory else name
       optimizer, about = optimizer_files.load_optimizer(directory)
-    if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
+    if not (isinstance(optimizer, optimizers.Optimizer) and optimizer.trainable_variables):
       raise TypeError(
         "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
         f" optimizer, got {type(optimizer).__name__}."
