@@ -47,7 +47,6 @@ CLASSIFIERS = [
 VERSION = (ROOT / "l2l_tf" / "version.py").read_text(encoding="utf-8")
 
 
-
 def _long_description() -> str:
   """README.md without what lies beside it: a package index has no pictures and pages of ours."""
   path = ROOT / "README.md"

@@ -1,6 +1,8 @@
 """Tables of the benchmark, of the first run, of Keras and of time and memory."""
 
 from collections.abc import Sequence
+import functools
+import math
 import os
 from typing import Any
 
@@ -33,9 +35,15 @@ def _rows(name: str) -> list[dict[str, Any]]:
   return files.read_json(os.path.join("benchmarks", f"{name}.json"))["rows"]
 
 
+@functools.cache
+def _zoo_page() -> str:
+  """What docs/zoo.md is, from the results."""
+  return report.document(summary.read_all("results"))
+
+
 def held_out() -> str:
   """`general` against others on held-out families, the lines of docs/zoo.md."""
-  page = report.document(summary.read_all("results"))
+  page = _zoo_page()
   lines = page.split("## general against each of the others\n")[1].split("\n## ")[0].splitlines()
   found = {line.split(" | ")[0].removeprefix("| "): line for line in lines if line[:1] == "|"}
   return "\n".join([found["other"], found["---"], *(found[name] for name in AGAINST)]) + "\n"
@@ -43,16 +51,18 @@ def held_out() -> str:
 
 def limits() -> str:
   """How fast `general` is on held-out families beside tuned Adam, and what a step takes: a list."""
-  page = report.document(summary.read_all("results"))
+  page = _zoo_page()
   lines = []
   for horizon in ("100", "1,000", "10,000"):
     row = _cells(page, f"## Held-out families, {horizon} steps", "general")
     lines.append(
-      f"- After {horizon} steps tuned Adam needs {row[2]} times as many steps to the same loss. It ends"
-      f" lower on {row[6]} of {row[3]} tasks."
+      f"- After {horizon} steps tuned Adam needs {row[2]} times as many steps to the same loss. It"
+      f" ends lower on {row[6]} of {row[3]} tasks."
     )
   time = _cells(page, "## Cost", "general")[0]
-  lines.append(f"- A step of training takes {time} times as long as with Adam, on these small models.")
+  lines.append(
+    f"- A step of training takes {time} times as long as with Adam, on these small models."
+  )
   return "\n".join(lines) + "\n"
 
 
@@ -70,7 +80,9 @@ def quick_seeds() -> str:
   for group, label in GROUPS.items():
     one = found[group]
     cells = [f"{one[f'{k}_median']:.2f} ({one[f'{k}_worst']:.2f})" for k in ("mean", "final")]
-    rows.append([label, *cells, "the best rival's of six" if group == "quadratic" else "tuned Adam's"])
+    rows.append(
+      [label, *cells, "the best rival's of six" if group == "quadratic" else "tuned Adam's"]
+    )
   heads = [f"{what}, median (worst)" for what in ("mean loss of steps 1–100", "final loss")]
   return table(["trained anew", *heads, "of"], rows)
 
@@ -99,7 +111,9 @@ def against_rivals() -> str:
 
 def flat_memory() -> str:
   """Memory over 1,000 meta-steps."""
-  shown = [r for r in _rows("flat_memory") if r["meta_steps"] in (50, 100, 200, 400, 600, 800, 1000)]
+  shown = [
+    r for r in _rows("flat_memory") if r["meta_steps"] in (50, 100, 200, 400, 600, 800, 1000)
+  ]
   cells = [[f"{row[key]:.0f}" for key in row] for row in shown]
   return table(["meta-steps", "resident MiB", "peak MiB"], cells)
 
@@ -174,15 +188,23 @@ def ablation() -> str:
     rows.setdefault(row["adds"], {})[row["seed"], row["tasks"]] = row
   lines = []
   for adds, found in rows.items():
-    pairs = [("speed_up_over_Adam", "held-out"), ("speed_up_over_tuned_Adam", "held-out")]
-    pairs += [("speed_up_over_tuned_Adam", "training")]
+    held, trained = (
+      [found[seed, tasks] for seed in range(document["phis"])] for tasks in ("held-out", "training")
+    )
     cells = [
-      ", ".join(f"{found[seed, tasks][key]:.2f}" for seed in range(document["phis"]))
-      for key, tasks in pairs
+      [row["speed_up_over_Adam"] for row in held],
+      [row["speed_up_over_tuned_Adam"] for row in held],
+      [math.exp(row["log_ratio_to_tuned_Adam"]) for row in held],
+      [row["speed_up_over_tuned_Adam"] for row in trained],
     ]
-    lines.append([adds, *cells])
-  heads = ("over default Adam, held-out", "over tuned Adam, held-out", "over tuned Adam, training")
-  return table(["speed-up of two φ", *heads], lines)
+    texts = [", ".join(f"{value:.2f}" for value in values) for values in cells]
+    lines.append([f"{'+ ' if lines else ''}{adds}", *texts])
+  page = _zoo_page()
+  row = _cells(page, "## Held-out families, 100 steps", "general")
+  lines.append(["`general`, for comparison", *(cell.split(" ")[0] for cell in row[1:3])])
+  heads = ("speed-up over default Adam, held-out", "over tuned Adam, held-out")
+  heads += ("final loss of tuned Adam's, held-out", "speed-up over tuned Adam, training families")
+  return table(["", *heads], lines)
 
 
 TABLES = {

@@ -131,7 +131,9 @@ def quadratics_others() -> str:
     ratios = [results_lib.ratio_of(r, name, r["best_rival"]) for r in found.values()]
     rows.append([label, *(ratio(value, 2) for value in ratios if value)])
   ends = [(r["best_rival"], r["optimizers"][r["best_rival"]]) for r in found.values()]
-  rows.append(["best rival", *(f"{RIVAL_LABELS[n]}, {e['final_loss']['mean']:.3g}" for n, e in ends)])
+  rows.append(
+    ["best rival", *(f"{RIVAL_LABELS[n]}, {e['final_loss']['mean']:.3g}" for n, e in ends)]
+  )
   return table(["", *SPANS.values()], rows)
 
 

@@ -5,8 +5,8 @@ The run directory gets the config, TensorBoard event files, checkpoints to resum
 best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances; a
 sentence says who is ahead, and three commands go on from there. Ctrl-C stops cleanly; --resume goes
 on. --problem=module:factory trains on a problem of your own: factory() in module.py returns it
-(docs/own_problem.md). --optimizer=module:factory trains an optimizer of your own: factory(seed) returns
-it (docs/own_optimizer.md).
+(docs/own_problem.md). --optimizer=module:factory trains an optimizer of your own: factory(seed)
+returns it (docs/own_optimizer.md).
 """
 
 from collections.abc import Sequence
