@@ -13,6 +13,7 @@ TRAIN = [  # of the programs
 ]
 DOCS = [  # of the site, `make docs`, and of the notebooks
   "ipykernel>=6.29",
+  "mkdocs>=1.6,<2",
   "mkdocs-material>=9.6,<10",
   "mkdocstrings[python]>=1,<2",
   "nbclient>=0.10",
