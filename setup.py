@@ -67,7 +67,8 @@ setuptools.setup(
   keywords=KEYWORDS,
   classifiers=CLASSIFIERS,
   license="Apache-2.0 AND CC-BY-SA-3.0",  # the latter of problems/digits alone
-  packages=setuptools.find_packages(include=["l2l_tf*"]),
+  # An sdist has no stand-in for l2l_tf.problems, by which it would be found.
+  packages=sorted({*setuptools.find_packages(include=["l2l_tf*"]), "l2l_tf.problems"}),
   package_dir={"l2l_tf.problems": "problems"},
   py_modules=["problems.__init__"],
   package_data={
