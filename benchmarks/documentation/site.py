@@ -9,9 +9,6 @@ import posixpath
 import re
 from typing import Any
 
-from mkdocs.structure.files import File
-from mkdocs.structure.files import Files
-
 PAGES = {
   "README.md": "index.md",
   "CONTRIBUTING.md": "contributing.md",
@@ -23,8 +20,10 @@ LINK = re.compile(r"(\]\(|<img src=\")([^)\s\"#:]+)(#[^)\s\"]*)?([)\"])")
 CODE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 
 
-def on_files(files: Files, config: Any) -> Files:
+def on_files(files: Any, config: Any) -> Any:
   """Adds the pages that lie outside docs/, and the files that pages link to."""
+  from mkdocs.structure.files import File
+
   root = os.path.dirname(config.config_file_path)
   paths = [*PAGES, *_cards(root)]
   for page in [*paths, *(f"docs/{file.src_uri}" for file in files.documentation_pages())]:
