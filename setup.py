@@ -20,6 +20,14 @@ TRAIN = [  # of the programs
   "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
   "tqdm>=4.66",
 ]
+DOCS = [  # of the site, `make docs`, and of the notebooks
+  "ipykernel>=6.29",
+  "mkdocs>=1.6,<2",
+  "mkdocs-material>=9.6,<10",
+  "mkdocstrings[python]>=1,<2",
+  "nbclient>=0.10",
+  "nbformat>=5.10",
+]
 DATA = [  # beside the digits that are shipped
   *TENSORFLOW,
   "importlib_resources",  # tensorflow-datasets imports it, undeclared, when it prepares data
@@ -38,14 +46,40 @@ PROGRAMS = ["train", "imitate", "evaluate", "visualize", "figures", "diagnose", 
 PROGRAMS += ["zoo"]
 
 ROOT = pathlib.Path(__file__).parent
+KEYWORDS = ["learned optimizers", "meta-learning", "learning to learn", "TensorFlow", "Keras"]
+CLASSIFIERS = [
+  "Development Status :: 4 - Beta",
+  "Intended Audience :: Science/Research",
+  "Operating System :: POSIX :: Linux",
+  "Programming Language :: Python :: 3",
+  *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+  "Topic :: Scientific/Engineering :: Artificial Intelligence",
+  "Typing :: Typed",
+]
 VERSION = (ROOT / "l2l_tf" / "version.py").read_text(encoding="utf-8")
+
+
+def _long_description() -> str:
+  """README.md without what lies beside it: a package index has no pictures and pages of ours."""
+  path = ROOT / "README.md"
+  if not path.exists():  # in tests, which copy what a wheel needs
+    return ""
+  text = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*", "", path.read_text(encoding="utf-8"))
+  return re.sub(r"\[([^]]*)\]\((?!https?:)[^)]*\)", r"\1", text)
+
 
 setuptools.setup(
   name="l2l_tf",
   version=re.search(r'^VERSION = "(.+)"', VERSION, re.MULTILINE)[1],
   description="Learning to learn by gradient descent by gradient descent, in TensorFlow 2",
+  long_description=_long_description(),
+  long_description_content_type="text/markdown",
+  author="The maintainers of l2l_tf",
+  keywords=KEYWORDS,
+  classifiers=CLASSIFIERS,
   license="Apache-2.0 AND CC-BY-SA-3.0",  # the latter of problems/digits alone
-  packages=setuptools.find_packages(include=["l2l_tf*"]),
+  # An sdist has no stand-in for l2l_tf.problems, by which it would be found.
+  packages=sorted({*setuptools.find_packages(include=["l2l_tf*"]), "l2l_tf.problems"}),
   package_dir={"l2l_tf.problems": "problems"},
   py_modules=["problems.__init__"],
   package_data={
@@ -70,7 +104,9 @@ setuptools.setup(
     "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "packaging>=24", "ruff==0.17.6"]
     + ["mypy>=2.4"]
     + ["torch>=2.5,<2.14"]  # with CPU builds where pip has them
-    + [*TRAIN, *DATA, *ART, *JAX],
+    + ["build>=1.2", "twine>=6"]  # of a release
+    + [*TRAIN, *DATA, *ART, *JAX, *DOCS],
+    "docs": DOCS,
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without
     "implementations": [*JAX, *TORCH],  # of benchmarks/against_rivals.py
   },

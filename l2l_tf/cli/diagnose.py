@@ -20,6 +20,7 @@ def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Read, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
+  experiment_flags.add_user_optimizer(flags)
   flags.add(int, "num_steps", 100, "steps of each run")
   flags.add(int, "num_runs", 4, "instances")
   flags.add(int, "seed", 0, "of all instances")

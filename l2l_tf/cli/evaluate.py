@@ -35,6 +35,7 @@ def make_flags() -> experiment_flags.Flags:
     names, "peer", None, "files of another implementation's weights (l2l_tf/storage/peers.py)"
   )
   flags.add(bool, "transfer", False, "accept optimizers trained on another problem")
+  experiment_flags.add_user_optimizer(flags)
   flags.add(int, "num_steps", 100, "steps of each run; the rivals are tuned for them")
   flags.add(int, "num_runs", 100, "fresh instances, at least 2")
   flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")

@@ -11,11 +11,15 @@ from absl import flags
 from pydantic.fields import FieldInfo
 
 from l2l_tf.cli import paths
+from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.config import problems as problem_options
 from l2l_tf.config.options import PATH
 from l2l_tf.config.options import Options
-from l2l_tf.config.user_problem import is_name
+from l2l_tf.config.user_code import is_name
 from l2l_tf.storage import labels
+
+OPEN = (problem_options.PROBLEMS, problem_options.SINGLE, optimizer_options.OPTIMIZERS)
+"""Tables of ours beside which a user may have a `module:factory`."""
 
 
 class UsageError(Exception):
@@ -71,8 +75,8 @@ class _ChoiceParser(flags.EnumParser):
       raise ValueError(f"{error}{f'; did you mean {like[0]}?' if like else ''}") from error
 
 
-class _ProblemParser(_ChoiceParser):
-  """Parses the name of a problem of ours, or "module:factory" of the user's."""
+class _UsersToo(_ChoiceParser):
+  """Parses the name of a problem or an optimizer of ours, or "module:factory" of the user's."""
 
   def __init__(self, names: Iterable[str]):
     super().__init__([*names, "MODULE:FACTORY"])
@@ -124,8 +128,8 @@ class Flags:
     elif kind in (tuple[str, ...], tuple[paths.Read, ...]):
       parser = _ListParser() if kind == tuple[str, ...] else _PathListParser()
       flags.DEFINE_multi(parser, serializer, name, default, text, flag_values=values)
-    elif choices is problem_options.PROBLEMS or choices is problem_options.SINGLE:
-      flags.DEFINE(_ProblemParser(choices or ()), name, default, text, values, serializer)
+    elif any(choices is table for table in OPEN):
+      flags.DEFINE(_UsersToo(choices or ()), name, default, text, values, serializer)
     elif choices:
       flags.DEFINE(_ChoiceParser(list(choices)), name, default, text, values, serializer)
     else:

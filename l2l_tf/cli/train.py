@@ -5,7 +5,8 @@ The run directory gets the config, TensorBoard event files, checkpoints to resum
 best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances; a
 sentence says who is ahead, and three commands go on from there. Ctrl-C stops cleanly; --resume goes
 on. --problem=module:factory trains on a problem of your own: factory() in module.py returns it
-(docs/keras.md).
+(docs/own_problem.md). --optimizer=module:factory trains an optimizer of your own: factory(seed)
+returns it (docs/own_optimizer.md).
 """
 
 from collections.abc import Sequence
@@ -80,6 +81,8 @@ def _check_resume(flags: experiment_flags.Flags):
   others = set(flags.given()) - {"resume", "run_dir", "test_runs", "tuning_runs", "strategy"}
   if experiment_flags.users_problem(flags):
     others -= {"problem"}
+  if experiment_flags.users_optimizer(flags):
+    others -= {"optimizer"}
   if others:
     raise experiment_flags.UsageError(
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."

@@ -30,6 +30,7 @@ def make_flags() -> experiment_flags.Flags:
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Read, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
+  experiment_flags.add_user_optimizer(flags)
   flags.add(
     str,
     "coordinates",

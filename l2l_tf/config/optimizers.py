@@ -15,6 +15,7 @@ from l2l_tf.config.options import explained
 from l2l_tf.config.options import one_of
 from l2l_tf.config.options import option
 from l2l_tf.config.options import sizes
+from l2l_tf.config.user_optimizer import UserOptimizer
 
 if TYPE_CHECKING:
   from typing import Self
@@ -245,8 +246,8 @@ def of_file(config: Any) -> "_Group | PartitionOf":
 _STORED = pydantic.TypeAdapter(one_of(*_SINGLE, OddPartOf, PartitionOf))
 _KINDS = (LSTM, LSTMGAC, NTMBFGS, NTMLBFGS, Partition, General, OddPart)
 if TYPE_CHECKING:
-  AnyOptimizer = _Single | Partition | OddPart
+  AnyOptimizer = _Single | Partition | OddPart | UserOptimizer
 else:
-  AnyOptimizer = one_of(*_KINDS)
+  AnyOptimizer = one_of(*_KINDS, UserOptimizer)
 OPTIMIZERS = {kind.model_fields["name"].default: kind for kind in _KINDS}
 INDEPENDENT = (LSTM, Partition, OddPart)  # whose coordinates do not depend on each other

@@ -70,7 +70,7 @@ def diagnose(
 
   Args:
     problem: what to optimize.
-    optimizer: one of `optimizers.LEARNED`.
+    optimizer: one of `optimizers.LEARNED`, or of your own.
     seeds: int32 `[B, 2]`, an instance each; two to ten are enough.
     num_steps: T.
     horizon: how many steps the optimizer was trained for.
@@ -79,7 +79,7 @@ def diagnose(
     TypeError: if `optimizer` is not a learned one.
     LabelError: if it is a partition that the problem's parameters do not fit.
   """
-  if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
+  if not (isinstance(optimizer, optimizers.Optimizer) and optimizer.trainable_variables):
     raise TypeError(f"diagnose takes a learned optimizer, got {type(optimizer).__name__}.")
   shapes = problem_lib.shapes(problem)
   partition.check(optimizer, shapes)

@@ -323,7 +323,7 @@ def _step(optimizer: Any, state_dtype: str | None, odd: bool) -> Any:
         f"LearnedOptimizer() without a name runs on JAX and PyTorch; {'odd parts' if odd else kind}"
         f" need Keras on TensorFlow, and KERAS_BACKEND is {backend}."
       )
-      optimizer = _module(optimizer)
+    optimizer = _module(optimizer)
   learned: Any = ()
   if ON_TENSORFLOW:
     with surroundings.extra("tensorflow"):
@@ -332,8 +332,8 @@ def _step(optimizer: Any, state_dtype: str | None, odd: bool) -> Any:
 
     from l2l_tf.keras import module_step
 
-    learned = tuple(optimizers.LEARNED.values())
-  if not isinstance(optimizer, learned):
+    learned = optimizers.Optimizer
+  if not (isinstance(optimizer, learned) and optimizer.trainable_variables):
     raise TypeError(
       "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
       f" optimizer, got {type(optimizer).__name__}."

@@ -37,6 +37,13 @@ class Optimizer(snt.Module, abc.ABC):
   divisible = False
   """Whether the state can be cut into those of blocks of coordinates: all of it is `[..., n]`."""
 
+  def config(self) -> dict[str, Any]:
+    """Returns what tells a learned optimizer from others, in JSON types: what builds it again.
+
+    Of a class of your own its name; `bin/train.py --optimizer=module:factory` puts in that name.
+    """
+    return {"kind": f"{type(self).__module__}:{type(self).__qualname__}"}
+
   @abc.abstractmethod
   def initial_state(self, params: Params) -> State:
     """Returns the state before the first step for parameters of these shapes."""

@@ -70,7 +70,7 @@ class TrainingRun:
       os.path.join(directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
     replicas = distribution.num_replicas
-    self.config = run_config.make(experiment, self.problem, self.data, replicas)
+    self.config = run_config.make(experiment, self.problem, self.data, optimizer, replicas)
 
   @classmethod
   def new(
@@ -109,6 +109,7 @@ class TrainingRun:
     *,
     distribution: Distribution = Distribution(),
     user_problem: str | None = None,
+    user_optimizer: str | None = None,
   ) -> "TrainingRun":
     """Takes up the run in `directory` where its newest checkpoint left it.
 
@@ -117,20 +118,16 @@ class TrainingRun:
       distribution: of the instances over devices.
       user_problem: the `module:factory` that this run may import and call. What a file alone names
         is not run.
+      user_optimizer: likewise, of an optimizer.
 
     Raises:
-      RunError: if the directory holds no run, or one on another user's problem, other data or
+      RunError: if the directory holds no run, or one of another user's code, other data or
         another number of replicas, or another process has it, or it cannot be written.
       CheckpointError: if its files are damaged.
     """
     experiment = run_config.read(directory)
-    name = experiment.users_problem
-    if name != user_problem:
-      raise RunError(
-        f"{directory} was trained on the code {name}. Add `problem`={name} if you trust it."
-        if name
-        else f"{directory} was not trained on `problem`={user_problem}; leave that out."
-      )
+    _check_code(directory, "problem", experiment.users_problem, user_problem)
+    _check_code(directory, "optimizer", experiment.users_optimizer, user_optimizer)
     with run_directory.taken_up(directory):
       run = cls(directory, experiment, distribution)
       run._go_on()
@@ -145,7 +142,9 @@ class TrainingRun:
   def _begin(self, init_from: str | None, on_round: Callable[[int, imitation.Round], None]):
     """Sets the first phi, saves it, and then the config."""
     if init_from:
-      self.config["init_from"] = warm_start.copy(self.trainer.optimizer, init_from)
+      self.config["init_from"] = warm_start.copy(
+        self.trainer.optimizer, init_from, self.experiment.users_factory
+      )
     if self.experiment.training.imitation_rounds:
       self.config["imitation"] = self._imitate(on_round)
     self._save()
@@ -305,13 +304,23 @@ class TrainingRun:
     if not best_epoch:
       return
     try:
-      _, about = optimizer_files.load_optimizer(self.best_directory)
+      _, about = optimizer_files.load_optimizer(self.best_directory, self.experiment.users_factory)
       whole = about.get("epoch") == best_epoch
     except files.CheckpointError as error:
       logging.warning("%s It is written anew from the checkpoint.", error)
       whole = False
     if not whole:
       self._save_best()
+
+
+def _check_code(directory: str, what: str, name: str | None, given: str | None):
+  """Raises RunError unless the code of the user's that a run names was given, and no other."""
+  if name != given:
+    raise RunError(
+      f"{directory} was trained on the code {name}. Add `{what}`={name} if you trust it."
+      if name
+      else f"{directory} was not trained on `{what}`={given}; leave that out."
+    )
 
 
 def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:

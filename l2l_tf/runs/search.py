@@ -165,7 +165,11 @@ def _train(directory: str, run_dir: str, index: int, experiment: Experiment):
   rate = experiment.training.learning_rate
   print(f"Trial {index}: learning rate {rate:.3g}, {run_dir}", flush=True)
   if _has_begun(run_dir):
-    run = TrainingRun.resume(run_dir, user_problem=experiment.users_problem)
+    run = TrainingRun.resume(
+      run_dir,
+      user_problem=experiment.users_problem,
+      user_optimizer=experiment.users_optimizer,
+    )
   else:
     run = TrainingRun.new(run_dir, experiment)
   progress = run.trainer.progress

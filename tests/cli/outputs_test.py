@@ -196,7 +196,7 @@ def test_committed_visualizations_record_a_command_of_this_file_and_setting(path
 
 def _examples():
   """The commands of our programs in the README, in docs/ and in what --help prints."""
-  paths = [programs.ROOT / "README.md", *sorted((programs.ROOT / "docs").glob("*.md"))]
+  paths = [programs.ROOT / "README.md", *sorted((programs.ROOT / "docs").rglob("*.md"))]
   texts = {path.name: path.read_text(encoding="utf-8") for path in paths}
   texts |= {f"{name}.py": program.__doc__ for name, program in PROGRAMS.items()}
   for source, text in texts.items():

@@ -135,7 +135,10 @@ def _open(
   """Takes up the run in `directory`, or begins it."""
   if experiment is None:
     return training_run.TrainingRun.resume(
-      directory, distribution=replicas, user_problem=experiment_flags.users_problem(flags)
+      directory,
+      distribution=replicas,
+      user_problem=experiment_flags.users_problem(flags),
+      user_optimizer=experiment_flags.users_optimizer(flags),
     )
   return training_run.TrainingRun.new(
     directory,
@@ -163,6 +166,7 @@ def _search(flags: experiment_flags.Flags, experiment: Experiment) -> int:
 def _resume_command(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> str:
   names = ["strategy", "tuning_runs"]
   names += ["problem"] if experiment_flags.users_problem(flags) else []
+  names += ["optimizer"] if experiment_flags.users_optimizer(flags) else []
   given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
   return next_steps.python(
     os.path.relpath(sys.argv[0]), "--resume", f"--run_dir={run.directory}", *given

@@ -28,7 +28,9 @@ UNRECORDED = ("data", "data_dir", "logdir", "overwrite")  # do not decide the nu
 
 def run(flags: experiment_flags.Flags, options: Any) -> int:
   """Looks at the optimizer on the problem of `options`, prints the table, writes the numbers."""
-  (learned,) = candidates.load([flags.optimizer], [], flags.problem, flags.transfer)
+  (learned,) = candidates.load(
+    [flags.optimizer], [], flags.problem, flags.transfer, flags.user_optimizer
+  )
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
   setting = comparison.Setting(flags.problem, options, flags.num_steps, 1, flags.tuning_runs)
