@@ -7,6 +7,7 @@ import setuptools
 
 TRAIN = [  # of the programs
   "matplotlib>=3.8",
+  "plotly>=6,<8",  # its wheel holds the script that draws the view
   "scipy>=1.11",
   "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
   "tqdm>=4.66",
@@ -38,10 +39,13 @@ setuptools.setup(
   package_dir={"l2l_tf.problems": "problems"},
   py_modules=["problems.__init__"],
   package_data={
-    "l2l_tf": ["py.typed", "pretrained/*/*", "zoo/celo/*", "zoo/baselines/*"],
+    "l2l_tf": ["py.typed", "pretrained/*/*", "view/assets/*", "zoo/celo/*", "zoo/baselines/*"],
     "l2l_tf.problems": ["digits/*"],
   },
-  entry_points={"console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS]},
+  entry_points={
+    "console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS],
+    "tensorboard_plugins": ["l2l_tf = l2l_tf.view.loader:Loader"],
+  },
   python_requires=">=3.10",
   install_requires=[
     "absl-py>=2.0",
@@ -59,6 +63,7 @@ setuptools.setup(
     "art": ART,
     "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "packaging>=24", "ruff==0.17.6"]
     + ["mypy>=2.4"]
+    + ["playwright>=1.50"]  # drives the system's Chromium in tests, skipped without
     + ["optax>=0.2.5"]  # against which the ports of l2l_tf/zoo are checked; skipped without
     + [*TRAIN, *DATA, *ART],
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without

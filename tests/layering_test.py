@@ -9,7 +9,7 @@ from tests import sources
 
 FIRST = {"optimizers", "problems", "pretrained", "unroll", "code", "storage", "config"}
 SECOND = {"training", "evaluation", "keras"}
-THIRD = {"inspection", "plotting", "runs", "zoo"}
+THIRD = {"inspection", "plotting", "runs", "view", "zoo"}
 MAY_IMPORT = {
   "optimizers": set(),
   "problems": set(),
@@ -24,6 +24,7 @@ MAY_IMPORT = {
   "evaluation": FIRST,
   "keras": FIRST,
   "inspection": FIRST | {"evaluation"},
+  "view": {"inspection", "storage"},
   "zoo": FIRST | {"keras", "plotting"},
   "runs": FIRST | SECOND | THIRD - {"zoo"},
   "cli": FIRST | SECOND | THIRD,

@@ -50,11 +50,10 @@ class Shown(schema.Schema):
   ]
 
 
-class Visualization(schema.Head):
-  """A visualization file; docs/visualizations.md says what the keys mean."""
+class Proposed(schema.Schema):
+  """What optimizers proposed on one instance: what files of histories and sweeps have in common."""
 
-  optimizer: _Optimizer
-  stream: schema.Count
+  num_steps: schema.Count
   steps: Annotated[list[Annotated[int, Field(ge=1)]], pydantic.FailFast()] = Field(min_length=1)
   rivals: Annotated[dict[str, _Rival], at_most(99)]
   losses: schema.Numbers
@@ -88,6 +87,13 @@ class Visualization(schema.Head):
         for row in entry.swept_updates[name]:
           schema.check_length(f"a row of swept_updates {of}", row, num_values)
     return self
+
+
+class Visualization(Proposed, schema.Head):
+  """A visualization file; docs/visualizations.md says what the keys mean."""
+
+  optimizer: _Optimizer
+  stream: schema.Count
 
 
 def validate(document: Any):
@@ -130,6 +136,21 @@ def write(path: str, document: dict[str, Any]):
   """Checks and writes a file, aside first; raises ValueError for a document that is none."""
   validate(document)
   files.write_aside(path, results.to_text(document).encode())
+
+
+def rounded(value: Any) -> Any:
+  """`value` with its numbers to `DIGITS` significant digits; None for those that are not finite.
+
+  Args:
+    value: numbers, in arrays, lists and dictionaries; what is none stays as it is.
+  """
+  if isinstance(value, dict):
+    return {key: rounded(item) for key, item in value.items()}
+  if isinstance(value, list | np.ndarray):
+    return [rounded(item) for item in value]
+  if isinstance(value, float | np.floating):
+    return float(f"{float(value):.{DIGITS}g}") if math.isfinite(value) else None
+  return value
 
 
 def table(document: dict[str, Any]) -> str:
