@@ -37,14 +37,14 @@ setuptools.setup(
   license="Apache-2.0 AND CC-BY-SA-3.0",  # the latter of problems/digits alone
   packages=setuptools.find_packages(include=["l2l_tf*"]),
   package_dir={"l2l_tf.problems": "problems"},
-  py_modules=["problems.__init__"],
+  py_modules=["problems.__init__", "l2l_tf_tensorboard"],
   package_data={
     "l2l_tf": ["py.typed", "pretrained/*/*", "view/assets/*", "zoo/celo/*", "zoo/baselines/*"],
     "l2l_tf.problems": ["digits/*"],
   },
   entry_points={
     "console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS],
-    "tensorboard_plugins": ["l2l_tf = l2l_tf.view.loader:Loader"],
+    "tensorboard_plugins": ["l2l_tf = l2l_tf_tensorboard:Loader"],
   },
   python_requires=">=3.10",
   install_requires=[

@@ -32,7 +32,7 @@ GRADIENT = "Seen by all at each step of the learned optimizer's trajectory"
 SWEEP = "Update as a function of the current gradient, the history as it was (Figure 10)"
 
 FINAL, MEAN = "loss/validation_final", "loss/validation_mean"
-OBJECTIVE = "loss/validation_best"
+OBJECTIVE = "loss/validation_least"
 SCALARS = {
   "validation_final_loss": (FINAL, "Last ten steps, held-out instances"),
   "validation_mean_loss": (MEAN, "All steps, held-out instances"),
@@ -54,7 +54,7 @@ OBSERVED = {
   "cells": ("watch/saturated_cells", "Share of units with |tanh c| > 0.99"),
   "gates": ("watch/saturated_gates", "Share of gates within 0.01 of 0 or 1"),
 }
-CURVES = "loss/validation_curves"
+CURVES = "loss/validation_over_steps"
 SWEEPS = "proposals/update_against_gradient/step_{:02}"
 ADAM = "Adam"  # its lines are a run beside the training's
 SHOWN = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # as many pictures of a tag as TensorBoard keeps
@@ -142,7 +142,7 @@ class Summaries:
 def table(config: Mapping[str, Any]) -> str:
   """A run's config as a table in Markdown, a row for each value."""
   rows = [f"| {name} | {_code(value)} |" for name, value in flat(config).items()]
-  return "\n".join(["| | |", "|---|---|", *rows])
+  return "\n".join(["| option | value |", "|---|---|", *rows])
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,11 @@ import { position, ticks, written } from "./scale.js";
 export const NAMES = { learned: "Learned", adam: "Adam", sgd: "SGD" };
 const DASHES = { learned: "solid", adam: "longdash", sgd: "dash" };
 const ROOM = 1.15; // from the largest number shown to the edge
-export const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+export const CONFIG = {
+  displaylogo: false,
+  responsive: true,
+  modeBarButtons: [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+};
 
 // An optimizer's name, safe in Plotly, which reads some HTML.
 export function nameOf(optimizer) {
@@ -131,13 +135,15 @@ export function losses(document_, state, theme) {
   const held = Object.entries(document_.validation)
     .filter(([optimizer]) => state.shown.includes(optimizer))
     .map(([optimizer, y]) => curve(y, nameOf(optimizer), lineOf(optimizer, theme)));
+  const seen = [document_.losses, ...held.map((trace) => trace.y)].flat().filter((loss) => loss > 0);
+  const isLong = Math.max(...seen) > 5 * Math.min(...seen); // else powers of ten lie too far apart
   const own = { color: theme("seen"), width: held.length ? 1.5 : 3, dash: held.length ? "dot" : "solid" };
   const traces = [...held, curve(document_.losses, "This instance", own)];
   const layout = layoutOf(
     theme,
     held.length ? "Loss: held-out mean, and this instance (dotted)" : "Loss of this instance",
     { title: "step", rangemode: "tozero" },
-    { title: "loss", type: "log", dtick: "D2", exponentformat: "power", minexponent: 2 },
+    { title: "loss", exponentformat: "power", minexponent: 2, ...(isLong ? { type: "log", dtick: "D2" } : {}) },
   );
   layout.shapes = [markOf(theme, document_.steps[state.k])];
   return { traces, layout };
@@ -155,8 +161,8 @@ export function history(document_, state, theme) {
     mode: "lines",
     hovertemplate: "%{y:.3~g}",
   }));
-  const all = { title: "step" };
-  const layout = layoutOf(theme, "History of updates", all, { title: "proposed update", exponentformat: "power", minexponent: 2 });
+  const y = { title: "proposed update", exponentformat: "power", minexponent: 2 };
+  const layout = layoutOf(theme, "History of updates", { title: "step" }, y);
   layout.shapes = [markOf(theme, document_.steps[state.k])];
   return { traces, layout };
 }

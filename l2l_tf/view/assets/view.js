@@ -10,12 +10,12 @@ import { usualP, written } from "./scale.js";
 const CONTROLS = `
   <label class="run">Run <select name="run"></select></label>
   <label>Coordinate <select name="coordinate"></select></label>
-  <label class="epoch">Epoch <output></output><input type="range" name="epoch" min="0" step="1"></label>
-  <label>Step <output></output><input type="range" name="step" min="0" step="1"></label>
+  <label class="epoch">Epoch <b></b><input type="range" name="epoch" min="0" step="1"></label>
+  <label>Step <b></b><input type="range" name="step" min="0" step="1" value="0"></label>
   <fieldset><legend>Optimizers</legend></fieldset>
   <fieldset><legend>Gradient axis</legend>
     <label><input type="checkbox" name="symlog" checked> symmetric logarithm</label>
-    <label>linear within e<sup>−p</sup>, p = <output></output><input type="range" name="p" min="0" max="20" step="1"></label>
+    <label>linear within e<sup>−p</sup>, p = <b></b><input type="range" name="p" min="0" max="20" step="1"></label>
   </fieldset>
   <label><input type="checkbox" name="sameScale" checked> one scale of updates for all steps</label>`;
 const PAGE = `
@@ -25,8 +25,8 @@ const PAGE = `
     <p class="waiting">No sweeps yet. A training with rivals writes some after each epoch.</p>
     <div class="shown" hidden>
       <p class="description" role="status" aria-live="polite"></p>
-      <div class="large" role="img"></div>
-      <div class="small"><div class="losses" role="img"></div><div class="history" role="img"></div></div>
+      <div class="large" role="figure"></div>
+      <div class="small"><div class="losses" role="figure"></div><div class="history" role="figure"></div></div>
       <details class="numbers"><summary>The numbers of this panel as a table</summary>
         <div class="scrolled" tabindex="0" role="region" aria-label="Table of updates"><table></table></div>
       </details>
@@ -198,12 +198,13 @@ export class View {
   // Writes a slider's value beside it, and for those who cannot see it.
   say(name, text, spoken) {
     const slider = this.field(name);
-    slider.parentElement.querySelector("output").textContent = text ?? "";
+    slider.parentElement.querySelector("b").textContent = text ?? "";
     slider.setAttribute("aria-valuetext", spoken);
   }
 
   put(selector, { traces, layout }) {
-    this.plotly.react(this.find(selector), traces, layout, CONFIG);
+    const config = { ...CONFIG, displayModeBar: selector === ".large" };
+    this.plotly.react(this.find(selector), traces, layout, config);
   }
 
   describe() {
