@@ -11,6 +11,7 @@ TRAIN = [  # of the programs
   "scipy>=1.11",
   "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
   "tqdm>=4.66",
+  "werkzeug>=1.0.1",  # which tensorboard needs too: what its tabs answer with
 ]
 DATA = [  # beside the digits that are shipped
   "importlib_resources",  # tensorflow-datasets imports it, undeclared, when it prepares data

@@ -28,6 +28,16 @@ def linear_within(gradients: Sequence[float]) -> float:
   return math.exp(-min(20, math.ceil(-math.log(smallest))))
 
 
+def _decades(gradients: Sequence[float], most: int = 3) -> list[float]:
+  """Ticks for swept gradients: 0 and, on each side, at most so many powers of ten."""
+  last = math.floor(math.log10(gradients[-1]))
+  first = math.ceil(math.log10(linear_within(gradients)))
+  powers = [
+    10.0**power for power in range(last, first - 1, -max(1, -(-(last - first + 1) // most)))
+  ]
+  return [*(-power for power in powers), 0.0, *reversed(powers)]
+
+
 def _line(axes: Axes, name: str, x: np.ndarray, y: np.ndarray, label: str):
   """One optimizer's line; the learned one, which is no rival, is called `label`."""
   is_rival = name in plots.RIVAL_STYLES
@@ -106,8 +116,7 @@ def draw_sweep(
   axes.set(xlim=(gradients[0], gradients[-1]), ylim=(-limit, limit))
   axes.set_title(title, fontsize="small", pad=3)
   axes.tick_params(labelsize="x-small", length=2)
-  power = 10.0 ** math.floor(math.log10(gradients[-1]))
-  axes.xaxis.set_major_locator(ticker.FixedLocator([-power, 0, power]))
+  axes.xaxis.set_major_locator(ticker.FixedLocator(_decades(gradients, 1)))
   axes.xaxis.set_minor_locator(ticker.NullLocator())
   axes.yaxis.set_major_locator(ticker.MaxNLocator(2, symmetric=True))
   for axis in (axes.xaxis, axes.yaxis):
@@ -172,7 +181,7 @@ def sweep_panel(
     title: of the figure.
     one_scale: whether the scale of the updates is that of all sweeps.
   """
-  figure = plots.new_figure(8, 5)
+  figure = plots.new_figure(5.4, 4)  # small, so that letters are large where TensorBoard shrinks it
   axes = figure.subplots()
   swept = {name: np.asarray(updates) for name, updates in entry["swept_updates"].items()}
   shown = swept if one_scale else {name: updates[k] for name, updates in swept.items()}
@@ -186,13 +195,10 @@ def sweep_panel(
     label,
     "",
   )
-  axes.set_title(title, fontsize="large")
-  axes.set_xlabel("current gradient (symmetric logarithm)")
-  axes.set_ylabel("proposed update")
+  axes.set_title(title, fontsize="medium")
+  axes.set(xlabel="current gradient (symmetric logarithm)", ylabel="proposed update")
   axes.tick_params(labelsize="medium")
-  decades = ticker.SymmetricalLogLocator(linthresh=linear_within(entry["swept_gradients"]), base=10)
-  decades.set_params(numticks=9)
-  axes.xaxis.set_major_locator(decades)
+  axes.xaxis.set_major_locator(ticker.FixedLocator(_decades(entry["swept_gradients"])))
   plots.add_legend(figure, [axes], columns=4)
   return figure
 
