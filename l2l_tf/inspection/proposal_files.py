@@ -4,6 +4,7 @@
 them.
 """
 
+from collections.abc import Mapping
 import math
 from typing import Annotated, Any
 
@@ -173,6 +174,22 @@ def table(document: dict[str, Any]) -> str:
         text += f"{entry['updates'][LEARNED][step - 1]:11.3g}{row['at_0']:8.2f}{row['half']:7.2f}"
         rows.append(text + (f"{row['against_adam']:14.0%}" if has_adam else ""))
   return "\n".join(rows)
+
+
+def uphill(document: Mapping[str, Any]) -> dict[str, float]:
+  """How often each optimizer goes uphill: the share of its updates with the sign of the gradient.
+
+  Counted are the gradients seen along the trajectory that are not 0, of all coordinates.
+  """
+  shares = {}
+  for name in (LEARNED, *document["rivals"]):
+    pairs = [
+      np.multiply(entry["gradients"], entry["updates"][name])[np.array(entry["gradients"]) != 0]
+      for entry in document["coordinates"].values()
+    ]
+    products = np.concatenate(pairs)
+    shares[name] = float(np.mean(products > 0)) if products.size else math.nan
+  return shares
 
 
 def measures(entry: dict[str, Any], k: int, step: int) -> dict[str, float]:

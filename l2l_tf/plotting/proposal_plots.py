@@ -29,9 +29,12 @@ def linear_within(gradients: Sequence[float]) -> float:
 
 
 def _decades(gradients: Sequence[float], most: int = 3) -> list[float]:
-  """Ticks for swept gradients: 0 and, on each side, at most so many powers of ten."""
+  """Ticks for swept gradients: 0 and, on each side, at most so many powers of ten.
+
+  Those near 0, whose labels would lie upon its own, are left out.
+  """
   last = math.floor(math.log10(gradients[-1]))
-  first = math.ceil(math.log10(linear_within(gradients)))
+  first = min(last, math.ceil(math.log10(linear_within(gradients))) + 1)
   powers = [
     10.0**power for power in range(last, first - 1, -max(1, -(-(last - first + 1) // most)))
   ]
@@ -41,7 +44,7 @@ def _decades(gradients: Sequence[float], most: int = 3) -> list[float]:
 def _line(axes: Axes, name: str, x: np.ndarray, y: np.ndarray, label: str):
   """One optimizer's line; the learned one, which is no rival, is called `label`."""
   is_rival = name in plots.RIVAL_STYLES
-  style = plots.RIVAL_STYLES.get(name, plots.LEARNED_STYLES[0])
+  style = plots.RIVAL_STYLES.get(name, plots.LEARNED_STYLES["LSTM"])
   axes.plot(
     x,
     y,
@@ -198,6 +201,7 @@ def sweep_panel(
   axes.set_title(title, fontsize="medium")
   axes.set(xlabel="current gradient (symmetric logarithm)", ylabel="proposed update")
   axes.tick_params(labelsize="medium")
+  axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
   axes.xaxis.set_major_locator(ticker.FixedLocator(_decades(entry["swept_gradients"])))
   plots.add_legend(figure, [axes], columns=4)
   return figure

@@ -134,3 +134,5 @@ def _print(document: dict[str, Any]):
     "half of the sweep, of that over all of it: 0.5 for a line, 1 for a step; against Adam: the\n"
     "share of the sweep where Adam would go the other way\n"
   )
+  shares = (f"{n} {share:.0%}" for n, share in proposal_files.uphill(document).items())
+  print(f"uphill, with the sign of the gradient seen: {', '.join(shares)} of the updates\n")
