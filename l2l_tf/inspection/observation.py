@@ -79,14 +79,15 @@ class Observer:
     if not self._recorder:
       return Observation(scalars, {})
     found = self._recorder(self._seed, self._values)
+    entries = found.entries(self._coordinates, self._values)
     proposed = {
       "num_steps": self._steps[-1],
       "steps": list(self._steps),
       "rivals": self._rivals,
       "losses": found.losses,
-      "coordinates": found.entries(self._coordinates, self._values),
+      "coordinates": entries,
     }
-    return Observation(scalars | _medians(proposed["coordinates"], self._steps), proposed)
+    return Observation(scalars | _medians(entries, self._steps), proposed)
 
 
 def _medians(entries: Mapping[str, dict[str, Any]], steps: Sequence[int]) -> dict[str, float]:

@@ -175,11 +175,11 @@ def draw_ratios(axes: Axes, ratios: Mapping[str, Mapping[str, Ratio]], title: st
     shift = 0.3 * (g - (len(groups) - 1) / 2)
     rows = [rivals.index(name) + shift for name in ratios[group]]
     shown = [max(ratio.value, LEAST_RATIO) for ratio in ratios[group].values()]
-    low = [x - max(r.low, LEAST_RATIO) for x, r in zip(shown, ratios[group].values())]
-    high = [max(r.high - x, 0) for x, r in zip(shown, ratios[group].values())]
-    axes.errorbar(
-      *(shown, rows), xerr=(np.maximum(low, 0), high), fmt=marker, color=BLACK, markersize=4
+    ends = [(r.low, r.high) for r in ratios[group].values()]
+    away = np.maximum(
+      [(x - max(low, LEAST_RATIO), high - x) for x, (low, high) in zip(shown, ends)], 0
     )
+    axes.errorbar(shown, rows, xerr=away.T, fmt=marker, color=BLACK, markersize=4)
     axes.plot([], [], marker, color=BLACK, markersize=4, label=group)
     for row, ratio in zip(rows, ratios[group].values()):
       if ratio.value < LEAST_RATIO:

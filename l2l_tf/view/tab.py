@@ -47,7 +47,8 @@ class Tab(base_plugin.TBPlugin):
   def get_plugin_apps(self) -> dict[str, Callable]:
     """What is served: the parts of the view, Plotly, and the data."""
     apps: dict[str, Callable] = {f"/{name}": _file(name) for name in FILES}
-    return apps | {"/plotly.js": _plotly, "/runs": self._runs, "/document": self._document}
+    answers = {"/runs": self._runs, "/document": self._document, "/plotly.js": _plotly}
+    return apps | {name: wrappers.Request.application(answer) for name, answer in answers.items()}
 
   def _directories(self) -> Iterator[tuple[str, str]]:
     """Every directory under the logdir with a folder of sweeps, after its name."""
@@ -70,13 +71,11 @@ class Tab(base_plugin.TBPlugin):
     except VisualizationError as error:
       return {"problem": str(error)}
 
-  @wrappers.Request.application
   def _runs(self, request: wrappers.Request) -> wrappers.Response:
     """The epochs of each run."""
     runs = {name: list(sweep_files.paths(directory)) for name, directory in self._directories()}
     return _json(request, {"runs": {name: found for name, found in runs.items() if found}})
 
-  @wrappers.Request.application
   def _document(self, request: wrappers.Request) -> wrappers.Response:
     """The document of the run and the epoch that are asked for."""
     query = request.args
@@ -98,7 +97,6 @@ def _file(name: str) -> Callable:
   return serve
 
 
-@wrappers.Request.application
 def _plotly(request: wrappers.Request) -> wrappers.Response:
   """Serves Plotly, or says in the browser's console what to install."""
   try:

@@ -145,6 +145,7 @@ def test_words_and_a_table_say_what_is_drawn(file, epochs):
     assert shown.locator("input[name=step]").get_attribute("aria-valuetext") == "step 3"
     shown.locator("summary").focus()
     shown.keyboard.press("Enter")
+    shown.locator("table tr").first.wait_for()
     rows = shown.locator("table tr").all_text_contents()
     assert len(rows) == 1 + 21 and rows[0] == "gradientlearnedadamsgd"
     number = float(

@@ -57,9 +57,9 @@ export function sweep(entry, k, step, optimizer) {
   return { gradients, updates };
 }
 
-// The largest update shown; SGD's, whose line may be steep, counts up to twice the others'.
-function largest(entry, rows, shown) {
-  const of = (optimizer) => Math.max(0, ...rows.flatMap((k) => entry.swept_updates[optimizer][k].map(Math.abs)));
+// The largest of the updates shown, by optimizer; SGD's may be steep, and count up to twice the others'.
+function largest(updates, shown) {
+  const of = (optimizer) => Math.max(0, ...updates(optimizer).map(Math.abs));
   const others = Math.max(0, ...shown.filter((optimizer) => optimizer !== "sgd").map(of));
   const sgd = shown.includes("sgd") ? of("sgd") : 0;
   return (others ? Math.max(others, Math.min(sgd, 2 * others)) : sgd) || 1;
@@ -95,7 +95,7 @@ export function updateAgainstGradient(document_, state, theme) {
     hovertemplate: `${written(seen)}, update taken ${written(update)}`,
   });
   const rows = sameScale ? document_.steps.map((_, row) => row) : [k];
-  const top = ROOM * largest(entry, rows, shown);
+  const top = ROOM * largest((optimizer) => rows.flatMap((row) => entry.swept_updates[optimizer][row]), shown);
   const edge = position(limit, threshold);
   const layout = layoutOf(
     theme,
@@ -135,15 +135,19 @@ export function losses(document_, state, theme) {
   const held = Object.entries(document_.validation)
     .filter(([optimizer]) => state.shown.includes(optimizer))
     .map(([optimizer, y]) => curve(y, nameOf(optimizer), lineOf(optimizer, theme)));
-  const seen = [document_.losses, ...held.map((trace) => trace.y)].flat().filter((loss) => loss > 0);
-  const isLong = Math.max(...seen) > 5 * Math.min(...seen); // else powers of ten lie too far apart
+  const curves = [document_.losses, ...held.map((trace) => trace.y)];
+  const start = 1.5 * Math.max(...curves.map((losses) => losses[0] ?? 0)); // what diverges leaves
+  const seen = curves.flat().filter((loss) => loss > 0 && loss <= start);
+  const [low, high] = [0.95 * Math.min(...seen), 1.05 * Math.max(...seen)];
+  const isLong = high > 5 * low; // else powers of ten lie too far apart
+  const range = isLong ? [Math.log10(low), Math.log10(high)] : [low, high];
   const own = { color: theme("seen"), width: held.length ? 1.5 : 3, dash: held.length ? "dot" : "solid" };
   const traces = [...held, curve(document_.losses, "This instance", own)];
   const layout = layoutOf(
     theme,
     held.length ? "Loss: held-out mean, and this instance (dotted)" : "Loss of this instance",
     { title: "step", rangemode: "tozero" },
-    { title: "loss", exponentformat: "power", minexponent: 2, ...(isLong ? { type: "log", dtick: "D2" } : {}) },
+    { title: "loss", range, exponentformat: "power", minexponent: 2, ...(isLong ? { type: "log", dtick: "D2" } : {}) },
   );
   layout.shapes = [markOf(theme, document_.steps[state.k])];
   return { traces, layout };
@@ -161,7 +165,8 @@ export function history(document_, state, theme) {
     mode: "lines",
     hovertemplate: "%{y:.3~g}",
   }));
-  const y = { title: "proposed update", exponentformat: "power", minexponent: 2 };
+  const top = ROOM * largest((optimizer) => entry.updates[optimizer], state.shown);
+  const y = { title: "proposed update", range: [-top, top], exponentformat: "power", minexponent: 2 };
   const layout = layoutOf(theme, "History of updates", { title: "step" }, y);
   layout.shapes = [markOf(theme, document_.steps[state.k])];
   return { traces, layout };
