@@ -172,6 +172,15 @@ def test_everything_is_reached_by_the_tab_key_alone(file):
 
 
 @browser.needed
+def test_the_axis_of_losses_has_whole_numbers(file):
+  """Of the losses 2 to 0.2; a diverging curve would leave the panel."""
+  with browser.opened(file) as shown:
+    shown.wait_for_selector(".losses .main-svg")
+    ticks = shown.locator(".losses .ytick text").all_text_contents()
+    assert ticks == ["0.2", "0.5", "1", "2"]
+
+
+@browser.needed
 def test_it_is_dark_where_the_reader_wants_that(file, tmp_path):
   background = "getComputedStyle(document.querySelector('.l2l-view')).backgroundColor"
   line = "document.querySelector('.large').data[0].line.color"

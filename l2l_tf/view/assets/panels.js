@@ -1,5 +1,5 @@
 // What is drawn: data and layouts for Plotly, from one document of sweeps.
-import { position, ticks, written } from "./scale.js";
+import { position, ticks, ticksOfLosses, written } from "./scale.js";
 
 export const NAMES = { learned: "Learned", adam: "Adam", sgd: "SGD" };
 const DASHES = { learned: "solid", adam: "longdash", sgd: "dash" };
@@ -147,7 +147,7 @@ export function losses(document_, state, theme) {
     theme,
     held.length ? "Loss: held-out mean, and this instance (dotted)" : "Loss of this instance",
     { title: "step", rangemode: "tozero" },
-    { title: "loss", range, exponentformat: "power", minexponent: 2, ...(isLong ? { type: "log", dtick: "D2" } : {}) },
+    { title: "loss", range, exponentformat: "power", minexponent: 2, ...(isLong ? { type: "log", ...ticksOfLosses(low, high) } : {}) },
   );
   layout.shapes = [markOf(theme, document_.steps[state.k])];
   return { traces, layout };

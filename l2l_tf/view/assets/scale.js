@@ -26,12 +26,23 @@ function powerOfTen(power) {
   return `10<sup>${String(power).replace("-", "−")}</sup>`;
 }
 
+// Where to write which losses on a logarithmic axis: 1, 2 and 5 times the powers of ten.
+export function ticksOfLosses(low, high) {
+  const values = [];
+  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
+    values.push(...[1, 2, 5].map((digit) => +`${digit}e${power}`));
+  }
+  const shown = values.filter((value) => value >= low && value <= high);
+  return { tickvals: shown, ticktext: shown.map(String) };
+}
+
 // A number in three digits, as people write it.
 export function written(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "not finite";
   const size = Math.abs(value);
   if (!size) return "0";
-  const text = size < 1e-3 || size >= 1e5 ? value.toExponential(2) : value.toPrecision(3);
+  const isFar = size < 1e-3 || size >= 1e5;
+  const text = isFar ? value.toExponential(2) : size >= 100 ? value.toFixed(0) : value.toPrecision(3);
   return text.replace("-", "−").replace("e-", "e−");
 }
 
