@@ -16,9 +16,11 @@ TORCH = ["torch>=2.5"]  # of l2l_tf.torch, and of Keras on PyTorch
 TRAIN = [  # of the programs
   *TENSORFLOW,
   "matplotlib>=3.8",
+  "plotly>=6,<8",  # its wheel holds the script that draws the view
   "scipy>=1.11",
   "tensorboard>=2.21,<2.22",  # tensorflow 2.21 no longer brings it
   "tqdm>=4.66",
+  "werkzeug>=1.0.1",  # which tensorboard needs too: what its tabs answer with
 ]
 DOCS = [  # of the site, `make docs`, and of the notebooks
   "ipykernel>=6.29",
@@ -81,12 +83,15 @@ setuptools.setup(
   # An sdist has no stand-in for l2l_tf.problems, by which it would be found.
   packages=sorted({*setuptools.find_packages(include=["l2l_tf*"]), "l2l_tf.problems"}),
   package_dir={"l2l_tf.problems": "problems"},
-  py_modules=["problems.__init__"],
+  py_modules=["problems.__init__", "l2l_tf_tensorboard"],
   package_data={
-    "l2l_tf": ["py.typed", "pretrained/*/*", "zoo/celo/*", "zoo/baselines/*"],
+    "l2l_tf": ["py.typed", "pretrained/*/*", "view/assets/*", "zoo/celo/*", "zoo/baselines/*"],
     "l2l_tf.problems": ["digits/*"],
   },
-  entry_points={"console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS]},
+  entry_points={
+    "console_scripts": [f"l2l-{name} = l2l_tf.cli.{name}:run" for name in PROGRAMS],
+    "tensorboard_plugins": ["l2l_tf = l2l_tf_tensorboard:Loader"],
+  },
   python_requires=">=3.10",
   install_requires=[  # of the general optimizer, on the backend that Keras has
     "h5py>=3.9",  # which keras needs too
@@ -104,6 +109,7 @@ setuptools.setup(
     "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "packaging>=24", "ruff==0.17.6"]
     + ["mypy>=2.4"]
     + ["torch>=2.5,<2.14"]  # with CPU builds where pip has them
+    + ["playwright>=1.50"]  # drives the system's Chromium in tests, skipped without
     + ["build>=1.2", "twine>=6"]  # of a release
     + [*TRAIN, *DATA, *ART, *JAX, *DOCS],
     "docs": DOCS,

@@ -13,5 +13,6 @@ except Exception as error:  # Keras raises what the backend does
   raise ImportError(
     f"Keras cannot be imported: {type(error).__name__}: {error}. l2l_tf runs it on TensorFlow, JAX"
     ' or PyTorch: set KERAS_BACKEND to the one that is installed, or "backend" in'
-    ' ~/.keras/keras.json, or install one: python -m pip install "l2l_tf[tensorflow]", jax or torch.'
+    " ~/.keras/keras.json, or install one:"
+    ' python -m pip install "l2l_tf[tensorflow]", or [jax], or [torch].'
   ) from error

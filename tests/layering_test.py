@@ -9,7 +9,7 @@ from tests import sources
 
 FIRST = {"rule", "optimizers", "problems", "pretrained", "unroll", "code", "storage", "config"}
 SECOND = {"training", "evaluation", "keras"}
-THIRD = {"inspection", "plotting", "runs", "zoo"}
+THIRD = {"inspection", "plotting", "runs", "view", "zoo"}
 MAY_IMPORT = {
   "rule": set(),
   "optimizers": {"rule"},
@@ -27,6 +27,7 @@ MAY_IMPORT = {
   "optax": {"rule", "pretrained", "storage"},
   "torch": {"rule", "pretrained", "storage"},
   "inspection": FIRST | {"evaluation"},
+  "view": {"inspection", "storage"},
   "zoo": FIRST | {"keras", "plotting"},
   "runs": FIRST | SECOND | THIRD - {"zoo"},
   "cli": FIRST | SECOND | THIRD,

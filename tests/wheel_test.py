@@ -16,7 +16,10 @@ import zipfile
 from packaging.requirements import Requirement
 import pytest
 
+from l2l_tf.inspection import sweep_files
 from tests import sources
+from tests import tensorboard_server
+from tests.view import documents
 
 pytestmark = pytest.mark.slow
 FIT = """
@@ -68,7 +71,7 @@ def _wheel(tmp_path_factory):
   folder = tmp_path_factory.mktemp("wheel")
   for name in ("l2l_tf", "problems"):
     shutil.copytree(sources.ROOT / name, folder / "source" / name)
-  for name in ("setup.py", "pyproject.toml", "LICENSE"):
+  for name in ("setup.py", "l2l_tf_tensorboard.py", "pyproject.toml", "LICENSE"):
     shutil.copy(sources.ROOT / name, folder / "source")
   pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
   _run(*pip, f"--wheel-dir={folder}", folder / "source", cwd=folder)
@@ -129,6 +132,7 @@ def test_the_wheel_holds_the_problems_once(wheel):
   names = zipfile.ZipFile(wheel).namelist()
   assert "l2l_tf/problems/base.py" in names and "l2l_tf/cli/train.py" in names
   assert "l2l_tf/problems/digits/LICENSE.txt" in names
+  assert {"l2l_tf/view/assets/view.js", "l2l_tf/view/assets/page.html"} < {*names}
   assert [n for n in names if n.startswith("problems/")] == ["problems/__init__.py"]
   assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "bin/"))]
 
@@ -144,7 +148,8 @@ def test_an_extra_brings_what_its_name_says(wheel):
   others = {"matplotlib", "scipy", "tensorboard", "tqdm", "pandas", "scikit-learn", "mlxtend"}
   others |= {"tensorflow-datasets", "scikit-image", "pillow", "pytest"}
   assert not bare & others and "mlxtend" not in train | art
-  assert {"matplotlib", "scipy", "tensorboard", "tqdm"} < train and tensorflow < train < art
+  assert {"matplotlib", "plotly", "scipy", "tensorboard", "tqdm"} < train
+  assert tensorflow < train < art
   assert {"tensorflow-datasets", "mlxtend", "scikit-learn"} < data
   assert {"scikit-image", "pillow"} < art and bare | train | data | art | jax | torch < dev
 
@@ -182,3 +187,15 @@ def test_a_console_script_trains(train, tmp_path):
   tiny += ["--problem=mnist", "--data=bundled", "--run_dir=run"]
   assert "Trained 1 of at most 1 epochs" in _run(train / "l2l-train", *tiny, cwd=tmp_path)
   assert (tmp_path / "run" / "best" / "optimizer.safetensors").is_file()
+
+
+def test_an_installed_tensorboard_has_our_tab(train, tmp_path):
+  sweep_files.write(str(tmp_path / "run"), documents.make(3))
+  program = [str(train / "python"), "-m", "tensorboard.main"]
+  with tensorboard_server.serving(tmp_path, program) as address:
+    listed = tensorboard_server.get(f"{address}/data/plugins_listing")["l2l_tf"]
+    assert listed["enabled"] and listed["tab_name"] == "Learned optimizer"
+    found = tensorboard_server.get(f"{address}/data/plugin/l2l_tf/document", run="run", epoch=3)
+    assert found == documents.make(3)
+    entry = tensorboard_server.get(f"{address}/data/plugin_entry.html", name="l2l_tf")
+    assert b"./tab.js" in entry

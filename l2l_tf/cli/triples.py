@@ -1,8 +1,9 @@
-"""Draws the triples of Figure 6: python bin/triples.py --size=64
+"""Draws Figure 6: python bin/triples.py --size=64
 
-Content image, the picture that a trained optimizer paints, and style image side by side, a row for
-each of a few test photographs. Takes the problem's options as bin/evaluate.py does, but one style.
-The picture is runs/figures/figure_6_SIZE.png, or --out.
+A row for each of a few test photographs: the photograph, and for each style what the trained
+optimizer paints and what tuned Adam paints in as many steps, with the losses below. Takes the
+problem's options as bin/evaluate.py does; a folder of styles gives two columns a style. The picture
+is runs/figures/figure_6_SIZE.png, or --out.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def make_flags() -> experiment_flags.Flags:
   )
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
   flags.add(paths.Written, "out", None, "PNG file to write; default runs/figures/figure_6_SIZE.png")
-  flags.add(int, "num_rows", 2, "test photographs")
+  flags.add(int, "num_rows", 6, "test photographs")
   flags.add(int, "num_steps", 128, "steps (section 3.4: 128)")
   flags.add(int, "seed", 0, "of the instances, as bin/evaluate.py's")
   flags.group("Problem")

@@ -210,21 +210,23 @@ class TrainingRun:
     self,
     tuned: Mapping[str, baselines.Rival] | None = None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
+    command: str = "",
   ):
     """Trains to the end, saving all state after every epoch; then sets phi to the best.
 
     Args:
       tuned: what `tune_rivals` returned, to draw beside the learned optimizer.
       on_epoch: is given each epoch's row of the history once it is saved; may raise to stop.
+      command: that began or resumed the run, for TensorBoard.
 
     Raises:
       Interrupted: after SIGINT or SIGTERM, with everything saved.
       Diverged: if too many meta-steps in a row were not finite; the best so far is kept.
     """
     trainer, tuned = self.trainer, tuned or {}
-    events = tensorboard.Summaries(os.path.join(self.directory, "events"), self.config)
-    report = TrainingReport(trainer)
     rival_curves = {name: rival.curve for name, rival in tuned.items()}
+    events = tensorboard.Summaries(self.directory, self.config, command, rival_curves)
+    report = TrainingReport(trainer)
     rates = {name: rival.learning_rate for name, rival in tuned.items()}
     observe = self._observer({name: rate for name, rate in rates.items() if rate is not None})
     with Signals() as signals, events, report:
@@ -236,8 +238,9 @@ class TrainingRun:
         self._save()
         if row["improved"]:
           self._save_best()
-        curves = {"learned": row.pop("validation_curve"), **rival_curves}
-        events.epoch(row, curves, observe, trainer.done)
+        curve = row.pop("validation_curve")
+        shown = row | {"best_validation_loss": trainer.progress.best_loss}
+        events.epoch(shown, curve, observe, trainer.done)
         if received := self.distribution.highest(signals.received):
           raise Interrupted(received)
         on_epoch(row)

@@ -15,20 +15,14 @@ import statistics
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from l2l_tf import surroundings
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.runs import config as run_config
 from l2l_tf.runs import directory as run_directory
-from l2l_tf.runs import literal_path
 from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.storage import files
 from l2l_tf.training.trainer import Diverged
-
-with surroundings.extra("train"):
-  from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 
 RATES = (1e-4, 1e-2)  # sampled log-uniformly
 RESULT_FILE = "result.json"
@@ -183,7 +177,6 @@ def _train(directory: str, run_dir: str, index: int, experiment: Experiment):
     pruned = False
   except (_Pruned, Diverged):
     pruned = True
-  _log_hparams(run_dir, rate, progress.best_loss)
   losses = [row["validation_final_loss"] for row in progress.history]
   written: list[Any] = [loss if math.isfinite(loss) else None for loss in losses]
   trial = Trial(index, rate, written, pruned)
@@ -196,13 +189,3 @@ def _is_worse(best_loss: float, epoch: int, trials: Sequence[Trial]) -> bool:
   others = [t.losses[epoch - 1] for t in trials if not t.pruned and len(t.losses) >= epoch]
   enough = epoch >= LEAST_EPOCHS and len(others) >= LEAST_COMPLETE
   return enough and best_loss > statistics.median(others)
-
-
-def _log_hparams(run_dir: str, rate: float, loss: float):
-  """Writes the trial for TensorBoard's HParams tab."""
-  with run_directory.writing(run_dir):
-    writer = literal_path.event_writer(os.path.join(run_dir, "events"))
-    with writer.as_default(step=0):
-      hparams.hparams({"learning_rate": rate}, trial_id=os.path.basename(run_dir))
-      tf.summary.scalar("search/best_validation_loss", loss)
-    writer.close()

@@ -77,8 +77,8 @@ def _by_user(
   if optimizer.config() != described:
     raise CheckpointError(
       f"{path} was trained with another version of the code of {name}: its SHA-256 is not the one"
-      f" in {phi_files.CONFIG_FILE}. Make that version available again, or in Python give `load_optimizer`"
-      " the function itself."
+      f" in {phi_files.CONFIG_FILE}. Make that version available again, or in Python give"
+      " `load_optimizer` the function itself."
     )
   return optimizer
 

@@ -191,7 +191,7 @@ def test_a_run_without_data_leaves_no_directory(tmp_path, monkeypatch):
   assert os.listdir(tmp_path) == ["b"] and os.listdir(tmp_path / "b") == []
 
 
-@pytest.mark.parametrize("name", ["events", "best"])
+@pytest.mark.parametrize("name", ["sweeps", "best"])
 def test_an_error_of_the_disk_is_one_line(begun, tmp_path, name):
   """Here: a file where the run needs a directory."""
   directory = str(tmp_path / "bowl")

@@ -115,6 +115,7 @@ BAD = {  # the bad flag; words of the answer
     "seed": ("--seed=-1", "seed"),
     "out": ("--out=file", "It is not overwritten"),
     "overwrite": ("--overwrite=maybe", "maybe"),
+    "html": ("--html=file", "file is no page of this program"),
     "logdir": ("--logdir=file", "file"),
   },
   "diagnose": {

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+import gzip
 import io
 import json
 import os
@@ -18,6 +19,8 @@ from l2l_tf.config import presets
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import results_schema
 from l2l_tf.inspection import proposal_files
+from l2l_tf.inspection import sweep_files
+from l2l_tf.inspection.proposal_files import VisualizationError
 from l2l_tf.keras import optimizer as keras_optimizer
 from l2l_tf.problems import DataError
 from l2l_tf.problems import photographs
@@ -94,6 +97,16 @@ def _visualization(data: bytes):
   proposal_files.validate(_json(data))
 
 
+def _sweeps(data: bytes):
+  """What a file of sweeps unpacks to."""
+  sweep_files.parse(gzip.compress(data, 1), "a file")
+
+
+def _packed_sweeps(data: bytes):
+  """A file of sweeps, which TensorBoard's tab reads."""
+  sweep_files.parse(data, "a file")
+
+
 def _from_disk(read: Callable[[str], Any], data: bytes):
   """Gives `read` the path of a file of these bytes."""
   with open(_PATH, "wb") as file:
@@ -148,6 +161,10 @@ def _encoded(value: Any) -> bytes:
   return json.dumps(value).encode()
 
 
+def _sweeps_seed() -> dict[str, Any]:
+  return sweep_files.of_visualization(tiny_results.visualization())
+
+
 def _quick() -> dict[str, Any]:
   return presets.PRESETS["quick"]["quadratic"].to_dict()
 
@@ -160,6 +177,10 @@ READERS = {
   "results": Reader(_results, (ValueError,), lambda: _encoded(tiny_results.make())),
   "visualization": Reader(
     _visualization, (ValueError,), lambda: _encoded(tiny_results.visualization())
+  ),
+  "sweeps": Reader(_sweeps, (VisualizationError,), lambda: _encoded(_sweeps_seed())),
+  "packed_sweeps": Reader(
+    _packed_sweeps, (VisualizationError,), lambda: gzip.compress(_encoded(_sweeps_seed()))
   ),
   "peer": Reader(_peer, (peers.PeerError,), _peer_seed),
   "trial": Reader(

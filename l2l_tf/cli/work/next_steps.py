@@ -44,7 +44,8 @@ def show(run: TrainingRun, flags: experiment_flags.Flags):
     f"--num_steps={experiment.training.num_steps}",
     f"--tuning_runs={flags.tuning_runs or 1}",
   ]
-  look += [f"--out={run.directory}/proposals.json", f"--logdir={run.directory}/proposals"]
+  look += [f"--out={run.directory}/proposals.json", f"--html={run.directory}/proposals.html"]
+  look += [f"--logdir={run.directory}/proposals"]
   print(f"Look at what it has learned:\n  {python(_program('visualize'), *look)}")
   more = experiment_flags.flags_of(_gentler(experiment))
   kept = [f"--{name}={value}" for name, value in flags.given().items() if name in KEPT]
