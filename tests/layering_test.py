@@ -38,8 +38,8 @@ MAY_IMPORT = {
   "version": set(),
 }
 ANYBODY = {"errors", "keras_backend", "surroundings"}  # may be imported everywhere
-KERAS = {f"l2l_tf.keras.{name}" for name in ("arguments", "optimizer", "rule_step", "saved_state")}
-KERAS |= {"l2l_tf.problems.vgg"}
+KERAS = {f"l2l_tf.keras.{name}" for name in ("arguments", "assignment", "optimizer")}
+KERAS |= {"l2l_tf.keras.rule_step", "l2l_tf.keras.saved_state", "l2l_tf.problems.vgg"}
 KERAS |= {"l2l_tf.problems.keras_adapter", "l2l_tf.problems.keras_loss"}
 
 SOURCES = sources.read()
