@@ -96,6 +96,7 @@ setuptools.setup(
   install_requires=[  # of the general optimizer, on the backend that Keras has
     "h5py>=3.9",  # which keras needs too
     "keras>=3.12,<4",
+    "ml-dtypes>=0.3",  # which keras needs too
     "numpy>=1.26",
     "safetensors>=0.4",
   ],
