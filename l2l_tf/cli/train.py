@@ -1,12 +1,13 @@
 """Meta-trains an optimizer: python bin/train.py --problem=mnist
 
 An LSTM learns to optimize a family of functions by gradient descent (Andrychowicz et al. 2016).
-The run directory gets the config, TensorBoard event files, checkpoints to resume from, and under
-best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances; a
-sentence says who is ahead, and three commands go on from there. Ctrl-C stops cleanly; --resume goes
-on. --problem=module:factory trains on a problem of your own: factory() in module.py returns it
-(docs/own_problem.md). --optimizer=module:factory trains an optimizer of your own: factory(seed)
-returns it (docs/own_optimizer.md).
+The run directory gets the config, what TensorBoard shows, checkpoints to resume from, a page that
+shows what was learned (view.html), and under best/ the trained optimizer. At the end a table
+compares it with a tuned Adam on fresh instances; a sentence says who is ahead, and three commands
+go on from there. Ctrl-C stops cleanly; --resume goes on. --problem=module:factory trains on a
+problem of your own: factory() in module.py returns it (docs/own_problem.md).
+--optimizer=module:factory trains an optimizer of your own: factory(seed) returns it
+(docs/own_optimizer.md).
 """
 
 from collections.abc import Sequence

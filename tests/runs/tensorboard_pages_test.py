@@ -121,6 +121,7 @@ def test_losses_come_first_and_are_open(server, tmp_path):
     browser.wait_until(page, f"{titles}.length >= 4")
     losses = sorted(tag for tag in [*TAGS, *PICTURES] if tag.startswith("loss/"))
     assert page.evaluate(titles)[:4] == losses and losses[0] == tensorboard.FINAL
+    page.wait_for_timeout(1500)  # lines appear in the frames after
     browser.shoot(page, tmp_path / "losses.png")
 
 
