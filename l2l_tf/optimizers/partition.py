@@ -1,7 +1,10 @@
 """Several optimizers, each for some of the parameters (paper section 3.3)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
 
 from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import base
@@ -35,6 +38,7 @@ class LabelError(ExpectedError, ValueError):
   """Parameters do not fit the groups of a partition; the message says which, and how."""
 
 
+@snt.allow_empty_variables
 class Partition(base.Optimizer):
   """Gives each parameter to one of several optimizers, chosen by a label.
 
@@ -83,10 +87,9 @@ class Partition(base.Optimizer):
     self.groups = dict(groups)
     self.label = label
 
-  @property
-  def coordinatewise(self) -> bool:  # type: ignore[override]  # a constant of other classes
-    """Whether the optimizers of all groups are."""
-    return all(optimizer.coordinatewise for optimizer in self.groups.values())
+    self.coordinatewise = all(optimizer.coordinatewise for optimizer in groups.values())
+    self.sees_params = any(optimizer.sees_params for optimizer in groups.values())
+    self.scale_free = all(optimizer.scale_free for optimizer in groups.values())
 
   def config(self) -> dict[str, Any]:
     """Returns what builds this optimizer again, in JSON types.
@@ -102,6 +105,16 @@ class Partition(base.Optimizer):
       )
     groups = {group: optimizer.config() for group, optimizer in self.groups.items()}
     return {"kind": "partition", "label": name, "groups": groups}
+
+  def with_phi(self, phi: Sequence[tf.Tensor]) -> "Partition | None":
+    values = {v.ref(): value for v, value in zip(self.trainable_variables, phi)}
+    groups = {}
+    for group, optimizer in self.groups.items():
+      own = optimizer.with_phi([values[v.ref()] for v in optimizer.trainable_variables])
+      if own is None:
+        return None
+      groups[group] = own
+    return Partition(groups, self.label, self.name)
 
   def map(self, function: Callable[[base.Optimizer], base.Optimizer]) -> "Partition":
     groups = {group: optimizer.map(function) for group, optimizer in self.groups.items()}
