@@ -59,7 +59,7 @@ def convnet(
     if least < 1:
       raise ValueError(f"{name} must be positive, got {filters if name == 'filters' else least}.")
   if batch_size < 2:
-    raise ValueError("batch_size must be at least 2: of one example a normalization leaves nothing.")
+    raise ValueError(f"batch_size must be at least 2, for normalization, got {batch_size}.")
   num_examples, height, width, channels = data.images.shape
   images = tf.constant(data.images)  # uint8 [N, height, width, channels]
   labels = tf.constant(data.labels, tf.int32)

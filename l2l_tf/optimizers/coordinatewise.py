@@ -1,7 +1,6 @@
 """The coordinatewise LSTM optimizer (paper section 2.1, Figure 3)."""
 
 from collections.abc import Callable, Sequence
-import math
 from typing import Any
 
 import sonnet as snt

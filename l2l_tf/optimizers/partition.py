@@ -148,6 +148,15 @@ class Partition(base.Optimizer):
       result[name] = last = label or of_layer.get(_layer(name), last)
     return result
 
+  def check(self, shapes: Mapping[str, tuple[int, ...]], every_group: bool = False) -> None:
+    empty = set(self.groups) - set(self.labels(shapes).values())
+    if every_group and empty:
+      raise LabelError(
+        f"None of the parameters {', '.join(shapes)} is for the group {min(empty)!r} of the"
+        f" partition into {', '.join(self.groups)}, which therefore cannot be trained; take"
+        " `optimizer`=lstm."
+      )
+
   def split(self, tensors: base.Params) -> dict[str, base.Params]:
     """Returns the parameters of each group that has any; leaves `[B, ...]`, in their order."""
     labels = self.labels({name: x.shape[1:] for name, x in tensors.items()})
@@ -203,26 +212,6 @@ class Partition(base.Optimizer):
     """Returns phi by names that begin with the group, "conv/lstm_1/w_gates"."""
     groups = {group: optimizer.named_phi() for group, optimizer in self.groups.items()}
     return {f"{group}/{name}": v for group, phi in groups.items() for name, v in phi.items()}
-
-
-def check(
-  optimizer: base.Optimizer, shapes: Mapping[str, tuple[int, ...]], every_group: bool = False
-) -> None:
-  """Raises LabelError if `optimizer` is a `Partition` that parameters of these shapes do not fit.
-
-  Args:
-    optimizer: any.
-    shapes: as for `Partition.labels`.
-    every_group: ask that no group be without parameters, as in training.
-  """
-  if isinstance(optimizer, Partition):
-    empty = set(optimizer.groups) - set(optimizer.labels(shapes).values())
-    if every_group and empty:
-      raise LabelError(
-        f"None of the parameters {', '.join(shapes)} is for the group {min(empty)!r} of the"
-        f" partition into {', '.join(optimizer.groups)}, which therefore cannot be trained; take"
-        " `optimizer`=lstm."
-      )
 
 
 def _layer(name: str) -> str:

@@ -104,11 +104,12 @@ def test_parameters_without_any_label_are_named():
 
 def test_a_group_without_parameters_cannot_be_trained():
   shapes = {"hidden/w": (4, 3), "hidden/b": (3,)}
-  partition.check(two(), shapes)
+  two().check(shapes)
   message = "None of the parameters hidden/w, hidden/b is for the group 'conv'"
   with pytest.raises(partition.LabelError, match=message):
-    partition.check(two(), shapes, every_group=True)
-  partition.check(lstm(), shapes, every_group=True)  # not a partition
+    two().check(shapes, every_group=True)
+  blocks.split(two()).check(shapes)
+  lstm().check(shapes, every_group=True)  # not a partition
 
 
 @pytest.mark.parametrize(
