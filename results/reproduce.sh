@@ -156,9 +156,9 @@ asked tensorboard_cost && benchmark tensorboard_cost --epochs=8 --repeats=1
 
 # Pictures, from the committed JSON files alone; Figure 6 from bundled photographs.
 asked figures && "$PYTHON" bin/figures.py --out="$OUT/figures"
-asked figure_6_64 && "$PYTHON" bin/triples.py --vgg=hed --size=64 --style="${STYLES:?names the folder of styles}/van_gogh_starry_night.jpg" \
-  --out="$OUT/figure_6_64.png"
-asked figure_6_128 && "$PYTHON" bin/triples.py --vgg=hed --size=128 --style="${STYLES:?names the folder of styles}/hokusai_great_wave.jpg" \
+asked figure_6_64 && "$PYTHON" bin/triples.py --vgg=hed --size=64 --style="${STYLES:?names the folder of styles}" \
+  --out="$OUT/figure_6_64.png"  # of three styles: Hokusai's wave, Munch's scream, van Gogh's night
+asked figure_6_128 && "$PYTHON" bin/triples.py --vgg=hed --size=128 --num_rows=2 --style="${STYLES:?names the folder of styles}/hokusai_great_wave.jpg" \
   --out="$OUT/figure_6_128.png"
 asked learned_optimizer && "$PYTHON" -m benchmarks.animation --out="$OUT/learned_optimizer.gif"
 true

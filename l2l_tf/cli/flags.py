@@ -92,6 +92,7 @@ class Flags:
     self._description = description
     self._values = flags.FlagValues()
     self._groups: list[tuple[str, list[tuple[str, Callable[[], str]]]]] = []
+    self._bounds: dict[str, tuple[float, float]] = {}
     self._read: list[str] = []  # names of flags
     self._written: list[str] = []
     self.group("General")
@@ -102,14 +103,22 @@ class Flags:
     self._groups.append((title, []))
 
   def add(
-    self, kind: Any, name: str, default: Any, text: str, choices: Collection[str] | None = None
+    self,
+    kind: Any,
+    name: str,
+    default: Any,
+    text: str,
+    choices: Collection[str] | None = None,
+    bounds: tuple[float, float] | None = None,
   ):
     """Adds a flag of type bool, int, float, str, Optional[str], tuple[int or str, ...].
 
     What names a file or a directory is of type `paths.Read`, tuple[paths.Read, ...] or
-    `paths.Written`, in place of str.
+    `paths.Written`, in place of str. Both bounds of a number are allowed.
     """
     values = self._values
+    if bounds:
+      self._bounds[name] = bounds
     serializer: flags.ArgumentSerializer[Any] = flags.ArgumentSerializer()
     if kind in (paths.Read, tuple[paths.Read, ...]):
       self._read.append(name)
@@ -159,8 +168,8 @@ class Flags:
     """Parses `argv`, program name first.
 
     Raises:
-      UsageError: for an unknown flag, a value of the wrong type, a positional argument, or a file
-        to write that is one to read.
+      UsageError: for an unknown flag, a value of the wrong type or out of bounds, a positional
+        argument, or a file to write that is one to read.
       SystemExit: after printing the help, if it was asked for.
     """
     if isinstance(argv, CommandLine):
@@ -175,6 +184,11 @@ class Flags:
       raise SystemExit(0)
     if len(rest) > 1:
       raise UsageError(f"Unexpected argument {rest[1]!r}; flags look like --problem=mnist.")
+    for name, (low, high) in self._bounds.items():
+      value = self._values[name].value
+      if value is not None and not low <= value <= high:
+        what = "an integer" if isinstance(value, int) else "a number"
+        raise UsageError(f"--{name} must be {what} of {low}..{high}, got {value}.")
     for name in self._written:
       self.check_written(name, self._values[name].value)
     return self
@@ -189,12 +203,6 @@ class Flags:
           raise UsageError(
             f"--{name} must not replace what is read, got {path}, which is in --{flag}={source}."
           )
-
-  def check(self, limits: dict[str, tuple[int, int]]):
-    """Raises UsageError unless each of the integers named is within its limits, both allowed."""
-    for name, (minimum, maximum) in limits.items():
-      if not minimum <= (value := getattr(self, name)) <= maximum:
-        raise UsageError(f"--{name} must be an integer of {minimum}..{maximum}, got {value}.")
 
   def dashed(self, text: str) -> str:
     """What the library says in words of the command line: `run_dir` becomes --run_dir.

@@ -75,12 +75,14 @@ class _Layers(_Learned):
     return {**values, "preprocessing": name, "preprocessing_constant": value}
 
   @pydantic.model_validator(mode="after")
-  def _p_is_small(self) -> "Self":
+  def _constants_work(self) -> "Self":
     p = self.preprocessing_constant
     if self.preprocessing == "log_and_sign" and p > MAX_P:
       raise ValueError(
         f"preprocessing_constant must be at most {MAX_P:g} for log_and_sign, got {p:g}."
       )
+    if not self.output_scale:
+      raise ValueError("output_scale must not be 0, as then every update is.")
     return self
 
   def build(self, seed: int) -> "Optimizer":

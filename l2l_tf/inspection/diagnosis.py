@@ -16,7 +16,6 @@ from l2l_tf import pretrained
 from l2l_tf import unroll
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import base
-from l2l_tf.optimizers import partition
 from l2l_tf.optimizers import preprocessing as preprocessing_lib
 from l2l_tf.problems import base as problem_lib
 from l2l_tf.storage import optimizer_files
@@ -82,7 +81,7 @@ def diagnose(
   if not (isinstance(optimizer, optimizers.Optimizer) and optimizer.trainable_variables):
     raise TypeError(f"diagnose takes a learned optimizer, got {type(optimizer).__name__}.")
   shapes = problem_lib.shapes(problem)
-  partition.check(optimizer, shapes)
+  optimizer.check(shapes)
   first, *_ = _parts(optimizer, {n: tf.zeros([1, *s]) for n, s in shapes.items()})
   grid = {}
   for name, kind in (("sgd", optimizers.SGD), ("adam", optimizers.Adam)):

@@ -14,7 +14,6 @@ from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.inspection import observation
-from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import Stream
@@ -63,7 +62,7 @@ class TrainingRun:
     if isinstance(self.problem, Mixture):
       trained_on = [*self.problem.problems.values(), *self.problem.validation.values()]
     for problem in trained_on:
-      partition.check(optimizer, shapes(problem), every_group=True)
+      optimizer.check(shapes(problem), every_group=True)
     kind = TRAINERS[training.estimator]
     self.trainer = kind(self.problem, optimizer, training, distribution)
     self._checkpoint = checkpoints.TrainingCheckpoint(

@@ -83,7 +83,7 @@ def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_pat
     ({"size": 31}, 2, "--size must be an integer of 32..2048, got 31"),
     ({"num_steps": 0}, 2, "--num_steps must be an integer of 1..10000, got 0"),
     ({"seed": -1}, 2, "--seed must be an integer of 0..2147483647, got -1"),
-    ({"style_weight": "nan"}, 2, "--style_weight must be 0..1e9, got nan"),
+    ({"style_weight": "nan"}, 2, "--style_weight must be a number of 0..1000000000, got nan"),
     ({"vgg": "torch"}, 2, "auto|keras|hed"),
     ({"optimizer": "no_such"}, 2, "no pretrained optimizer of that name"),
     ({"content": "missing.jpg"}, 1, "Cannot read the image missing.jpg: No such file"),

@@ -145,7 +145,7 @@ BAD = {  # the bad flag; words of the answer
     "optimizer": ("--optimizer=nobody", "nobody"),
     "rival": ("--rival=maybe", "maybe"),
     "seed": ("--seed=-1", "of 0.."),
-    "style_weight": ("--style_weight=inf", "must be 0..1e9"),
+    "style_weight": ("--style_weight=inf", "must be a number of 0..1000000000"),
     "vgg": ("--vgg=torch", "keras"),
   },
   "triples": {
