@@ -70,7 +70,7 @@ BAD = {  # the bad flag; words of the answer
     "init_from": ("--problem=bowl --init_from=file", "no directory file"),
     "test_runs": ("--test_runs=1", "must be an integer of 2.."),
     "tuning_runs": ("--tuning_runs=x", "tuning_runs"),
-    "search": ("--search=0", "must be 1.."),
+    "search": ("--search=0", "must be an integer of 1.."),
     "strategy": ("--strategy=all", "mirrored"),
     "optimizer": ("--optimizer=gru", "lstm_gac"),
     "preset": ("--preset=huge", "quick"),

@@ -170,6 +170,7 @@ def _quick() -> dict[str, Any]:
 
 
 REFUSED = (files.CheckpointError,)
+TRIAL = search.Trial(index=7, learning_rate=1e-3, losses=[2.5, None], pruned=False)
 READERS = {
   "weights": Reader(_weights, REFUSED, lambda: WEIGHTS),
   "config": Reader(_config, REFUSED, lambda: _encoded(CONFIG["optimizer"])),
@@ -183,9 +184,7 @@ READERS = {
     _packed_sweeps, (VisualizationError,), lambda: gzip.compress(_encoded(_sweeps_seed()))
   ),
   "peer": Reader(_peer, (peers.PeerError,), _peer_seed),
-  "trial": Reader(
-    _trial, (RunError,), lambda: _encoded(search.Trial(7, 1e-3, [2.5, None], False)._asdict())
-  ),
+  "trial": Reader(_trial, (RunError,), lambda: _encoded(TRIAL.to_dict())),
   "png": Reader(_image, (DataError,), lambda: picture("PNG")),
   "jpeg": Reader(_image, (DataError,), lambda: picture("JPEG")),
   "keras_config": Reader(_keras_config, (*REFUSED, ValueError, TypeError), _keras_seed),
