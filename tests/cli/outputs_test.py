@@ -207,7 +207,7 @@ def _examples():
         yield pytest.param(match[1], given, id=f"{source}: {match[1]} {' '.join(given)}"[:90])
 
 
-@pytest.mark.parametrize("program, words", _examples())
+@pytest.mark.parametrize("program, words", [*_examples()])
 def test_the_flags_of_printed_commands_are_there(program, words):
   if words == ["--help"]:
     return
