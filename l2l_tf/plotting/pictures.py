@@ -40,7 +40,8 @@ def paintings(
     place[0].imshow(row.content)
     for axes, (pixels, loss) in zip(place[1:], row.painted):
       axes.imshow(pixels)
-      axes.text(0.5, -0.03, f"loss {loss:.4g}", ha="center", va="top", transform=axes.transAxes)
+      text = f"loss {loss:.0f}" if loss >= 1000 else f"loss {loss:.4g}"
+      axes.text(0.5, -0.03, text, ha="center", va="top", transform=axes.transAxes)
   for axes, title in zip(all_axes[1], ["photograph", *[*columns] * len(styles)]):
     axes.set_title(title, fontsize="small")
   return figure

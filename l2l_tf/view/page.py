@@ -91,10 +91,12 @@ def check(path: str | None, overwrite: bool):
   Raises:
     OutputError: if it is anything else.
   """
-  outputs.check(path, outputs.Content({}, {}), overwrite, _content)
-
-
-def _content(path: str) -> outputs.Content:
-  if OURS not in files.read_own(path):
-    raise outputs.OutputError(f"{path} is no page of this program.")
-  return outputs.Content({}, {})
+  if not path or not os.path.lexists(path):
+    return
+  if os.path.isdir(path):
+    raise outputs.OutputError(f"{path} is a directory; name a file with `html`.")
+  if not overwrite and OURS not in files.read_own(path):
+    raise outputs.OutputError(
+      f"{path} is no page of this program. It is not overwritten: name another `html`, move it"
+      " away, or add `overwrite`."
+    )

@@ -140,11 +140,11 @@ def test_triples_have_a_row_a_photograph_and_two_columns_a_style(
 
 def test_the_picture_of_triples_has_titles_and_losses():
   grey = np.full((4, 4, 3), 128, np.uint8)
-  rows = [pictures.Row(grey, [(grey, 12.345), (grey, 7.0)] * 3)] * 2
+  rows = [pictures.Row(grey, [(grey, 12.345), (grey, 70123.4)] * 3)] * 2
   figure = pictures.paintings([(name, grey) for name in "abc"], ["learned", "Adam"], rows)
   assert len(figure.axes) == 3 * 7
   texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-  assert texts == ["loss 12.35", "loss 7"] * 6
+  assert texts == ["loss 12.35", "loss 70123"] * 6
   titles = [axes.get_title() for axes in figure.axes[7:14]]
   assert titles == ["photograph", *["learned", "Adam"] * 3]
   assert [figure.axes[i].get_title(loc="left") for i in (1, 3, 5)] == ["a", "b", "c"]

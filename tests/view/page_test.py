@@ -61,6 +61,8 @@ def test_only_a_page_is_replaced_by_a_page(tmp_path, epochs):
   with pytest.raises(outputs.OutputError, match="is no page of this program.*overwrite"):
     page.check(str(path), False)
   page.check(str(path), True)
+  with pytest.raises(outputs.OutputError, match="is a directory; name a file with `html`"):
+    page.check(str(tmp_path), True)
 
 
 @pytest.fixture(name="file", scope="module")
