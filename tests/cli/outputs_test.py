@@ -148,9 +148,9 @@ BENCHMARKS = sorted(
 def test_benchmarks_write_under_runs_or_only_where_told(name, monkeypatch, capsys):
   defaults, add = {}, experiment_flags.Flags.add
 
-  def spy(self, kind, flag, default, *args):
+  def spy(self, kind, flag, default, *args, **options):
     defaults[flag] = default
-    add(self, kind, flag, default, *args)
+    add(self, kind, flag, default, *args, **options)
 
   monkeypatch.setattr(experiment_flags.Flags, "add", spy)
   with pytest.raises(SystemExit):
