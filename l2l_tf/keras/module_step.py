@@ -55,7 +55,7 @@ class ModuleStep:
     if self.module.sees_params:
       theta = {name: self._with_axis(x) for name, x in params.items()}
     real = given
-    if not (self.module.coordinatewise or self.module.sees_params):  # `General` takes NaN for 0
+    if not (self.module.coordinatewise or self.module.scale_free):  # `General` takes NaN for 0
       real = {n: tf.where(tf.math.is_nan(g), tf.zeros_like(g), g) for n, g in given.items()}
     nested = tf.nest.pack_sequence_as(self._structure, list(state))
     if len(given) == len(self._shapes):
