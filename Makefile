@@ -2,6 +2,9 @@
 # make test    sets up .venv, then lints and runs all tests  (make test ARGS="-m 'not slow'")
 # make faults  breaks it on purpose, up to half an hour      (docs/reliability.md)
 # make zoo     scores an optimizer on six Keras models     (make zoo ARGS="--optimizer=NAME")
+# make tables writes the tables of README.md and docs/ from results/
+# make docs   builds build/site, the pages as a site; a warning is an error
+# make dist   builds the wheel and the sdist, and checks them (docs/release.md)
 # make check   lints and checks types  (.pre-commit-config.yaml calls the same)
 # make install sets up .venv only
 
@@ -9,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install train test faults lint check zoo zoo-full zoo-report
+.PHONY: install train test faults lint check zoo zoo-full zoo-report tables docs dist
 install: $(INSTALLED)
 
 $(INSTALLED): setup.py pyproject.toml
@@ -30,6 +33,17 @@ zoo-full: install  # resumable; hours
 
 zoo-report: install
 	$(VENV)/bin/python bin/zoo.py --report --results=results --docs=docs $(ARGS)
+
+tables: install
+	$(VENV)/bin/python -m benchmarks.tables --root=.
+
+docs: install
+	$(VENV)/bin/mkdocs build --strict
+
+dist: install
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist
+	$(VENV)/bin/python -m twine check --strict dist/*
 
 lint: install
 	$(VENV)/bin/ruff check .

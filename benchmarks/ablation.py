@@ -34,6 +34,8 @@ from l2l_tf.problems import datasets
 from l2l_tf.problems import tiny
 from l2l_tf.problems.transformations import rescaled
 from l2l_tf.problems.transformations import starting_badly
+from l2l_tf.rule import formula
+from l2l_tf.rule import ops
 from l2l_tf.storage import files
 from l2l_tf.storage import outputs
 from l2l_tf.training.evolution_trainer import EvolutionTrainer
@@ -47,21 +49,35 @@ from l2l_tf.zoo import tasks
 HORIZON = 100
 PLAIN_UNIT = 0.1  # in place of a parameter's RMS: the controller begins at Adam's default rate
 PAIRS = 16
-LIMITS = {"meta_steps": (1, 10**5), "phis": (1, 10), "runs_a_task": (1, 5), "jobs": (1, 64)}
 
 
-class InUnits(general.General):
+class _InUnits(formula.Rule):
   """The general rule in one direction, that of Adam with beta_1 = 0.9."""
 
   def mixture(self, logits):
-    return tf.one_hot(general.BETAS.index(0.9), len(general.BETAS), dtype=logits.dtype) + 0 * logits
+    index, count = formula.BETAS.index(0.9), len(formula.BETAS)
+    return tf.one_hot(index, count, dtype=logits.dtype) + 0 * logits
 
 
-class OnAdam(InUnits):
-  """The general rule in one direction, and in steps that do not know the parameter's size."""
+class _OnAdam(_InUnits):
+  """The same, in steps that do not know the parameter's size."""
 
-  def units(self, square, shapes):
+  def units(self, square, layout):
     return PLAIN_UNIT + 0 * square
+
+
+class InUnits(general.General):
+  """`_InUnits` with variables for phi."""
+
+  def make_rule(self):
+    return _InUnits(ops.of("tensorflow"))
+
+
+class OnAdam(general.General):
+  """`_OnAdam` with variables for phi."""
+
+  def make_rule(self):
+    return _OnAdam(ops.of("tensorflow"))
 
 
 class Variant(NamedTuple):
@@ -96,12 +112,13 @@ def make_flags() -> experiment_flags.Flags:
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Written, "out", None, "the results file")
   flags.add(tuple[str, ...], "variants", None, f"of {', '.join(VARIANTS)}; default all")
-  flags.add(int, "meta_steps", 500, "of each training")
-  flags.add(int, "phis", 2, "trainings of each variant, from other seeds")
-  flags.add(int, "runs_a_task", 2, "seeds of each task that a phi is scored on")
+  flags.add(int, "meta_steps", 500, "of each training", bounds=(1, 10**5))
+  flags.add(int, "phis", 2, "trainings of each variant, from other seeds", bounds=(1, 10))
+  flags.add(int, "runs_a_task", 2, "seeds of each task that a phi is scored on", bounds=(1, 5))
   flags.add(paths.Read, "results", "results", "directory of zoo_Adam.json and of tuned Adam")
   flags.add(paths.Written, "runs", "runs/ablation", "directory of weights and of the runs' files")
-  flags.add(int, "jobs", os.cpu_count() or 1, "trainings at the same time, one core each")
+  text = "trainings at the same time, one core each"
+  flags.add(int, "jobs", os.cpu_count() or 1, text, bounds=(1, 64))
   flags.add(bool, "overwrite", False, "replace a file of more variants, phis or meta-steps")
   return flags
 
@@ -109,7 +126,6 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  flags.check(LIMITS)
   names = [name for group in flags.variants or [tuple(VARIANTS)] for name in group]
   for name in names:
     if name not in VARIANTS:

@@ -24,16 +24,16 @@ from l2l_tf.problems import base
 from l2l_tf.training.evolution_trainer import EvolutionTrainer
 
 STEPS = 100
-LIMITS = {"repeats": (1, 1000), "processes": (1, 64)}
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Written, "out", None, "JSON file to write")
-  flags.add(int, "repeats", 10, "meta-steps that are timed, of each problem")
-  flags.add(int, "processes", len(measuring.cpus()), "side by side, one core each")
-  flags.parse(argv).check(LIMITS)
+  flags.add(int, "repeats", 10, "meta-steps that are timed, of each problem", bounds=(1, 1000))
+  count = len(measuring.cpus())
+  flags.add(int, "processes", count, "side by side, one core each", bounds=(1, 64))
+  flags.parse(argv)
   names = list(ablation.problems(False).problems)
   context = multiprocessing.get_context("spawn")
   barrier = context.Barrier(flags.processes)

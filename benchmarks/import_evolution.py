@@ -24,6 +24,7 @@ from l2l_tf.config.problems import General as GeneralProblem
 from l2l_tf.config.training import Training
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import outputs
+from l2l_tf.storage import phi_files
 
 PART = 200  # meta-steps of a row of the history
 
@@ -98,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
   except (KeyError, ValueError, zipfile.BadZipFile) as error:
     text = f"--phi must be a file that evolve.py has written, got {flags.phi}: {error}"
     raise experiment_flags.UsageError(text) from error
-  if os.path.exists(os.path.join(flags.out, optimizer_files.CONFIG_FILE)):
+  if os.path.exists(os.path.join(flags.out, phi_files.CONFIG_FILE)):
     raise experiment_flags.UsageError(f"{flags.out} has an optimizer; name another --out.")
   optimizer_files.save_optimizer(flags.out, trained(phi), about_of(about, log, flags.index))
   print(flags.out)

@@ -1,71 +1,109 @@
 """Cost of LearnedOptimizer beside Adam: python -m benchmarks.keras_cost [--out=...]
 
-Seconds of one `apply` in a `tf.function` without XLA, and bytes of the optimizer's variables a
-parameter, for models of 10^4, 10^6 and 10^7 parameters; and by how much the peak of the process's
-memory grew: parameters, gradients, states and what a step needs. Each row is measured in a process
-of its own. At 10^7 parameters the states of `mnist_lstm` take 3.2 GB. Run it on an otherwise idle
-machine.
+Seconds of one step that is compiled as in `fit` (TensorFlow's without XLA; PyTorch's is eager), and
+bytes of the optimizer's variables a parameter, on each backend of Keras that is installed: for one
+vector of 10^4, 10^6 and 10^7 parameters, and for a model of 200 small tensors. And by how much the
+peak of the process's memory grew: parameters, gradients, states and what a step needs. Each row is
+measured in a process of its own. At 10^7 parameters the states of `mnist_lstm` take 3.2 GB. Run it
+on an otherwise idle machine.
 """
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import importlib.util
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from benchmarks import measuring
 from benchmarks import reports
-import l2l_tf
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 
-OPTIMIZERS = {
-  "mnist_lstm": lambda: l2l_tf.LearnedOptimizer("mnist_lstm"),
-  "general": l2l_tf.LearnedOptimizer,
-  "adam": keras.optimizers.Adam,
-}
+BACKENDS = ("tensorflow", "jax", "torch")
+SMALL = [(24, 24), (24,)] * 100  # 200 small tensors, 60,000 parameters
+OPTIMIZERS = ("mnist_lstm", "general", "adam")
 
 
-def measure(name: str, num_parameters: int, repeats: int) -> dict[str, Any]:
-  """Times steps on one vector of parameters.
+def measure(backend: str, name: str, shapes: Sequence[tuple[int, ...]], repeats: int) -> dict:
+  """Times steps.
 
   Args:
+    backend: of Keras, which is not imported yet.
     name: in `OPTIMIZERS`.
-    num_parameters: n.
+    shapes: of the parameters.
     repeats: timed steps.
 
   Returns:
-    The name, n, seconds a step (median, 10 % and 90 %), bytes a parameter of the optimizer's
-    variables, and by how many MiB the peak of the process grew: theta, gradient, states and what a
-    step needs.
+    The first two, how many tensors and parameters, seconds a step (median, 10 % and 90 %), bytes a
+    parameter of the optimizer's variables, and by how many MiB the peak of the process grew.
   """
+  os.environ["KERAS_BACKEND"] = backend
+  import keras
+
+  import l2l_tf
+
   baseline = measuring.resident_bytes()
-  theta = keras.Variable(np.zeros(num_parameters, np.float32))
-  gradient = tf.random.stateless_normal([num_parameters], [1, 2], stddev=0.01)
-  optimizer = OPTIMIZERS[name]()
-  optimizer.build([theta])
-
-  @tf.function(autograph=False)
-  def step():
-    optimizer.apply([gradient], [theta])
-    return theta.value[0]
-
-  figures = measuring.measured(lambda: step().numpy(), repeats, baseline)
+  rng = np.random.default_rng(0)
+  theta = [keras.Variable(np.zeros(shape, np.float32)) for shape in shapes]
+  gradients = [
+    keras.ops.convert_to_tensor(rng.standard_normal(shape, np.float32) / 100) for shape in shapes
+  ]
+  optimizer = keras.optimizers.Adam() if name == "adam" else l2l_tf.LearnedOptimizer(name)
+  optimizer.build(theta)
+  step = globals()[f"_{backend}"](optimizer, theta, gradients)
+  figures = measuring.measured(step, repeats, baseline)
   states = [v for v in optimizer.variables if len(v.shape)]  # without counters
-  state_bytes = sum(int(np.prod(v.shape)) * tf.as_dtype(v.dtype).size for v in states)
+  sizes = {str(v.dtype): keras.ops.convert_to_numpy(v).itemsize for v in states}
+  state_bytes = sum(int(np.prod(v.shape)) * sizes[str(v.dtype)] for v in states)
+  num_parameters = sum(int(np.prod(shape)) for shape in shapes)
   return {
+    "backend": backend,
     "optimizer": name,
+    "tensors": len(shapes),
     "parameters": num_parameters,
     **{f"{key}_s": figures["seconds"][key] for key in ("median", "low", "high")},
     "bytes_a_parameter": state_bytes / num_parameters,
     "peak_mib": max(figures["first_peak"], figures["peak"]) / measuring.MIB,
     "peak_over_states": measuring.ratio(figures["peak"], state_bytes),
   }
+
+
+def _tensorflow(optimizer: Any, theta: list, gradients: list) -> Callable[[], Any]:
+  import tensorflow as tf
+
+  @tf.function(autograph=False)
+  def step():
+    optimizer.apply(gradients, theta)
+    return tf.reshape(theta[0].value, [-1])[0]
+
+  return lambda: step().numpy()
+
+
+def _jax(optimizer: Any, theta: list, gradients: list) -> Callable[[], Any]:
+  import jax
+
+  apply = jax.jit(optimizer.stateless_apply, donate_argnums=(0, 2))
+  now = [[v.value for v in theta], [v.value for v in optimizer.variables]]
+
+  def step():
+    now[:] = apply(now[1], gradients, now[0])
+    jax.block_until_ready(now)
+
+  return step
+
+
+def _torch(optimizer: Any, theta: list, gradients: list) -> Callable[[], Any]:
+  import torch
+
+  def step():
+    with torch.no_grad():
+      optimizer.apply(gradients, theta)
+
+  return step
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,7 +116,14 @@ def main(argv: Sequence[str]) -> int:
   if min(flags.parameters) < 1 or flags.repeats < 1:
     raise experiment_flags.UsageError("--parameters and --repeats must be at least 1.")
   own = measuring.in_own_process
-  rows = [own(measure, name, n, flags.repeats) for n in flags.parameters for name in OPTIMIZERS]
+  rows = [
+    own(measure, backend, name, shapes, flags.repeats)
+    for shapes in [*([(n,)] for n in flags.parameters), SMALL]
+    for backend in BACKENDS
+    if importlib.util.find_spec(backend)
+    for name in OPTIMIZERS
+    if backend == "tensorflow" or name != "mnist_lstm"
+  ]
   reports.report(__file__, flags, rows)
   return 0
 

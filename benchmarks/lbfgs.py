@@ -31,7 +31,6 @@ from l2l_tf.evaluation import results
 from l2l_tf.problems import base
 from l2l_tf.storage import outputs
 
-LIMITS = {"num_runs": (2, 10**4), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
 HISTORY = 20  # pairs that L-BFGS keeps
 
 
@@ -96,15 +95,15 @@ def ratios(final: np.ndarray, against: dict[str, Any]) -> dict[str, intervals.Ra
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
-  flags.add(int, "num_runs", 100, "instances, as in bin/evaluate.py")
-  flags.add(int, "num_steps", 128, "evaluations of the gradient after the first")
-  flags.add(int, "seed", 0, "of all instances, as in bin/evaluate.py")
+  flags.add(int, "num_runs", 100, "instances, as in bin/evaluate.py", bounds=(2, 10**4))
+  text = "evaluations of the gradient after the first"
+  flags.add(int, "num_steps", 128, text, bounds=(1, 10**4))
+  flags.add(int, "seed", 0, "of all instances, as in bin/evaluate.py", bounds=(0, 2**31 - 1))
   experiment_flags.add_output(flags, None, "JSON file to write")
   flags.add(paths.Read, "against", None, "results file of bin/evaluate.py to compare with")
   flags.group("Problem")
   flags.add_options(NeuralArt, lambda f: NeuralArt())
   flags.parse(argv)
-  flags.check(LIMITS)
   options = experiment_flags.options_of(flags, NeuralArt())
   setting = comparison.Setting(
     "neural_art", options, flags.num_steps, flags.num_runs, tuning_runs=0, seed=flags.seed

@@ -38,7 +38,6 @@ from l2l_tf.storage import outputs
 PROGRAM = "-m benchmarks.quick_seeds"
 STEPS = 100
 TUNING_RUNS = 10  # instances that pick each rival's learning rate
-LIMITS = {"jobs": (1, 64), "test_runs": (2, 10**5)}
 
 
 class Case(NamedTuple):
@@ -79,8 +78,8 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(paths.Written, "out", None, "the results file")
   flags.add(paths.Written, "runs", "runs/quick_seeds", "directory of the run directories")
   flags.add(tuple[str, ...], "cases", None, f"of {', '.join(CASES)}; default all")
-  flags.add(int, "test_runs", 40, "fresh instances of each seed")
-  flags.add(int, "jobs", 1, "cases at the same time")
+  flags.add(int, "test_runs", 40, "fresh instances of each seed", bounds=(2, 10**5))
+  flags.add(int, "jobs", 1, "cases at the same time", bounds=(1, 64))
   flags.add(bool, "overwrite", False, "replace a file of more cases or instances")
   return flags
 
@@ -88,7 +87,6 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  flags.check(LIMITS)
   if not flags.out:
     raise experiment_flags.UsageError("Name the results file: --out=runs/quick_seeds.json.")
   names = [name for group in flags.cases or [tuple(CASES)] for name in group]

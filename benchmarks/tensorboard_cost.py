@@ -6,6 +6,7 @@ it on an otherwise idle machine; where that is not to be had, look at the proces
 """
 
 import os
+import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -72,17 +73,22 @@ def train(problem: str, epochs: int | None, watched: bool) -> dict[str, Any]:
     began, cpu_began = time.perf_counter(), time.process_time()
     run.train(tuned)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
-    events = os.path.join(run.directory, "events")
-    size = sum(entry.stat().st_size for entry in os.scandir(events)) if watched else 0
+    size = sum(path.stat().st_size for path in written(run.directory)) if watched else 0
   figures = {"seconds": seconds, "cpu_seconds": cpu, "mb": size / 1e6}
   return {"watched": int(watched), **figures, "mb_an_hour": size / 1e6 / seconds * HOUR}
+
+
+def written(directory: str) -> list[pathlib.Path]:
+  """The files that are for TensorBoard alone."""
+  folder = pathlib.Path(directory)
+  return [*folder.rglob("*tfevents*"), *folder.glob("sweeps/*")]
 
 
 class Nothing(contextlib.nullcontext):
   """Stands in for `tensorboard.Summaries` and writes nothing."""
 
-  def __init__(self, directory: str, config: Any):
-    del directory, config
+  def __init__(self, *args: Any):
+    del args
     super().__init__(self)
 
   def epoch(self, *args: Any):

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import typing
 
+from l2l_tf import registration
 from l2l_tf import surroundings  # noqa: F401  it looks around
 from l2l_tf.version import VERSION as __version__  # noqa: F401
 
@@ -74,3 +75,6 @@ def __getattr__(name: str) -> typing.Any:
 
 def __dir__() -> list[str]:
   return sorted({*globals(), *__all__})
+
+
+registration.register()

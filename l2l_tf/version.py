@@ -1,3 +1,3 @@
 """The version of l2l_tf: its one home, from which setup.py reads it, too."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -45,7 +45,7 @@ def convnet(
         that its authors published (github.com/google-deepmind/learning-to-learn).
     kernel_size: side of the filters in pixels.
     units: of the fully connected layer; 32 in the paper.
-    batch_size: examples a minibatch; 128 in the paper.
+    batch_size: examples a minibatch, at least 2; 128 in the paper.
     init_scale: standard deviation of theta_0.
       Note: the paper says only "IID Gaussian"; 0.01 is what older implementations use.
     dtype: float type of everything.
@@ -58,6 +58,8 @@ def convnet(
   for name, least in numbers.items():
     if least < 1:
       raise ValueError(f"{name} must be positive, got {filters if name == 'filters' else least}.")
+  if batch_size < 2:
+    raise ValueError(f"batch_size must be at least 2, for normalization, got {batch_size}.")
   num_examples, height, width, channels = data.images.shape
   images = tf.constant(data.images)  # uint8 [N, height, width, channels]
   labels = tf.constant(data.labels, tf.int32)

@@ -93,7 +93,9 @@ def style_transfer(
 
   def init(seed: base.Seed) -> tuple[base.Params, base.Task]:
     index = seed[0]
-    tf.debugging.Assert((index >= 0) & (index < images.shape[0]), [_FOREIGN_SEED, index])
+    known = tf.debugging.Assert((index >= 0) & (index < images.shape[0]), [_FOREIGN_SEED, index])
+    with tf.control_dependencies([known]):  # before anything else may fail
+      index = tf.identity(index)
     theta = init_scale * tf.random.stateless_normal(shape, seed, dtype=dtype)
     photo = tf.cast(images[index], dtype)[tf.newaxis]
     content = vgg.features(photo, network, [CONTENT_LAYER])[CONTENT_LAYER][0]

@@ -1,4 +1,7 @@
-"""The tables of docs/results.md, format.md and visualizations.md have the keys of the models."""
+"""The tables of docs/results.md are made of the models, those of format.md have their keys.
+
+`python -m tests.docs_test` writes what the models say into docs/results.md.
+"""
 
 import re
 
@@ -27,7 +30,40 @@ def of(*models):
   return {f.alias or name for model in models for name, f in model.model_fields.items()}
 
 
-def test_results():
+RESULTS = sources.ROOT / "docs" / "results.md"
+
+
+def table(**models):
+  """The rows of one table: a field that some of the models lack says whose it is."""
+  fields, shared = {}, set.intersection(*(set(model.model_fields) for model in models.values()))
+  for whose, model in models.items():
+    for name, field in model.model_fields.items():
+      only = "" if name in shared else f"{whose.replace('_', ' ')} only: "
+      text = " ".join((field.description or "").split())
+      fields.setdefault(field.alias or name, f"{only}{text}")
+  return "".join(f"| `{name}` | {text} |\n" for name, text in fields.items())
+
+
+def results_page():
+  """docs/results.md with the tables that the models make."""
+  text = RESULTS.read_text()
+  for title, models in {
+    "# Results files": {"all": results_schema.Results},
+    "## An optimizer": {
+      "learned_and_peers": results_schema.Learned,
+      "rivals": results_schema.Rival,
+    },
+    "## A ratio": {"all": results_schema.Ratio},
+  }.items():
+    above, title, below = text.partition(title)
+    head, rule, rest = below.partition("\n|---|---|\n")
+    rest = re.sub(r"(\|.*\n)+", lambda _, made=table(**models): made, rest, count=1)
+    text = above + title + head + rule + rest
+  return text
+
+
+def test_the_tables_of_results_are_those_of_the_models():
+  assert RESULTS.read_text() == results_page()
   assert keys("results.md", "# Results files") == of(results_schema.Results)
   expected = of(results_schema.Learned, results_schema.Rival)
   assert keys("results.md", "## An optimizer") == expected
@@ -59,3 +95,7 @@ def test_optimizers():
   assert f"1 to {optimizers.MAX_GROUPS} names" in table["`groups`"]
   kinds = (sources.ROOT / "docs" / "format.md").read_text()
   assert all(f"`{name}`" in kinds for name in optimizers.OPTIMIZERS)
+
+
+if __name__ == "__main__":
+  RESULTS.write_text(results_page())

@@ -7,11 +7,12 @@ import pytest
 
 from tests import sources
 
-FIRST = {"optimizers", "problems", "pretrained", "unroll", "code", "storage", "config"}
+FIRST = {"rule", "optimizers", "problems", "pretrained", "unroll", "code", "storage", "config"}
 SECOND = {"training", "evaluation", "keras"}
-THIRD = {"inspection", "plotting", "runs", "zoo"}
+THIRD = {"inspection", "plotting", "runs", "view", "zoo"}
 MAY_IMPORT = {
-  "optimizers": set(),
+  "rule": set(),
+  "optimizers": {"rule"},
   "problems": set(),
   "pretrained": set(),
   "plotting": set(),
@@ -19,21 +20,26 @@ MAY_IMPORT = {
   "code": set(),
   "unroll": {"optimizers", "problems"},
   "config": {"optimizers", "problems", "code"},
-  "storage": {"optimizers", "config", "version"},
+  "storage": {"rule", "optimizers", "config", "version"},
   "training": FIRST,
   "evaluation": FIRST,
   "keras": FIRST,
+  "optax": {"rule", "pretrained", "storage"},
+  "torch": {"rule", "pretrained", "storage"},
   "inspection": FIRST | {"evaluation"},
+  "view": {"inspection", "storage"},
   "zoo": FIRST | {"keras", "plotting"},
   "runs": FIRST | SECOND | THIRD - {"zoo"},
   "cli": FIRST | SECOND | THIRD,
-  "": FIRST | SECOND | THIRD | {"version"},  # l2l_tf/__init__.py: what is public
+  "": FIRST | SECOND | THIRD | {"registration", "version"},  # l2l_tf/__init__.py: what is public
   "errors": set(),
   "keras_backend": set(),
+  "registration": set(),
   "version": set(),
 }
 ANYBODY = {"errors", "keras_backend", "surroundings"}  # may be imported everywhere
-KERAS = {"l2l_tf.keras.optimizer", "l2l_tf.keras.saved_state", "l2l_tf.problems.vgg"}
+KERAS = {f"l2l_tf.keras.{name}" for name in ("arguments", "assignment", "optimizer")}
+KERAS |= {"l2l_tf.keras.rule_step", "l2l_tf.keras.saved_state", "l2l_tf.problems.vgg"}
 KERAS |= {"l2l_tf.problems.keras_adapter", "l2l_tf.problems.keras_loss"}
 
 SOURCES = sources.read()

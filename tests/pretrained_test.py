@@ -1,6 +1,7 @@
 """What is shipped: each optimizer can be loaded and has a card that says what it is for."""
 
 import re
+import shlex
 
 import pytest
 
@@ -77,13 +78,21 @@ def test_the_commands_of_a_general_one_are_those_it_was_trained_by():
   assert about["history"][-1]["meta_steps"] == training["episodes_per_epoch"]
 
 
+def _expanded(command):
+  """Its words, with the folders of images where they were."""
+  folders = {"$CONTENT": "../shared/images/content", "$STYLES": "../shared/images/style"}
+  for name, folder in folders.items():
+    command = command.replace(name, folder)
+  return shlex.split(command)
+
+
 @pytest.mark.parametrize("name", [name for name in pretrained.list() if name != "general"])
 def test_the_commands_of_the_card_are_those_it_was_trained_by(name):
   """The card's commands, first to last, against the config's chain of trainings, last to first."""
   commands = re.findall(r"python bin/(train|imitate).py ([^\n`]*)", pretrained.card(name))
   _, about = l2l_tf.load_optimizer(pretrained.directory(name))
   for program, command in reversed(commands):
-    flags = PROGRAMS[program].make_flags().parse([program, *command.split()])
+    flags = PROGRAMS[program].make_flags().parse([program, *_expanded(command)])
     if program == "train":
       given, recorded = experiment_flags.experiment(flags).to_dict(), about["experiment"]
     else:

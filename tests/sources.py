@@ -12,6 +12,7 @@ LOADERS = {  # functions that import a module by a part of its name
   "programs.work": "l2l_tf.cli.work.{}",
   "startup.load": "{}",
 }
+TOP = ("l2l_tf_tensorboard.py",)  # modules that lie in no folder
 STAND_IN = "l2l_tf/problems/__init__.py"  # of a checkout, for problems/__init__.py
 
 
@@ -31,7 +32,8 @@ def module_name(path: str) -> str:
 def read() -> dict[str, Source]:
   """Returns every source file by its module's name, sorted."""
   files = [f.relative_to(ROOT) for folder in FOLDERS for f in (ROOT / folder).rglob("*.py")]
-  paths = {module_name(f): f for f in (f.as_posix() for f in files) if f != STAND_IN}
+  names = [*TOP, *(f.as_posix() for f in files)]
+  paths = {module_name(name): name for name in names if name != STAND_IN}
   return {name: _read_one(path, paths) for name, path in sorted(paths.items())}
 
 

@@ -28,7 +28,12 @@ def python(folder, **environment):
 def test_files_of_a_user_with_names_of_ours_are_not_imported(tmp_path):
   """All rooms and modules of the library, and all that lies at the top beside it."""
   modules = {name.split(".")[-1] for name in sources.read() if name.startswith("l2l_tf.")}
-  names = (modules | OURS | TOP) - {"keras", "code"}  # the package keras; Python's own code
+  names = (modules | OURS | TOP) - {
+    "keras",
+    "optax",
+    "torch",
+    "code",
+  }  # packages; Python's own code
   assert {"problems", "optimizers", "plotting", "config", "files", "base", "vgg"} < names
   for name in names:
     (tmp_path / f"{name}.py").write_text("raise RuntimeError(__file__)\n")
@@ -51,7 +56,7 @@ def test_everything_needed_is_in_the_table():
   """What the modules that `import l2l_tf` runs import of others, but for Python's own."""
   ran = set(code.followed(["l2l_tf"], lambda name, path: name.startswith("l2l_tf")))
   others = {other for name in ran for other in sources.read()[name].others}
-  optional = {"skimage", "tensorflow_datasets", "h5py", "PIL"}
+  optional = {"skimage", "tensorflow_datasets", "h5py", "ml_dtypes", "PIL", "jax", "torch"}
   assert others - optional - sys.stdlib_module_names - {"l2l_tf"} == set(surroundings.NEEDED)
 
 
@@ -70,7 +75,7 @@ def test_a_backend_that_is_not_there_is_named(tmp_path):
   status, _, err = python(tmp_path, KERAS_BACKEND="nosuch")
   assert status == 1
   assert err[0].startswith("ImportError: Keras cannot be imported: ")
-  assert "set KERAS_BACKEND=tensorflow" in err[0]
+  assert "set KERAS_BACKEND to the one that is installed" in err[0]
 
 
 def test_programs_start_whatever_is_set_for_keras():

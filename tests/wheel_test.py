@@ -16,7 +16,10 @@ import zipfile
 from packaging.requirements import Requirement
 import pytest
 
+from l2l_tf.inspection import sweep_files
 from tests import sources
+from tests import tensorboard_server
+from tests.view import documents
 
 pytestmark = pytest.mark.slow
 FIT = """
@@ -35,18 +38,30 @@ losses = model.fit(x, x[:, :3].argmax(1), epochs=5, verbose=0).history["loss"]
 assert losses[-1] < losses[0], losses
 print("It fits.")
 """
+ANYWHERE = """
+import sys, keras, numpy as np, l2l_tf
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.layers.Dense(20, activation="relu"), keras.layers.Dense(1)])
+model.compile(optimizer=l2l_tf.LearnedOptimizer(), loss="mse")
+x = np.random.default_rng(0).uniform(size=(640, 5)).astype("float32")
+losses = model.fit(x, x[:, :1] ** 2, epochs=5, verbose=0).history["loss"]
+assert losses[-1] < 0.5 * losses[0], losses
+assert not {"tensorflow", "sonnet", "pydantic"} & sys.modules.keys()
+print(keras.config.backend(), "fits.")
+"""
 
 
-def _try(*command, cwd) -> subprocess.CompletedProcess:
+def _try(*command, cwd, backend: str = "") -> subprocess.CompletedProcess:
   """Runs a command away from the checkout."""
   environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
   environment |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+  environment |= {"KERAS_BACKEND": backend} if backend else {}
   return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
-def _run(*command, cwd) -> str:
+def _run(*command, cwd, backend: str = "") -> str:
   """Runs a command that must do well; returns what it prints."""
-  run = _try(*command, cwd=cwd)
+  run = _try(*command, cwd=cwd, backend=backend)
   assert run.returncode == 0, (command, run.stdout[-2000:], run.stderr[-3000:])
   return run.stdout
 
@@ -56,7 +71,7 @@ def _wheel(tmp_path_factory):
   folder = tmp_path_factory.mktemp("wheel")
   for name in ("l2l_tf", "problems"):
     shutil.copytree(sources.ROOT / name, folder / "source" / name)
-  for name in ("setup.py", "pyproject.toml", "LICENSE"):
+  for name in ("setup.py", "l2l_tf_tensorboard.py", "pyproject.toml", "LICENSE"):
     shutil.copy(sources.ROOT / name, folder / "source")
   pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
   _run(*pip, f"--wheel-dir={folder}", folder / "source", cwd=folder)
@@ -103,6 +118,11 @@ def _bare(wheel, tmp_path_factory):
   return _install(wheel, "", tmp_path_factory.mktemp("bare"))
 
 
+@pytest.fixture(name="tensorflow", scope="module")
+def _tensorflow(wheel, tmp_path_factory):
+  return _install(wheel, "tensorflow", tmp_path_factory.mktemp("tensorflow"))
+
+
 @pytest.fixture(name="train", scope="module")
 def _train(wheel, tmp_path_factory):
   return _install(wheel, "train", tmp_path_factory.mktemp("train"))
@@ -112,26 +132,40 @@ def test_the_wheel_holds_the_problems_once(wheel):
   names = zipfile.ZipFile(wheel).namelist()
   assert "l2l_tf/problems/base.py" in names and "l2l_tf/cli/train.py" in names
   assert "l2l_tf/problems/digits/LICENSE.txt" in names
+  assert {"l2l_tf/view/assets/view.js", "l2l_tf/view/assets/page.html"} < {*names}
   assert [n for n in names if n.startswith("problems/")] == ["problems/__init__.py"]
   assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "bin/"))]
 
 
 def test_an_extra_brings_what_its_name_says(wheel):
-  bare, train, data, art, dev = (
+  bare, tensorflow, jax, torch, train, data, art, dev = (
     {distribution.name.lower() for distribution in _required(wheel, extra)}
-    for extra in ("", "train", "data", "art", "dev")
+    for extra in ("", "tensorflow", "jax", "torch", "train", "data", "art", "dev")
   )
-  assert {"tensorflow", "dm-sonnet", "keras", "numpy", "safetensors", "absl-py"} < bare
+  assert {"keras", "numpy", "safetensors"} < bare
+  assert {"tensorflow", "dm-sonnet", "pydantic"} < tensorflow and {"jax", "optax"} < jax
+  assert not bare & {"tensorflow", "dm-sonnet", "pydantic", "jax", "torch"} and "torch" in torch
   others = {"matplotlib", "scipy", "tensorboard", "tqdm", "pandas", "scikit-learn", "mlxtend"}
   others |= {"tensorflow-datasets", "scikit-image", "pillow", "pytest"}
   assert not bare & others and "mlxtend" not in train | art
-  assert {"matplotlib", "scipy", "tensorboard", "tqdm"} < train
+  assert {"matplotlib", "plotly", "scipy", "tensorboard", "tqdm"} < train
+  assert tensorflow < train < art
   assert {"tensorflow-datasets", "mlxtend", "scikit-learn"} < data
-  assert {"scikit-image", "pillow"} < art and bare | train | data | art < dev
+  assert {"scikit-image", "pillow"} < art and bare | train | data | art | jax | torch < dev
 
 
-def test_one_line_of_keras_needs_no_extra(bare, tmp_path):
-  assert "It fits." in _run(bare / "python", "-c", FIT, cwd=tmp_path)
+def test_one_line_of_keras_and_a_problem_on_tensorflow(tensorflow, tmp_path):
+  assert "It fits." in _run(tensorflow / "python", "-c", FIT, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_one_line_of_keras_needs_the_backend_alone(wheel, tmp_path, backend):
+  try:
+    programs = _install(wheel, backend, tmp_path)
+  except importlib.metadata.PackageNotFoundError as error:
+    pytest.skip(f'{error} is not installed: python -m pip install "l2l_tf[{backend}]"')
+  out = _run(programs / "python", "-c", ANYWHERE, cwd=tmp_path, backend=backend)
+  assert f"{backend} fits." in out
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (sources.ROOT / "bin").glob("*.py")))
@@ -140,8 +174,8 @@ def test_every_program_has_a_console_script(bare, name):
 
 
 @pytest.mark.parametrize("name, extra", [("train", "train"), ("style", "art")])
-def test_a_program_says_which_extra_it_needs(bare, tmp_path, name, extra):
-  run = _try(bare / f"l2l-{name}", cwd=tmp_path)
+def test_a_program_says_which_extra_it_needs(bare, train, tmp_path, name, extra):
+  run = _try((bare if extra == "train" else train) / f"l2l-{name}", cwd=tmp_path)
   line = r"\S+: The package \w+ is not installed: python -m pip install "
   line += re.escape(f'"l2l_tf[{extra}]"\n')
   assert run.returncode == 1 and re.fullmatch(line, run.stderr), run.stderr[-3000:]
@@ -153,3 +187,15 @@ def test_a_console_script_trains(train, tmp_path):
   tiny += ["--problem=mnist", "--data=bundled", "--run_dir=run"]
   assert "Trained 1 of at most 1 epochs" in _run(train / "l2l-train", *tiny, cwd=tmp_path)
   assert (tmp_path / "run" / "best" / "optimizer.safetensors").is_file()
+
+
+def test_an_installed_tensorboard_has_our_tab(train, tmp_path):
+  sweep_files.write(str(tmp_path / "run"), documents.make(3))
+  program = [str(train / "python"), "-m", "tensorboard.main"]
+  with tensorboard_server.serving(tmp_path, program) as address:
+    listed = tensorboard_server.get(f"{address}/data/plugins_listing")["l2l_tf"]
+    assert listed["enabled"] and listed["tab_name"] == "Learned optimizer"
+    found = tensorboard_server.get(f"{address}/data/plugin/l2l_tf/document", run="run", epoch=3)
+    assert found == documents.make(3)
+    entry = tensorboard_server.get(f"{address}/data/plugin_entry.html", name="l2l_tf")
+    assert b"./tab.js" in entry

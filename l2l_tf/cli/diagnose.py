@@ -13,16 +13,15 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.cli import startup
 
-LIMITS = {"num_steps": (1, 10**5), "num_runs": (1, 1000), "seed": (0, 2**31 - 1)}
-
 
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Read, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
-  flags.add(int, "num_steps", 100, "steps of each run")
-  flags.add(int, "num_runs", 4, "instances")
-  flags.add(int, "seed", 0, "of all instances")
+  experiment_flags.add_user_optimizer(flags)
+  flags.add(int, "num_steps", 100, "steps of each run", bounds=(1, 10**5))
+  flags.add(int, "num_runs", 4, "instances", bounds=(1, 1000))
+  flags.add(int, "seed", 0, "of all instances", bounds=(0, 2**31 - 1))
   flags.group("Problem")
   experiment_flags.add_problem(flags, "what is optimized")
   return flags
@@ -33,7 +32,6 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if not flags.optimizer:
     raise experiment_flags.UsageError("Name the optimizer: --optimizer=mnist_lstm or a directory.")
-  flags.check(LIMITS)
   try:
     directory = pretrained.find(flags.optimizer)
   except ValueError as error:

@@ -17,14 +17,6 @@ from l2l_tf.cli import paths
 from l2l_tf.cli import startup
 from l2l_tf.storage import outputs
 
-LIMITS = {
-  "num_steps": (1, 10**6),
-  "num_runs": (2, 10**6),
-  "tuning_runs": (1, 10**4),
-  "finalist_runs": (0, 10**4),
-  "seed": (0, 2**31 - 1),
-}
-
 
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
@@ -35,16 +27,15 @@ def make_flags() -> experiment_flags.Flags:
     names, "peer", None, "files of another implementation's weights (l2l_tf/storage/peers.py)"
   )
   flags.add(bool, "transfer", False, "accept optimizers trained on another problem")
-  flags.add(int, "num_steps", 100, "steps of each run; the rivals are tuned for them")
-  flags.add(int, "num_runs", 100, "fresh instances, at least 2")
-  flags.add(int, "tuning_runs", 10, "instances that pick the learning rates")
-  flags.add(
-    int,
-    "finalist_runs",
-    0,
-    "compare each rival's best rate with its neighbours on so many; 0: don't",
-  )
-  flags.add(int, "seed", 0, "of all instances")
+  experiment_flags.add_user_optimizer(flags)
+  text = "steps of each run; the rivals are tuned for them"
+  flags.add(int, "num_steps", 100, text, bounds=(1, 10**6))
+  flags.add(int, "num_runs", 100, "fresh instances, at least 2", bounds=(2, 10**6))
+  text = "instances that pick the learning rates"
+  flags.add(int, "tuning_runs", 10, text, bounds=(1, 10**4))
+  text = "compare each rival's best rate with its neighbours on so many; 0: don't"
+  flags.add(int, "finalist_runs", 0, text, bounds=(0, 10**4))
+  flags.add(int, "seed", 0, "of all instances", bounds=(0, 2**31 - 1))
   flags.add(str, "name", None, "of the file runs/results/NAME.json; default PROBLEM_STEPS")
   experiment_flags.add_output(flags, None, "the results file itself, in place of --name")
   flags.add(
@@ -61,7 +52,6 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  flags.check(LIMITS)
   if 0 < flags.finalist_runs <= flags.tuning_runs:
     raise experiment_flags.UsageError(
       f"--finalist_runs must be more than --tuning_runs={flags.tuning_runs}, or 0, got"

@@ -22,7 +22,7 @@ from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.options import Options
 from l2l_tf.config.training import Training
-from l2l_tf.config.user_problem import is_name
+from l2l_tf.config.user_code import is_name
 from l2l_tf.errors import ExpectedError
 from l2l_tf.storage import labels
 
@@ -74,6 +74,13 @@ def add_problem(flags_: Flags, text: str):
   for name, kind in problem_options.SINGLE.items():
     flags_.group(f"With --problem={name}")
     flags_.add_options(kind, lambda f, kind=kind: kind())
+
+
+def add_user_optimizer(flags_: Flags):
+  """Adds the flag of the code that files of a user's own optimizers may name."""
+  flags_.add(
+    str, "user_optimizer", None, "module:factory that built an optimizer of your own; it is run"
+  )
 
 
 def add_output(flags_: Flags, default: str | None, text: str):
@@ -189,6 +196,11 @@ def _flag(name: str, value: Any) -> str:
 def users_problem(flags_: Flags) -> str | None:
   """The name of a problem of the user's that the command line gives; None for one of ours."""
   return flags_.problem if is_name(flags_.problem) else None
+
+
+def users_optimizer(flags_: Flags) -> str | None:
+  """The name of an optimizer of the user's that the command line gives; None for one of ours."""
+  return flags_.optimizer if is_name(flags_.optimizer) else None
 
 
 def problem_label(flags_: Flags) -> str:

@@ -11,11 +11,15 @@ from absl import flags
 from pydantic.fields import FieldInfo
 
 from l2l_tf.cli import paths
+from l2l_tf.config import optimizers as optimizer_options
 from l2l_tf.config import problems as problem_options
 from l2l_tf.config.options import PATH
 from l2l_tf.config.options import Options
-from l2l_tf.config.user_problem import is_name
+from l2l_tf.config.user_code import is_name
 from l2l_tf.storage import labels
+
+OPEN = (problem_options.PROBLEMS, problem_options.SINGLE, optimizer_options.OPTIMIZERS)
+"""Tables of ours beside which a user may have a `module:factory`."""
 
 
 class UsageError(Exception):
@@ -71,8 +75,8 @@ class _ChoiceParser(flags.EnumParser):
       raise ValueError(f"{error}{f'; did you mean {like[0]}?' if like else ''}") from error
 
 
-class _ProblemParser(_ChoiceParser):
-  """Parses the name of a problem of ours, or "module:factory" of the user's."""
+class _UsersToo(_ChoiceParser):
+  """Parses the name of a problem or an optimizer of ours, or "module:factory" of the user's."""
 
   def __init__(self, names: Iterable[str]):
     super().__init__([*names, "MODULE:FACTORY"])
@@ -88,6 +92,7 @@ class Flags:
     self._description = description
     self._values = flags.FlagValues()
     self._groups: list[tuple[str, list[tuple[str, Callable[[], str]]]]] = []
+    self._bounds: dict[str, tuple[float, float]] = {}
     self._read: list[str] = []  # names of flags
     self._written: list[str] = []
     self.group("General")
@@ -98,14 +103,22 @@ class Flags:
     self._groups.append((title, []))
 
   def add(
-    self, kind: Any, name: str, default: Any, text: str, choices: Collection[str] | None = None
+    self,
+    kind: Any,
+    name: str,
+    default: Any,
+    text: str,
+    choices: Collection[str] | None = None,
+    bounds: tuple[float, float] | None = None,
   ):
     """Adds a flag of type bool, int, float, str, Optional[str], tuple[int or str, ...].
 
     What names a file or a directory is of type `paths.Read`, tuple[paths.Read, ...] or
-    `paths.Written`, in place of str.
+    `paths.Written`, in place of str. Both bounds of a number are allowed.
     """
     values = self._values
+    if bounds:
+      self._bounds[name] = bounds
     serializer: flags.ArgumentSerializer[Any] = flags.ArgumentSerializer()
     if kind in (paths.Read, tuple[paths.Read, ...]):
       self._read.append(name)
@@ -124,8 +137,8 @@ class Flags:
     elif kind in (tuple[str, ...], tuple[paths.Read, ...]):
       parser = _ListParser() if kind == tuple[str, ...] else _PathListParser()
       flags.DEFINE_multi(parser, serializer, name, default, text, flag_values=values)
-    elif choices is problem_options.PROBLEMS or choices is problem_options.SINGLE:
-      flags.DEFINE(_ProblemParser(choices or ()), name, default, text, values, serializer)
+    elif any(choices is table for table in OPEN):
+      flags.DEFINE(_UsersToo(choices or ()), name, default, text, values, serializer)
     elif choices:
       flags.DEFINE(_ChoiceParser(list(choices)), name, default, text, values, serializer)
     else:
@@ -155,8 +168,8 @@ class Flags:
     """Parses `argv`, program name first.
 
     Raises:
-      UsageError: for an unknown flag, a value of the wrong type, a positional argument, or a file
-        to write that is one to read.
+      UsageError: for an unknown flag, a value of the wrong type or out of bounds, a positional
+        argument, or a file to write that is one to read.
       SystemExit: after printing the help, if it was asked for.
     """
     if isinstance(argv, CommandLine):
@@ -171,6 +184,11 @@ class Flags:
       raise SystemExit(0)
     if len(rest) > 1:
       raise UsageError(f"Unexpected argument {rest[1]!r}; flags look like --problem=mnist.")
+    for name, (low, high) in self._bounds.items():
+      value = self._values[name].value
+      if value is not None and not low <= value <= high:
+        what = "an integer" if isinstance(value, int) else "a number"
+        raise UsageError(f"--{name} must be {what} of {low}..{high}, got {value}.")
     for name in self._written:
       self.check_written(name, self._values[name].value)
     return self
@@ -185,12 +203,6 @@ class Flags:
           raise UsageError(
             f"--{name} must not replace what is read, got {path}, which is in --{flag}={source}."
           )
-
-  def check(self, limits: dict[str, tuple[int, int]]):
-    """Raises UsageError unless each of the integers named is within its limits, both allowed."""
-    for name, (minimum, maximum) in limits.items():
-      if not minimum <= (value := getattr(self, name)) <= maximum:
-        raise UsageError(f"--{name} must be an integer of {minimum}..{maximum}, got {value}.")
 
   def dashed(self, text: str) -> str:
     """What the library says in words of the command line: `run_dir` becomes --run_dir.

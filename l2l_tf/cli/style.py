@@ -17,8 +17,6 @@ from l2l_tf.cli import paths
 from l2l_tf.cli import startup
 from l2l_tf.config.problems import NeuralArt
 
-LIMITS = {"size": (32, 2048), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
-
 
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
@@ -26,14 +24,16 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(paths.Read, "content", None, "photograph, of any format that Pillow reads")
   flags.add(paths.Read, "style", None, "picture whose style is wanted")
   flags.add(paths.Written, "out", None, "picture to write; its ending says the format")
-  flags.add(int, "size", 512, "pixels of the longer side; memory grows with its square")
-  flags.add(int, "num_steps", 128, "steps (section 3.4: 128)")
+  text = "pixels of the longer side; memory grows with its square"
+  flags.add(int, "size", 512, text, bounds=(32, 2048))
+  flags.add(int, "num_steps", 128, "steps (section 3.4: 128)", bounds=(1, 10**4))
   flags.add(
     paths.Read, "optimizer", "neural_art_lstm", "directory of a trained one, or a pretrained name"
   )
   flags.add(bool, "rival", True, "run the rival too, for comparison: as long again")
-  flags.add(int, "seed", 0, "of the noise to begin with")
-  flags.add(float, "style_weight", NeuralArt().style_weight, "of the style, the content having 1")
+  flags.add(int, "seed", 0, "of the noise to begin with", bounds=(0, 2**31 - 1))
+  weight, text = NeuralArt().style_weight, "of the style, the content having 1"
+  flags.add(float, "style_weight", weight, text, bounds=(0, 10**9))
   sources = typing.get_args(NeuralArt.model_fields["vgg"].annotation)
   flags.add(str, "vgg", "auto", "where VGG-16's weights come from", sources)
   return flags
@@ -61,9 +61,6 @@ def _check(flags: experiment_flags.Flags) -> str:
       )
   if os.path.isdir(flags.style):
     raise experiment_flags.UsageError(f"--style must be one picture, got the folder {flags.style}.")
-  flags.check(LIMITS)
-  if not 0 <= flags.style_weight <= 1e9:
-    raise experiment_flags.UsageError(f"--style_weight must be 0..1e9, got {flags.style_weight}.")
   ending = os.path.splitext(flags.out)[1].lower()
   image_format = Image.registered_extensions().get(ending)
   if image_format not in Image.SAVE:

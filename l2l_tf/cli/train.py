@@ -1,11 +1,13 @@
 """Meta-trains an optimizer: python bin/train.py --problem=mnist
 
 An LSTM learns to optimize a family of functions by gradient descent (Andrychowicz et al. 2016).
-The run directory gets the config, TensorBoard event files, checkpoints to resume from, and under
-best/ the trained optimizer. At the end a table compares it with a tuned Adam on fresh instances; a
-sentence says who is ahead, and three commands go on from there. Ctrl-C stops cleanly; --resume goes
-on. --problem=module:factory trains on a problem of your own: factory() in module.py returns it
-(docs/keras.md).
+The run directory gets the config, what TensorBoard shows, checkpoints to resume from, a page that
+shows what was learned (view.html), and under best/ the trained optimizer. At the end a table
+compares it with a tuned Adam on fresh instances; a sentence says who is ahead, and three commands
+go on from there. Ctrl-C stops cleanly; --resume goes on. --problem=module:factory trains on a
+problem of your own: factory() in module.py returns it (docs/own_problem.md).
+--optimizer=module:factory trains an optimizer of your own: factory(seed) returns it
+(docs/own_optimizer.md).
 """
 
 from collections.abc import Sequence
@@ -15,9 +17,6 @@ from l2l_tf.cli import paths
 from l2l_tf.cli import startup
 from l2l_tf.config.training import STRATEGIES
 
-LIMITS = {"test_runs": (2, 10**5), "tuning_runs": (0, 10**4)}
-MAX_TRIALS = 10**4
-
 
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
@@ -25,13 +24,15 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(paths.Written, "run_dir", None, "run directory; default runs/PROBLEM-DATE-TIME")
   flags.add(bool, "resume", False, "continue the run in --run_dir; its config rules")
   flags.add(paths.Read, "init_from", None, "start phi from a trained optimizer: directory or name")
-  flags.add(int, "test_runs", 20, "fresh instances for the table at the end")
+  text = "fresh instances for the table at the end"
+  flags.add(int, "test_runs", 20, text, bounds=(2, 10**5))
   flags.add(
     int,
     "tuning_runs",
     5,
     "instances for each of the 30 learning rates of Adam, which the optimizer is compared with;"
     " 0: no comparison, where that takes too long",
+    bounds=(0, 10**4),
   )
   flags.add(
     int,
@@ -39,6 +40,7 @@ def make_flags() -> experiment_flags.Flags:
     None,
     "random search of --learning_rate with so many trials; several processes may share a --run_dir,"
     " and a search that was stopped goes on with the same command",
+    bounds=(1, 10**4),
   )
   flags.add(
     str,
@@ -55,7 +57,6 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  flags.check(LIMITS)
   if flags.search is not None:
     _check_search(flags)
   elif flags.resume:
@@ -65,10 +66,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _check_search(flags: experiment_flags.Flags):
-  if not 1 <= flags.search <= MAX_TRIALS:
-    raise experiment_flags.UsageError(
-      f"--search must be 1..{MAX_TRIALS} trials, got {flags.search}."
-    )
   for name in ("resume", "learning_rate", "init_from", "strategy"):
     if name in flags.given():
       raise experiment_flags.UsageError(f"--{name} cannot be given with --search.")
@@ -80,6 +77,8 @@ def _check_resume(flags: experiment_flags.Flags):
   others = set(flags.given()) - {"resume", "run_dir", "test_runs", "tuning_runs", "strategy"}
   if experiment_flags.users_problem(flags):
     others -= {"problem"}
+  if experiment_flags.users_optimizer(flags):
+    others -= {"optimizer"}
   if others:
     raise experiment_flags.UsageError(
       f"--{min(others)} cannot be given with --resume: a run keeps the config it began with."

@@ -1,8 +1,9 @@
-"""Draws the triples of Figure 6: python bin/triples.py --size=64
+"""Draws Figure 6: python bin/triples.py --size=64
 
-Content image, the picture that a trained optimizer paints, and style image side by side, a row for
-each of a few test photographs. Takes the problem's options as bin/evaluate.py does, but one style.
-The picture is runs/figures/figure_6_SIZE.png, or --out.
+A row for each of a few test photographs: the photograph, and for each style what the trained
+optimizer paints and what tuned Adam paints in as many steps, with the losses below. Takes the
+problem's options as bin/evaluate.py does; a folder of styles gives two columns a style. The picture
+is runs/figures/figure_6_SIZE.png, or --out.
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,6 @@ from l2l_tf.cli import startup
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.storage import outputs
 
-LIMITS = {"num_rows": (1, 100), "num_steps": (1, 10**4), "seed": (0, 2**31 - 1)}
-
 
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
@@ -25,9 +24,9 @@ def make_flags() -> experiment_flags.Flags:
   )
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
   flags.add(paths.Written, "out", None, "PNG file to write; default runs/figures/figure_6_SIZE.png")
-  flags.add(int, "num_rows", 2, "test photographs")
-  flags.add(int, "num_steps", 128, "steps (section 3.4: 128)")
-  flags.add(int, "seed", 0, "of the instances, as bin/evaluate.py's")
+  flags.add(int, "num_rows", 6, "test photographs", bounds=(1, 100))
+  flags.add(int, "num_steps", 128, "steps (section 3.4: 128)", bounds=(1, 10**4))
+  flags.add(int, "seed", 0, "of the instances, as bin/evaluate.py's", bounds=(0, 2**31 - 1))
   flags.group("Problem")
   flags.add_options(NeuralArt, lambda f: NeuralArt())
   return flags
@@ -38,7 +37,6 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if flags.out is not None and not flags.out.endswith(".png"):
     raise experiment_flags.UsageError(f"--out must name a .png file, got {flags.out!r}.")
-  flags.check(LIMITS)
   options = experiment_flags.options_of(flags, NeuralArt())
   out = flags.out or os.path.join(outputs.RUNS, "figures", f"figure_6_{options.size}.png")
   flags.check_written("out", out)

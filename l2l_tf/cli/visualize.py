@@ -5,8 +5,8 @@ updates proposed along the way, and the update as a function of the current grad
 ... with the history of gradients as it was; beside those of SGD and Adam, each with the best of 30
 learning rates, on the same iterates (section 4, Figures 9 and 10). A table says what there is to
 see; the numbers go into runs/results/visualizations/OPTIMIZER.json, from which bin/figures.py
-draws, and with --logdir into event files for TensorBoard. An older file is replaced only if nothing
-of it is lost (--overwrite: in any case).
+draws, with --html into a page of its own, and with --logdir into event files for TensorBoard. An
+older file is replaced only if nothing of it is lost (--overwrite: in any case).
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ def make_flags() -> experiment_flags.Flags:
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Read, "optimizer", None, "directory of a trained optimizer, or a pretrained name")
   flags.add(bool, "transfer", False, "accept an optimizer trained on another problem")
+  experiment_flags.add_user_optimizer(flags)
   flags.add(
     str,
     "coordinates",
@@ -52,6 +53,12 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(int, "seed", 0, "of all instances")
   experiment_flags.add_output(
     flags, None, "the file; default runs/results/visualizations/OPTIMIZER.json"
+  )
+  flags.add(
+    paths.Written,
+    "html",
+    None,
+    "a page to open in a browser, with sliders, that needs no server and no network; default none",
   )
   flags.add(paths.Written, "logdir", None, "directory of event files for TensorBoard; default none")
   flags.group("Problem")

@@ -17,8 +17,6 @@ from l2l_tf.cli import paths
 from l2l_tf.cli import startup
 from l2l_tf.zoo import protocol
 
-LIMITS = {"seeds": (1, max(protocol.SEEDS.values())), "jobs": (1, 256)}
-
 
 def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
@@ -30,8 +28,9 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(tuple[str, ...], "task", (), "names of tasks, in place of families")
   horizons = protocol.HORIZONS
   flags.add(tuple[int, ...], "horizon", horizons, "numbers of steps; the longest on some tasks")
-  flags.add(int, "seeds", 5, "at most so many a task and horizon; 5, 3 and 2 there are")
-  flags.add(int, "jobs", os.cpu_count() or 1, "processes, one core each")
+  text = "at most so many a task and horizon; 5, 3 and 2 there are"
+  flags.add(int, "seeds", 5, text, bounds=(1, max(protocol.SEEDS.values())))
+  flags.add(int, "jobs", os.cpu_count() or 1, "processes, one core each", bounds=(1, 256))
   flags.add(str, "metric", "loss", "what the table shows", protocol.METRICS)
   flags.add(paths.Written, "runs", os.path.join("runs", "zoo"), "directory of the runs' files")
   flags.add(paths.Written, "results", None, "directory of results files; default that of the runs")
@@ -45,7 +44,6 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status: 1 if a run failed."""
   flags = make_flags().parse(argv)
-  flags.check(LIMITS)
   if not (flags.optimizer or flags.full or flags.report):
     raise experiment_flags.UsageError("--optimizer is missing, such as --optimizer=mnist_lstm.")
   for horizon in flags.horizon:

@@ -11,11 +11,14 @@ from l2l_tf.config.problems import MIXTURES
 from l2l_tf.config.problems import PROBLEMS
 from l2l_tf.config.problems import AnyProblem
 from l2l_tf.config.training import Training
+from l2l_tf.config.user_code import is_name
 from l2l_tf.config.user_problem import UserProblem
-from l2l_tf.config.user_problem import is_name
 
 if TYPE_CHECKING:
+  from collections.abc import Callable
   from typing import Self
+
+  from l2l_tf.optimizers import Optimizer
 
 
 class Experiment(Options):
@@ -54,6 +57,16 @@ class Experiment(Options):
   def users_problem(self) -> str | None:
     """The `module:factory` of a problem of the user's; None for one of ours."""
     return self.problem.name if is_name(self.problem.name) else None
+
+  @property
+  def users_optimizer(self) -> str | None:
+    """The `module:factory` of an optimizer of the user's; None for one of ours."""
+    return self.optimizer.name if is_name(self.optimizer.name) else None
+
+  @property
+  def users_factory(self) -> "Callable[[int], Optimizer] | None":
+    """What builds an optimizer of the user's from a seed; None for one of ours."""
+    return self.optimizer.build if self.users_optimizer else None
 
   @classmethod
   def from_dict(cls, values: Any) -> "Self":

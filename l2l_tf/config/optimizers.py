@@ -15,6 +15,7 @@ from l2l_tf.config.options import explained
 from l2l_tf.config.options import one_of
 from l2l_tf.config.options import option
 from l2l_tf.config.options import sizes
+from l2l_tf.config.user_optimizer import UserOptimizer
 
 if TYPE_CHECKING:
   from typing import Self
@@ -74,12 +75,14 @@ class _Layers(_Learned):
     return {**values, "preprocessing": name, "preprocessing_constant": value}
 
   @pydantic.model_validator(mode="after")
-  def _p_is_small(self) -> "Self":
+  def _constants_work(self) -> "Self":
     p = self.preprocessing_constant
     if self.preprocessing == "log_and_sign" and p > MAX_P:
       raise ValueError(
         f"preprocessing_constant must be at most {MAX_P:g} for log_and_sign, got {p:g}."
       )
+    if not self.output_scale:
+      raise ValueError("output_scale must not be 0, as then every update is.")
     return self
 
   def build(self, seed: int) -> "Optimizer":
@@ -245,8 +248,8 @@ def of_file(config: Any) -> "_Group | PartitionOf":
 _STORED = pydantic.TypeAdapter(one_of(*_SINGLE, OddPartOf, PartitionOf))
 _KINDS = (LSTM, LSTMGAC, NTMBFGS, NTMLBFGS, Partition, General, OddPart)
 if TYPE_CHECKING:
-  AnyOptimizer = _Single | Partition | OddPart
+  AnyOptimizer = _Single | Partition | OddPart | UserOptimizer
 else:
-  AnyOptimizer = one_of(*_KINDS)
+  AnyOptimizer = one_of(*_KINDS, UserOptimizer)
 OPTIMIZERS = {kind.model_fields["name"].default: kind for kind in _KINDS}
 INDEPENDENT = (LSTM, Partition, OddPart)  # whose coordinates do not depend on each other

@@ -1,5 +1,7 @@
 """Complete experiments: quick ones of minutes, the paper's of hours; and changes of one part."""
 
+from typing import Any
+
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.optimizers import INDEPENDENT
 from l2l_tf.config.optimizers import LSTM
@@ -13,8 +15,9 @@ from l2l_tf.config.problems import Mnist
 from l2l_tf.config.problems import NeuralArt
 from l2l_tf.config.problems import Quadratic
 from l2l_tf.config.training import Training
+from l2l_tf.config.user_code import is_name
+from l2l_tf.config.user_optimizer import UserOptimizer
 from l2l_tf.config.user_problem import UserProblem
-from l2l_tf.config.user_problem import is_name
 
 _PLAIN = LSTM(preprocessing="rescale", preprocessing_constant=1.0, output_scale=1.0)  # section 3.1
 # Clipped, these rates collapsed after a few hundred episodes or learned slowly (docs/training.md).
@@ -123,13 +126,13 @@ def with_optimizer(experiment: Experiment, name: str) -> Experiment:
 
   Args:
     experiment: to take the rest from.
-    name: one of `OPTIMIZERS`.
+    name: one of `OPTIMIZERS`, or a user's `module:factory`, which has no options.
   """
-  kind = OPTIMIZERS[name]
+  kind: Any = UserOptimizer if is_name(name) else OPTIMIZERS[name]
   old = dict(experiment.optimizer)
   shared = {option: old[option] for option in kind.flags() if option in old}
   training = experiment.training
   if kind not in INDEPENDENT:
     gradient = "full" if training.backprop_coordinates else training.meta_gradient
     training = training.replace(meta_gradient=gradient, imitation_rounds=0)
-  return experiment.replace(optimizer=kind(**shared), training=training)
+  return experiment.replace(optimizer=kind(**shared, name=name), training=training)

@@ -23,12 +23,15 @@ else:
 
 DataSource = Literal["auto", "tfds", "download", "bundled"]  # problems.datasets.SOURCES
 DATA_DIR = option(None, "folder of TFDS copies; else TFDS_DATA_DIR")
-BATCH_SIZE = option(128, "examples a minibatch (128)", 1, 10**6)
 
 
-def _init_scale(default: float) -> Any:
-  meaning = "standard deviation of theta_0 (not given)"
-  return option(default, meaning, 0.0, 1e30)
+def _batch_size(least: int) -> Any:
+  return option(128, "examples a minibatch (128)", least, 10**6)
+
+
+def _init_scale(default: float, least: float = 0.0) -> Any:
+  """Above 0 for networks: of weights that are all 0, no gradient reaches the layers below."""
+  return option(default, "standard deviation of theta_0 (not given)", least, 1e30)
 
 
 class Mnist(Options):
@@ -39,8 +42,8 @@ class Mnist(Options):
   activation: Literal["sigmoid", "relu", "tanh"] = option(
     "sigmoid", "of the hidden units (sigmoid)"
   )
-  batch_size: int = BATCH_SIZE
-  init_scale: float = _init_scale(0.01)
+  batch_size: int = _batch_size(1)
+  init_scale: float = _init_scale(0.01, 1e-30)
   margin: int = option(0, "pixels cut from every edge (0); 4 loses little ink: cheaper", 0, 13)
   pooling: int = option(1, "average blocks of so many pixels a side (1): cheaper", 1, 28)
   split: Literal["train", "test"] = option(
@@ -75,8 +78,8 @@ class Cifar10(Options):
   )
   kernel_size: int = option(5, "side of the filters in pixels (not given)", 1, 32)
   units: int = option(32, "of the fully connected layer (section 3.3: 32)", 1, 10**5)
-  batch_size: int = BATCH_SIZE
-  init_scale: float = _init_scale(0.01)
+  batch_size: int = _batch_size(2)  # of one example a batch normalization leaves nothing
+  init_scale: float = _init_scale(0.01, 1e-30)
   pooling: int = option(1, "average blocks of so many pixels a side (1): cheaper", 1, 32)
   split: Literal["train", "test"] = option(
     "train", "images that instances draw from; test: the held-out ones"

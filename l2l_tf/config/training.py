@@ -37,7 +37,7 @@ class Training(Options):
     "of the meta-gradient: backprop through windows (paper), es: evolution strategies"
     " over whole episodes, pes: over windows, persistent",
   )
-  perturbation: float = option(0.03, "of phi, its standard deviation, with es, pes", 1e-9, 1e3)
+  perturbation: float = option(0.03, "of phi, its standard deviation, with es, pes", 1e-6, 1e3)
   shortest: int = option(
     0,
     "with es, pes: lengths of runs are log-uniform from this to num_steps; 0: all num_steps",
@@ -47,7 +47,7 @@ class Training(Options):
   num_tasks: int = option(1, "instances side by side, averaged in the meta-loss", 1, 10**5)
   num_epochs: int = option(100, "epochs at most", 1, 10**6)
   episodes_per_epoch: int = option(20, "episodes between two validations", 1, 10**6)
-  learning_rate: float = option(1e-3, "of Adam on phi; by random search in the paper", 0.0, 100.0)
+  learning_rate: float = option(1e-3, "of Adam on phi; by random search in the paper", 1e-9, 100.0)
   learning_rate_decay: float = option(
     0.1, "what is left of it at the last epoch, along a cosine", 0.0, 1.0
   )

@@ -11,6 +11,7 @@ from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import Optimizer
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
+from l2l_tf.storage import phi_files
 from l2l_tf.storage.labels import relative
 from l2l_tf.storage.labels import split_label
 
@@ -30,7 +31,11 @@ class Contender(NamedTuple):
 
 
 def load(
-  learned: Sequence[str], peer_files: Sequence[str], problem: str, transfer: bool
+  learned: Sequence[str],
+  peer_files: Sequence[str],
+  problem: str,
+  transfer: bool,
+  user_optimizer: str | None = None,
 ) -> list[Contender]:
   """Loads trained optimizers, and those of other implementations.
 
@@ -39,13 +44,14 @@ def load(
     peer_files: files that `peers.load` reads; likewise.
     problem: name of the problem that they will be compared on.
     transfer: accept optimizers that were trained on another problem.
+    user_optimizer: the `module:factory` of the user's that files of optimizers may name.
 
   Raises:
     ContenderError: if one is not there, was trained on another problem, or has a name that another
       one has.
-    CheckpointError, PeerError: if its files are damaged.
+    CheckpointError, PeerError: if its files are damaged, or name other code of the user's.
   """
-  contenders = [_load_learned(text, problem, transfer) for text in learned]
+  contenders = [_load_learned(text, problem, transfer, user_optimizer) for text in learned]
   contenders += [_load_peer(text) for text in peer_files]
   taken = set(optimizers.HAND_DESIGNED)
   for contender in contenders:
@@ -58,7 +64,7 @@ def load(
   return contenders
 
 
-def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
+def _load_learned(text: str, problem: str, transfer: bool, user_optimizer: str | None) -> Contender:
   label, where = _split_label(text)
   directory, source = where, relative(where)
   name = os.path.basename(os.path.abspath(where))
@@ -69,13 +75,13 @@ def _load_learned(text: str, problem: str, transfer: bool) -> Contender:
       directory, source = pretrained.find(where), f"pretrained/{where}"
     except ValueError as error:
       raise ContenderError(str(error)) from error
-  optimizer, about = optimizer_files.load_optimizer(directory)
+  optimizer, about = optimizer_files.load_optimizer(directory, user_optimizer)
   if about.problem not in (None, problem) and not transfer:
     raise ContenderError(
       f"{source} was trained on `problem`={about.problem}, not on {problem}; add `transfer` if that"
       " is meant."
     )
-  digest = _file_digest(os.path.join(directory, optimizer_files.WEIGHTS_FILE))
+  digest = _file_digest(os.path.join(directory, phi_files.WEIGHTS_FILE))
   return Contender(label or name, "learned", optimizer, source, digest)
 
 

@@ -22,7 +22,6 @@ from l2l_tf.evaluation import results
 from l2l_tf.evaluation import statistics
 from l2l_tf.evaluation.candidates import Contender
 from l2l_tf.optimizers import Optimizer
-from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.base import shapes
 from l2l_tf.storage import provenance
@@ -84,7 +83,7 @@ class Comparison:
     self._code = code.digest(__name__, *([built_by] if built_by.startswith("l2l_tf.") else []))
     self._problem, self.data = setting.options.build()
     for contender in contenders:
-      partition.check(contender.optimizer, shapes(self._problem))
+      contender.optimizer.check(shapes(self._problem))
     self._batch = protocol.batch_size(self._problem)
 
   @property

@@ -16,7 +16,6 @@ from l2l_tf import pretrained
 from l2l_tf import unroll
 from l2l_tf.evaluation import protocol
 from l2l_tf.optimizers import base
-from l2l_tf.optimizers import partition
 from l2l_tf.optimizers import preprocessing as preprocessing_lib
 from l2l_tf.problems import base as problem_lib
 from l2l_tf.storage import optimizer_files
@@ -70,7 +69,7 @@ def diagnose(
 
   Args:
     problem: what to optimize.
-    optimizer: one of `optimizers.LEARNED`.
+    optimizer: one of `optimizers.LEARNED`, or of your own.
     seeds: int32 `[B, 2]`, an instance each; two to ten are enough.
     num_steps: T.
     horizon: how many steps the optimizer was trained for.
@@ -79,10 +78,10 @@ def diagnose(
     TypeError: if `optimizer` is not a learned one.
     LabelError: if it is a partition that the problem's parameters do not fit.
   """
-  if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
+  if not (isinstance(optimizer, optimizers.Optimizer) and optimizer.trainable_variables):
     raise TypeError(f"diagnose takes a learned optimizer, got {type(optimizer).__name__}.")
   shapes = problem_lib.shapes(problem)
-  partition.check(optimizer, shapes)
+  optimizer.check(shapes)
   first, *_ = _parts(optimizer, {n: tf.zeros([1, *s]) for n, s in shapes.items()})
   grid = {}
   for name, kind in (("sgd", optimizers.SGD), ("adam", optimizers.Adam)):

@@ -24,8 +24,7 @@ class Observation(NamedTuple):
   """How the optimizer is at one phi."""
 
   scalars: dict[str, float]  # means of `diagnosis.Record`, medians of `proposal_files.measures`
-  entries: dict[str, dict[str, Any]]  # `Proposals.entries` of some coordinates
-  steps: tuple[int, ...]  # that were swept
+  proposed: dict[str, Any]  # `proposal_files.Proposed` with arrays; empty without Adam
 
 
 class Observer:
@@ -53,6 +52,7 @@ class Observer:
       num_steps: of the run, of which at most `MOST_STEPS` are measured.
     """
     self._optimizer = optimizer
+    self._rivals = {name: {"learning_rate": rate} for name, rate in rates.items()}
     self._seed = seed
     self._num_steps = min(num_steps, MOST_STEPS)
     self._record = diagnosis.recorder(problem, optimizer)
@@ -76,12 +76,18 @@ class Observer:
     record = self._record(self._seed[np.newaxis], self._num_steps)
     means = {"gradient": record.gradient, "update": record.update, **record.shares}
     scalars = {name: float(np.mean(values)) for name, values in means.items()}
-    entries = {}
-    if self._recorder:
-      found = self._recorder(self._seed, self._values)
-      entries = found.entries(self._coordinates, self._values)
-      scalars |= _medians(entries, self._steps)
-    return Observation(scalars, entries, self._steps)
+    if not self._recorder:
+      return Observation(scalars, {})
+    found = self._recorder(self._seed, self._values)
+    entries = found.entries(self._coordinates, self._values)
+    proposed = {
+      "num_steps": self._steps[-1],
+      "steps": list(self._steps),
+      "rivals": self._rivals,
+      "losses": found.losses,
+      "coordinates": entries,
+    }
+    return Observation(scalars | _medians(entries, self._steps), proposed)
 
 
 def _medians(entries: Mapping[str, dict[str, Any]], steps: Sequence[int]) -> dict[str, float]:

@@ -4,6 +4,7 @@
 them.
 """
 
+from collections.abc import Mapping
 import math
 from typing import Annotated, Any
 
@@ -50,11 +51,10 @@ class Shown(schema.Schema):
   ]
 
 
-class Visualization(schema.Head):
-  """A visualization file; docs/visualizations.md says what the keys mean."""
+class Proposed(schema.Schema):
+  """What optimizers proposed on one instance: what files of histories and sweeps have in common."""
 
-  optimizer: _Optimizer
-  stream: schema.Count
+  num_steps: schema.Count
   steps: Annotated[list[Annotated[int, Field(ge=1)]], pydantic.FailFast()] = Field(min_length=1)
   rivals: Annotated[dict[str, _Rival], at_most(99)]
   losses: schema.Numbers
@@ -88,6 +88,13 @@ class Visualization(schema.Head):
         for row in entry.swept_updates[name]:
           schema.check_length(f"a row of swept_updates {of}", row, num_values)
     return self
+
+
+class Visualization(Proposed, schema.Head):
+  """A visualization file; docs/visualizations.md says what the keys mean."""
+
+  optimizer: _Optimizer
+  stream: schema.Count
 
 
 def validate(document: Any):
@@ -132,6 +139,21 @@ def write(path: str, document: dict[str, Any]):
   files.write_aside(path, results.to_text(document).encode())
 
 
+def rounded(value: Any) -> Any:
+  """`value` with its numbers to `DIGITS` significant digits; None for those that are not finite.
+
+  Args:
+    value: numbers, in arrays, lists and dictionaries; what is none stays as it is.
+  """
+  if isinstance(value, dict):
+    return {key: rounded(item) for key, item in value.items()}
+  if isinstance(value, list | np.ndarray):
+    return [rounded(item) for item in value]
+  if isinstance(value, float | np.floating):
+    return float(f"{float(value):.{DIGITS}g}") if math.isfinite(value) else None
+  return value
+
+
 def table(document: dict[str, Any]) -> str:
   """What the sweeps show in numbers: a row for each coordinate at the steps 1, 2, 4, 8, ...
 
@@ -152,6 +174,22 @@ def table(document: dict[str, Any]) -> str:
         text += f"{entry['updates'][LEARNED][step - 1]:11.3g}{row['at_0']:8.2f}{row['half']:7.2f}"
         rows.append(text + (f"{row['against_adam']:14.0%}" if has_adam else ""))
   return "\n".join(rows)
+
+
+def uphill(document: Mapping[str, Any]) -> dict[str, float]:
+  """How often each optimizer goes uphill: the share of its updates with the sign of the gradient.
+
+  Counted are the gradients seen along the trajectory that are not 0, of all coordinates.
+  """
+  shares = {}
+  for name in (LEARNED, *document["rivals"]):
+    pairs = [
+      np.multiply(entry["gradients"], entry["updates"][name])[np.array(entry["gradients"]) != 0]
+      for entry in document["coordinates"].values()
+    ]
+    products = np.concatenate(pairs)
+    shares[name] = float(np.mean(products > 0)) if products.size else math.nan
+  return shares
 
 
 def measures(entry: dict[str, Any], k: int, step: int) -> dict[str, float]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from l2l_tf import optimizers
 from l2l_tf.inspection import proposal_files
@@ -83,8 +82,8 @@ def compute(
     "num_steps": num_steps,
     "steps": list(steps),
     "rivals": {name: {"learning_rate": rate} for name, rate in rates.items()},
-    "losses": _rounded(found.losses),
-    "coordinates": tf.nest.map_structure(_rounded, found.entries(chosen, values)),
+    "losses": proposal_files.rounded(found.losses),
+    "coordinates": proposal_files.rounded(found.entries(chosen, values)),
   }
 
 
@@ -93,10 +92,3 @@ def _diverged(what: str, num_steps: int) -> str:
     f"Not finite within {num_steps} steps: {what}. The optimizer diverges on this problem; take"
     " fewer `num_steps`, another `max_gradient`, or a problem like those it was trained on."
   )
-
-
-def _rounded(numbers: np.ndarray) -> list:
-  """`numbers` to `proposal_files.DIGITS` significant digits, nested as the array is."""
-  if numbers.ndim > 1:
-    return [_rounded(row) for row in numbers]
-  return [float(f"{float(x):.{proposal_files.DIGITS}g}") for x in numbers]

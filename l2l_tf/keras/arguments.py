@@ -5,7 +5,7 @@ import math
 import numbers
 from typing import Any
 
-import tensorflow as tf
+import keras
 
 
 def check_keras(arguments):
@@ -44,31 +44,44 @@ def state_dtype(value: Any) -> str | None:
   """Returns the name of a float type, or None."""
   if value is None:
     return None
-  try:
-    dtype = tf.as_dtype(value)
-  except TypeError:
-    dtype = None
-  if dtype not in (tf.bfloat16, tf.float32, tf.float64):
+  name = getattr(value, "name", None) or getattr(value, "__name__", None) or str(value)
+  name = name.split(".")[-1]  # "torch.float32"
+  if name not in ("bfloat16", "float32", "float64"):
     raise ValueError(
       f"state_dtype must be None, 'bfloat16', 'float32' or 'float64', got {value!r}."
     )
-  return dtype.name
+  return name
 
 
 def check_gradients(gradients: Sequence[Any], variables: Sequence[Any]):
   """Raises ValueError for gradients that cannot be those of the variables; None is none at all."""
   for g, variable in zip(gradients, variables):
-    dtype, shape = getattr(g, "dtype", None), getattr(g, "shape", None)
-    kind = None if dtype is None else tf.as_dtype(dtype)
-    if kind is not None and not (kind.is_floating or kind.is_integer):
+    if g is None:
+      continue
+    kind = dtype(g) if hasattr(g, "dtype") else "float32"
+    if not (keras.backend.is_float_dtype(kind) or keras.backend.is_int_dtype(kind)):
       raise ValueError(
-        f"The gradient of {path(variable)} must be of real numbers, got one of type {kind.name}."
+        f"The gradient of {path(variable)} must be of real numbers, got one of type {kind}."
       )
-    if shape is not None and not tf.TensorShape(shape).is_compatible_with(variable.shape):
+    shape, expected = _static_shape(g), _static_shape(variable)
+    if shape is None or expected is None:
+      continue
+    if len(shape) != len(expected) or any(a not in (None, b) for a, b in zip(shape, expected)):
       raise ValueError(
-        f"The gradient of {path(variable)} must be of its shape {list(variable.shape)}, got one of"
+        f"The gradient of {path(variable)} must be of its shape {list(expected)}, got one of"
         f" shape {list(shape)}."
       )
+
+
+def dtype(x: Any) -> str:
+  """The name of the type of a variable's or a tensor's numbers, on any backend."""
+  return getattr(x.dtype, "name", str(x.dtype)).split(".")[-1]
+
+
+def _static_shape(x: Any) -> tuple[int | None, ...] | None:
+  """The shape as far as it is known."""
+  shape = getattr(x, "shape", None)
+  return None if shape is None or getattr(shape, "rank", 0) is None else tuple(shape)
 
 
 def path(variable: Any) -> str:

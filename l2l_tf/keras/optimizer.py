@@ -1,27 +1,31 @@
 """A trained optimizer as a Keras optimizer, for `fit`, custom loops and Sonnet modules."""
 
 import base64
+import contextlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 import warnings
 
 import keras
-import tensorflow as tf
 
-from l2l_tf import optimizers
 from l2l_tf import pretrained
+from l2l_tf import surroundings
 from l2l_tf.keras import arguments as keras_arguments
+from l2l_tf.keras import assignment
+from l2l_tf.keras import rule_step
 from l2l_tf.keras import saved_state
-from l2l_tf.keras import watch
-from l2l_tf.optimizers import blocks
-from l2l_tf.optimizers import odd_part
-from l2l_tf.optimizers import stored_state
+from l2l_tf.rule import phi as rule_phi
 from l2l_tf.storage import files
-from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import phi_files
 from l2l_tf.storage.about import About
 from l2l_tf.storage.files import CheckpointError
 
+if TYPE_CHECKING:
+  from l2l_tf import optimizers
+
 FAR = 5  # horizons: worth a warning even where nothing went wrong, see also advice.BEYOND
+BACKENDS = ("tensorflow", "jax", "torch")
+ON_TENSORFLOW = keras.config.backend() == "tensorflow"
 
 
 @keras.saving.register_keras_serializable(package="l2l_tf")
@@ -43,7 +47,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
   def __init__(
     self,
-    optimizer: str | os.PathLike | optimizers.Optimizer = pretrained.GENERAL,
+    optimizer: Any = pretrained.GENERAL,
     update_scale: Any = 1.0,
     horizon: int | None = None,
     state_dtype: Any = None,
@@ -71,35 +75,40 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       ValueError: for an unknown name, or an argument that cannot be honoured.
       TypeError: if `optimizer` is something else.
       CheckpointError: if the directory holds no optimizer, or a damaged one.
-      RuntimeError: if Keras runs on another backend than TensorFlow.
+      RuntimeError: for another than a general rule where Keras runs on JAX or PyTorch.
     """
-    if keras.config.backend() != "tensorflow":
-      raise RuntimeError(
-        f"LearnedOptimizer needs Keras on TensorFlow; KERAS_BACKEND is {keras.config.backend()}."
-      )
     keras_arguments.check_keras(kwargs)
     keras_arguments.check_bool("odd", odd)
     keras_arguments.check_horizon(horizon)
     super().__init__(keras_arguments.update_scale(update_scale), **kwargs)
-    about, card, directory = About(), None, None
+    card, directory = None, None
     if isinstance(optimizer, (str, os.PathLike)):
       name, directory = os.fspath(optimizer), pretrained.find(optimizer)
       card = None if name == directory else name
-      optimizer, about = optimizer_files.load_optimizer(directory)
-    if not isinstance(optimizer, tuple(optimizers.LEARNED.values())):
-      raise TypeError(
-        "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
-        f" optimizer, got {type(optimizer).__name__}."
-      )
-    self.learned = optimizer = odd_part.of(optimizer) if odd else optimizer
-    self.horizon = about.horizon if horizon is None else horizon
+      optimizer = phi_files.read(directory)
     self.state_dtype = keras_arguments.state_dtype(state_dtype)
-    if self.state_dtype is not None:
-      optimizer = stored_state.stored(optimizer, tf.as_dtype(self.state_dtype))
-    self._runner = blocks.split(optimizer, in_turn=True)
+    self._step = _step(optimizer, self.state_dtype, odd)
+    about = optimizer.about if isinstance(optimizer, phi_files.Trained) else About()
+    self.horizon = about.horizon if horizon is None else horizon
+    self._card = card
     self._warned = False
-    self._watch = watch.Watch(self.name, card, directory, self.learned.scale_free)
+    self._watch = None
+    if ON_TENSORFLOW:
+      from l2l_tf.keras import watch
+
+      self._watch = watch.Watch(self.name, card, directory, self._step.scale_free)
     self._saved = saved_state.SavedState(self, len(self.variables))
+
+  @property
+  def learned(self) -> "optimizers.Optimizer":
+    """The trained optimizer as a module, for TensorFlow; of a general rule another one each time.
+
+    Raises:
+      MissingPackage: without TensorFlow or Sonnet.
+    """
+    if isinstance(self._step, rule_step.RuleStep):
+      return _module(phi_files.Trained(self._step.config, self._step.weights, About(), "phi"))
+    return self._step.module
 
   @property
   def update_scale(self):
@@ -120,10 +129,10 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     if self.built:
       return
     for variable in variables:
-      if not tf.as_dtype(variable.dtype).is_floating:
+      if not keras.backend.is_float_dtype(keras_arguments.dtype(variable)):
         raise ValueError(
           "LearnedOptimizer updates variables of float types only;"
-          f" {keras_arguments.path(variable)} is of type {variable.dtype}."
+          f" {keras_arguments.path(variable)} is of type {keras_arguments.dtype(variable)}."
         )
     super().build(variables)
     paths = map(keras_arguments.path, variables)
@@ -133,14 +142,15 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       for name, variable in zip(self._names, variables)
       if not self._overwrite_variable_with_gradient(variable)
     }
-    with tf.init_scope():
-      initial = self._initial_state()
-      states = [
-        self.add_variable(x.shape, lambda *_, x=x, **__: x, x.dtype.name, name=f"state_{k}")
-        for k, x in enumerate(tf.nest.flatten(initial))
+    with _outside_of_graphs():
+      self._states = [
+        self.add_variable(
+          x.shape, lambda *_, x=x, **__: x, keras_arguments.dtype(x), name=f"state_{k}"
+        )
+        for k, x in enumerate(self._step.initial_state(self.shapes))
       ]
-      self._watch.build()
-    self._state = tf.nest.pack_sequence_as(initial, states)
+      if self._watch:
+        self._watch.build()
 
   def reset(self):
     """Starts a new trajectory, as a new optimizer would; `update_scale` stays as it is.
@@ -151,14 +161,14 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     self._iterations.assign(0)
     if not self.built:
       return
-    self._watch.reset()
-    initial = tf.nest.flatten(self._initial_state())
-    for variable, value in zip(tf.nest.flatten(self._state), initial):
+    if self._watch:
+      self._watch.reset()
+    for variable, value in zip(self._states, self._step.initial_state(self.shapes)):
       variable.assign(value)
     for name in ("_accumulated_gradients", "_model_variables_moving_average"):
       for variable in getattr(self, name, []):
         if variable is not None:  # Keras has none for variables that gradients overwrite
-          variable.assign(tf.zeros(variable.shape, variable.dtype))
+          variable.assign(keras.ops.zeros(variable.shape, keras_arguments.dtype(variable)))
 
   def apply(self, grads, trainable_variables=None):
     """Takes one step: as in Keras, `apply(gradients, variables)` also for Sonnet modules.
@@ -178,23 +188,24 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         )
     keras_arguments.check_gradients(grads, trainable_variables or self._trainable_variables)
     super().apply(grads, trainable_variables)
-    self._warn_beyond_horizon()
-    self._watch.report()
+    self._report()
 
   def finalize_variable_values(self, var_list):
     """What `fit` calls at its end: see Keras, and the warnings."""
     super().finalize_variable_values(var_list)
-    self._warn_beyond_horizon()
-    self._watch.report()
+    self._report()
 
   def get_config(self):
     """Returns Keras's config with the trained optimizer in it: its options and phi."""
     config = super().get_config()
     config["update_scale"] = config.pop("learning_rate")
-    weights = base64.b64encode(optimizer_files.weights_to_bytes(self.learned)).decode()
-    config["horizon"], config["state_dtype"] = self.horizon, self.state_dtype
-    config["card"] = self._watch.card
-    return {**config, "optimizer": self.learned.config(), "phi": weights}
+    config["horizon"], config["state_dtype"], config["card"] = (
+      self.horizon,
+      self.state_dtype,
+      self._card,
+    )
+    weights = base64.b64encode(self._step.weights).decode()
+    return {**config, "optimizer": self._step.config, "phi": weights}
 
   @classmethod
   def from_config(cls, config, custom_objects=None):
@@ -210,10 +221,12 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       )
     weights = _decode(config.pop("phi", None))
     source = "The config of a LearnedOptimizer"
-    config["optimizer"] = optimizer_files.from_bytes(config.get("optimizer"), weights, source)
+    config["optimizer"] = phi_files.Trained(config.get("optimizer"), weights, About(), source)
     card = config.pop("card", None)
     optimizer = cls(**config)
-    optimizer._watch.card = card if card in pretrained.list() else None
+    optimizer._card = card if card in pretrained.list() else None
+    if optimizer._watch:
+      optimizer._watch.card = optimizer._card
     optimizer._saved.strict = saved_state.a_whole_model_is_loaded()
     return optimizer
 
@@ -228,70 +241,129 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """
     self._saved.look_at(store)
 
-  def _initial_state(self):
-    """The state of the learned optimizer before the first step, B = 1."""
-    dtype = self.learned.trainable_variables[0].dtype
-    params = {name: tf.zeros([1, *shape], dtype) for name, shape in self.shapes.items()}
-    return self._runner.initial_state(params) if params else ()
-
-  def _with_axis(self, values) -> tf.Tensor:
-    """As the learned optimizer takes it: in its float type, one instance."""
-    dtype = self.learned.trainable_variables[0].dtype
-    return tf.cast(tf.convert_to_tensor(values), dtype)[tf.newaxis]
+  def _backend_update_step(self, grads, trainable_variables, learning_rate):
+    """Keras's hook for all variables at once, on every backend but TensorFlow."""
+    if ON_TENSORFLOW:
+      super()._backend_update_step(grads, trainable_variables, learning_rate)
+      return
+    with _without_gradients():
+      names, grads, variables = self._in_order(grads, trainable_variables)
+      self._update(names, grads, variables, self._states, learning_rate)
 
   def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
-    """Keras's hook for all variables at once, here one call for all of them on each device."""
-    indices = [self._get_variable_index(v) for _, v in grads_and_vars]
-    order = sorted(range(len(indices)), key=indices.__getitem__)
-    gradients, variables = zip(*(grads_and_vars[k] for k in order))
-    names = [self._names[indices[k]] for k in order]
-    states = [v.value for v in tf.nest.flatten(self._state)]
+    """The same hook on TensorFlow: one call for all of them on each device."""
+    names, grads, variables = self._in_order(*zip(*grads_and_vars))
+    states = [v.value for v in self._states]
 
-    def update(_, gradients, variables, states, seen, update_scale):
-      self._step(dict(zip(names, gradients)), variables, states, seen, update_scale)
+    def update(_, grads, variables, states, seen, learning_rate):
+      grads = [rule_step.tensor(g, v.shape) for g, v in zip(grads, variables)]
+      self._watch.look(seen, grads)
+      self._update(names, grads, variables, states, learning_rate)
 
-    arguments = (gradients, variables, states, self._watch.seen, learning_rate)
+    arguments = (grads, variables, states, self._watch.seen, learning_rate)
     distribution.extended.update(states[0], update, args=arguments, group=False)
 
-  def _step(self, gradients, variables, states, seen, update_scale):
-    """Updates the variables, the states and what is watched on one device: tf.Variables all."""
-    gradients = {
-      name: self._with_axis(tf.ensure_shape(tf.convert_to_tensor(g), v.shape))
-      for (name, g), v in zip(gradients.items(), variables)
-    }
-    params = None
-    if self.learned.sees_params:
-      params = {name: self._with_axis(v) for name, v in zip(gradients, variables)}
-    self._watch.look(seen, list(gradients.values()))
-    given = gradients
-    if not (self.learned.coordinatewise or self.learned.sees_params):  # `General` takes NaN for 0
-      gradients = {n: tf.where(tf.math.is_nan(g), tf.zeros_like(g), g) for n, g in given.items()}
-    state = tf.nest.pack_sequence_as(self._state, [tf.convert_to_tensor(s) for s in states])
-    if len(gradients) == len(self.shapes):
-      updates, state = self._runner(gradients, state, params)
-    else:
-      updates, state = self._runner.partial_step(gradients, state, self.shapes, params)
-    scale = tf.cast(update_scale, self.learned.trainable_variables[0].dtype)
-    for variable, update, g in zip(variables, updates.values(), given.values()):
-      if gradients is not given:  # a NaN stays where it is, as under Adam
-        update = tf.where(tf.math.is_nan(g), g, update)
-      variable.assign_add(tf.cast(scale * update[0], variable.dtype))
-    for variable, value in zip(states, tf.nest.flatten(state)):
-      variable.assign(value)
+  def _in_order(self, grads, variables):
+    """The names, gradients and variables of those that take part, in the order of `build`."""
+    indices = [self._get_variable_index(v) for v in variables]
+    order = sorted(range(len(indices)), key=indices.__getitem__)
+    names = [self._names[indices[k]] for k in order]
+    return names, [grads[k] for k in order], [variables[k] for k in order]
 
-  def _warn_beyond_horizon(self):
-    """Warns once; only where Python sees the steps: eagerly, or at the end of `fit`."""
-    if self.horizon is None or self._warned or not tf.executing_eagerly():
+  def _update(self, names, grads, variables, states, update_scale):
+    """Updates the variables and the states on one device."""
+    values = [rule_step.tensor(v) for v in variables]
+    updates, new = self._step(
+      dict(zip(names, grads)),
+      dict(zip(names, values)),
+      [rule_step.tensor(state) for state in states],
+      rule_step.tensor(update_scale),
+    )
+    assignment.assign(variables, updates, states, new)
+
+  def _report(self):
+    """Warns if it is time; only where Python sees the steps: eagerly, or at the end of `fit`."""
+    if not ON_TENSORFLOW:
       return
-    steps = int(tf.convert_to_tensor(self.iterations))  # mirrored ones are no int()
-    if steps > FAR * self.horizon:
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+      self._warn_beyond_horizon(int(tf.convert_to_tensor(self.iterations)))  # no int() if mirrored
+      self._watch.report()
+
+  def _warn_beyond_horizon(self, steps: int):
+    """Warns once."""
+    if self.horizon is not None and not self._warned and steps > FAR * self.horizon:
       self._warned = True
       warnings.warn(
         f"{self.name} was trained to make {self.horizon} steps and has made {steps}. Learned"
         " optimizers seldom go on making progress so far beyond their horizon, and may diverge:"
         " watch the loss, lower `update_scale`, or go on with another optimizer.",
-        stacklevel=3,
+        stacklevel=4,
       )
+
+
+def _step(optimizer: Any, state_dtype: str | None, odd: bool) -> Any:
+  """What takes the steps of an optimizer: a module, or the content of its files.
+
+  Raises:
+    TypeError, CheckpointError, RuntimeError: as `LearnedOptimizer`.
+  """
+  backend = keras.config.backend()
+  if backend not in BACKENDS:
+    raise RuntimeError(
+      f"LearnedOptimizer needs Keras on one of {', '.join(BACKENDS)}; KERAS_BACKEND is {backend}."
+    )
+  if isinstance(optimizer, phi_files.Trained):
+    kind = optimizer.config.get("kind") if isinstance(optimizer.config, dict) else None
+    if kind == rule_phi.KIND and not odd:
+      return rule_step.RuleStep(*optimizer[:2], optimizer.source, state_dtype)
+    if not ON_TENSORFLOW:
+      raise RuntimeError(
+        f"LearnedOptimizer() without a name runs on JAX and PyTorch; {'odd parts' if odd else kind}"
+        f" need Keras on TensorFlow, and KERAS_BACKEND is {backend}."
+      )
+    optimizer = _module(optimizer)
+  learned: Any = ()
+  if ON_TENSORFLOW:
+    with surroundings.extra("tensorflow"):
+      from l2l_tf import optimizers
+      from l2l_tf.optimizers import odd_part
+
+    from l2l_tf.keras import module_step
+
+    learned = optimizers.Optimizer
+  if not (isinstance(optimizer, learned) and optimizer.trainable_variables):
+    raise TypeError(
+      "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
+      f" optimizer, got {type(optimizer).__name__}."
+    )
+  return module_step.ModuleStep(odd_part.of(optimizer) if odd else optimizer, state_dtype)
+
+
+def _module(trained: phi_files.Trained) -> "optimizers.Optimizer":
+  with surroundings.extra("tensorflow"):
+    from l2l_tf.storage import optimizer_files
+
+  return optimizer_files.from_bytes(trained.config, trained.weights, trained.source)
+
+
+def _outside_of_graphs() -> Any:
+  """Where variables are made that live longer than the graph that is being traced."""
+  if not ON_TENSORFLOW:
+    return contextlib.nullcontext()
+  import tensorflow as tf
+
+  return tf.init_scope()
+
+
+def _without_gradients() -> Any:
+  """What keeps PyTorch from recording the step."""
+  if keras.config.backend() != "torch":
+    return contextlib.nullcontext()
+  import torch
+
+  return torch.no_grad()
 
 
 def _decode(text) -> bytes:

@@ -16,9 +16,6 @@ from keras.src.backend.common import global_state  # nothing public tells of eit
 from keras.src.saving import keras_saveable
 import numpy as np
 
-from l2l_tf import optimizers
-from l2l_tf.storage import optimizer_files
-
 OWNER = (
   "owner"  # digests of the trained optimizer and of the shapes of the variables, uint8 [2, 32]
 )
@@ -122,7 +119,7 @@ class SavedState(keras_saveable.KerasSaveable):
     """Whose the variables are, as `OWNER` says it."""
     optimizer = self._owner()
     variables = optimizer.shapes.values() if built else None
-    return np.stack([_of_optimizer(optimizer.learned), _sha256(str(variables and [*variables]))])
+    return np.stack([_of_trained(optimizer._step), _sha256(str(variables and [*variables]))])
 
 
 def a_whole_model_is_loaded() -> bool:
@@ -130,9 +127,8 @@ def a_whole_model_is_loaded() -> bool:
   return global_state.get_global_attribute("shared_objects/id_to_obj_map") is not None
 
 
-def _of_optimizer(learned: optimizers.Optimizer) -> np.ndarray:
-  config = json.dumps(learned.config(), sort_keys=True)
-  return _sha256(config, optimizer_files.weights_to_bytes(learned))
+def _of_trained(step: Any) -> np.ndarray:
+  return _sha256(json.dumps(step.config, sort_keys=True), step.weights)
 
 
 def _sha256(text: str, content: bytes = b"") -> np.ndarray:

@@ -1,6 +1,12 @@
 """Optimizers, learned and hand-designed, behind one interface."""
 
 from l2l_tf import keras_backend  # noqa: F401  first
+from l2l_tf import surroundings
+
+with surroundings.extra("tensorflow"):
+  import sonnet  # noqa: F401
+  import tensorflow  # noqa: F401
+
 from l2l_tf.optimizers.base import Optimizer
 from l2l_tf.optimizers.coordinatewise import CoordinatewiseLSTM
 from l2l_tf.optimizers.general import General

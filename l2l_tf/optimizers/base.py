@@ -6,7 +6,7 @@ tensors of a state are `[..., B, n]`, or say their axes (`axes.py`).
 """
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import math
 from typing import Any, Optional
 
@@ -37,6 +37,13 @@ class Optimizer(snt.Module, abc.ABC):
   divisible = False
   """Whether the state can be cut into those of blocks of coordinates: all of it is `[..., n]`."""
 
+  def config(self) -> dict[str, Any]:
+    """Returns what tells a learned optimizer from others, in JSON types: what builds it again.
+
+    Of a class of your own its name; `bin/train.py --optimizer=module:factory` puts in that name.
+    """
+    return {"kind": f"{type(self).__module__}:{type(self).__qualname__}"}
+
   @abc.abstractmethod
   def initial_state(self, params: Params) -> State:
     """Returns the state before the first step for parameters of these shapes."""
@@ -61,6 +68,14 @@ class Optimizer(snt.Module, abc.ABC):
     """
     del phi
     return None
+
+  def check(self, shapes: Mapping[str, tuple[int, ...]], every_group: bool = False) -> None:
+    """Raises LabelError if parameters of these shapes do not fit, as may be of a `Partition`.
+
+    Args:
+      shapes: of all parameters of one instance, by name, in the order of the layers.
+      every_group: ask that no group be without parameters, as in training.
+    """
 
   def rest(self, state: State) -> State:
     """Returns what becomes of the state of coordinates that take no part in a step: as it was."""
@@ -121,6 +136,9 @@ class Wrapper(Optimizer):
     self.sees_params = optimizer.sees_params
     self.scale_free = optimizer.scale_free
     self.divisible = optimizer.divisible
+
+  def check(self, shapes: Mapping[str, tuple[int, ...]], every_group: bool = False) -> None:
+    self.optimizer.check(shapes, every_group)
 
   def named_phi(self) -> dict[str, tf.Variable]:
     return self.optimizer.named_phi()

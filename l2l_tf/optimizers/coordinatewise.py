@@ -1,7 +1,6 @@
 """The coordinatewise LSTM optimizer (paper section 2.1, Figure 3)."""
 
 from collections.abc import Callable, Sequence
-import math
 from typing import Any
 
 import sonnet as snt
@@ -88,8 +87,8 @@ def check_sizes(layer_sizes: Sequence[int], output_scale: float) -> None:
   size = sum(4 * units * (below + units) for below, units in zip([0, *layer_sizes], layer_sizes))
   if size > MAX_PHI:  # before anything is allocated: sizes may come from a hostile file
     raise ValueError(f"layer_sizes call for {size} weights, more than {MAX_PHI}.")
-  if type(output_scale) not in (int, float) or not math.isfinite(output_scale):
-    raise ValueError(f"output_scale must be a finite number, got {output_scale!r}.")
+  if type(output_scale) not in (int, float) or not 0 < abs(output_scale) <= 1e30:
+    raise ValueError(f"output_scale must be a number other than 0, got {output_scale!r}.")
 
 
 def make_layers(

@@ -1,7 +1,10 @@
 """Several optimizers, each for some of the parameters (paper section 3.3)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import sonnet as snt
+import tensorflow as tf
 
 from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers import base
@@ -35,6 +38,7 @@ class LabelError(ExpectedError, ValueError):
   """Parameters do not fit the groups of a partition; the message says which, and how."""
 
 
+@snt.allow_empty_variables
 class Partition(base.Optimizer):
   """Gives each parameter to one of several optimizers, chosen by a label.
 
@@ -83,10 +87,9 @@ class Partition(base.Optimizer):
     self.groups = dict(groups)
     self.label = label
 
-  @property
-  def coordinatewise(self) -> bool:  # type: ignore[override]  # a constant of other classes
-    """Whether the optimizers of all groups are."""
-    return all(optimizer.coordinatewise for optimizer in self.groups.values())
+    self.coordinatewise = all(optimizer.coordinatewise for optimizer in groups.values())
+    self.sees_params = any(optimizer.sees_params for optimizer in groups.values())
+    self.scale_free = all(optimizer.scale_free for optimizer in groups.values())
 
   def config(self) -> dict[str, Any]:
     """Returns what builds this optimizer again, in JSON types.
@@ -102,6 +105,16 @@ class Partition(base.Optimizer):
       )
     groups = {group: optimizer.config() for group, optimizer in self.groups.items()}
     return {"kind": "partition", "label": name, "groups": groups}
+
+  def with_phi(self, phi: Sequence[tf.Tensor]) -> "Partition | None":
+    values = {v.ref(): value for v, value in zip(self.trainable_variables, phi)}
+    groups = {}
+    for group, optimizer in self.groups.items():
+      own = optimizer.with_phi([values[v.ref()] for v in optimizer.trainable_variables])
+      if own is None:
+        return None
+      groups[group] = own
+    return Partition(groups, self.label, self.name)
 
   def map(self, function: Callable[[base.Optimizer], base.Optimizer]) -> "Partition":
     groups = {group: optimizer.map(function) for group, optimizer in self.groups.items()}
@@ -134,6 +147,15 @@ class Partition(base.Optimizer):
     for name, label in own.items():
       result[name] = last = label or of_layer.get(_layer(name), last)
     return result
+
+  def check(self, shapes: Mapping[str, tuple[int, ...]], every_group: bool = False) -> None:
+    empty = set(self.groups) - set(self.labels(shapes).values())
+    if every_group and empty:
+      raise LabelError(
+        f"None of the parameters {', '.join(shapes)} is for the group {min(empty)!r} of the"
+        f" partition into {', '.join(self.groups)}, which therefore cannot be trained; take"
+        " `optimizer`=lstm."
+      )
 
   def split(self, tensors: base.Params) -> dict[str, base.Params]:
     """Returns the parameters of each group that has any; leaves `[B, ...]`, in their order."""
@@ -190,26 +212,6 @@ class Partition(base.Optimizer):
     """Returns phi by names that begin with the group, "conv/lstm_1/w_gates"."""
     groups = {group: optimizer.named_phi() for group, optimizer in self.groups.items()}
     return {f"{group}/{name}": v for group, phi in groups.items() for name, v in phi.items()}
-
-
-def check(
-  optimizer: base.Optimizer, shapes: Mapping[str, tuple[int, ...]], every_group: bool = False
-) -> None:
-  """Raises LabelError if `optimizer` is a `Partition` that parameters of these shapes do not fit.
-
-  Args:
-    optimizer: any.
-    shapes: as for `Partition.labels`.
-    every_group: ask that no group be without parameters, as in training.
-  """
-  if isinstance(optimizer, Partition):
-    empty = set(optimizer.groups) - set(optimizer.labels(shapes).values())
-    if every_group and empty:
-      raise LabelError(
-        f"None of the parameters {', '.join(shapes)} is for the group {min(empty)!r} of the"
-        f" partition into {', '.join(optimizer.groups)}, which therefore cannot be trained; take"
-        " `optimizer`=lstm."
-      )
 
 
 def _layer(name: str) -> str:

@@ -1,7 +1,8 @@
 """Drawing of learning curves, as in the paper's figures: learned optimizers solid, rivals dashed.
 
-The colours are those of Okabe and Ito, which colour-blind readers tell apart, and two greys; the
-dashes tell the rivals apart in black and white.
+The colours are those of Okabe and Ito, which colour-blind readers tell apart, two greys, a brown;
+the dashes tell the rivals apart in black and white. An optimizer has one colour in all figures, and
+no other has it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ with surroundings.extra("train"):
   from matplotlib.figure import Figure
 
 BLACK, BLUE, VERMILLION, PURPLE = "#000000", "#0072B2", "#D55E00", "#CC79A7"
+BROWN = "#7F4F24"
 ORANGE, SKY, GREEN, GREY, SILVER = "#E69F00", "#56B4E9", "#009E73", "#606060", "#999999"
 DECADES_WITH_2_AND_5 = 2.2  # a loss axis that is longer has ticks at powers of ten only
 
@@ -32,13 +34,18 @@ class Style(NamedTuple):
   dashes: str | tuple = "-"
 
 
-LEARNED_STYLES = tuple(Style(c) for c in (BLACK, VERMILLION, BLUE, PURPLE))
+LEARNED_STYLES = {
+  "LSTM": Style(BLACK),
+  "LSTM+GAC": Style(VERMILLION),
+  "NTM-BFGS": Style(BLUE),
+  "NTM-L-BFGS": Style(PURPLE),
+}
 RIVAL_STYLES = {
   "adam": Style(ORANGE, (0, (6, 1.5))),
   "rmsprop": Style(SKY, (0, (6, 1.5, 1, 1.5))),
   "sgd": Style(GREEN, (0, (3, 1.5))),
   "adadelta": Style(GREY, (0, (3, 1.5, 1, 1.5))),
-  "adagrad": Style(PURPLE, (0, (1, 1.2))),
+  "adagrad": Style(BROWN, (0, (1, 1.2))),
   "rprop": Style(SILVER, (0, (6, 1.5, 1, 1.5, 1, 1.5))),
 }
 OTHER_STYLE = Style(ORANGE, (0, (2, 1)))
@@ -57,6 +64,15 @@ def new_figure(width: float, height: float) -> Figure:
   figure = Figure(figsize=(width, height), layout="constrained")
   FigureCanvasAgg(figure)
   return figure
+
+
+def learned_styles(names: Sequence[str]) -> dict[str, Style]:
+  """The styles of learned optimizers: their own, or of those that are left the next."""
+  found = {name: LEARNED_STYLES[name] for name in names if name in LEARNED_STYLES}
+  left = [style for name, style in LEARNED_STYLES.items() if name not in found]
+  left = left or [*LEARNED_STYLES.values()]
+  others = [name for name in names if name not in found]
+  return found | {name: left[i % len(left)] for i, name in enumerate(others)}
 
 
 def draw_curves(
@@ -82,9 +98,9 @@ def draw_curves(
     title: of the picture.
     stride: every how many steps a curve has a point; smooth ones need fewer.
   """
-  solid = iter(LEARNED_STYLES * (len(learned) // len(LEARNED_STYLES) + 1))
+  own = learned_styles(learned)
   for name, curve in curves.items():
-    style = next(solid) if name in learned else RIVAL_STYLES.get(name, OTHER_STYLE)
+    style = own.get(name) or RIVAL_STYLES.get(name, OTHER_STYLE)
     steps = np.union1d(np.arange(first_step, len(curve), stride), len(curve) - 1)
     axes.plot(
       steps,
@@ -131,6 +147,51 @@ def learning_curves(
   draw_curves(axes, curves, learned, title=title)
   axes.legend()
   return figure
+
+
+class Ratio(NamedTuple):
+  """A ratio of paired losses with its interval."""
+
+  value: float
+  low: float
+  high: float
+
+
+LEAST_RATIO = 0.5  # shown; of what is less a number stands at the edge
+
+
+def draw_ratios(axes: Axes, ratios: Mapping[str, Mapping[str, Ratio]], title: str):
+  """Draws ratios of a learned optimizer's final losses to its rivals', a row a rival.
+
+  Args:
+    axes: where to draw.
+    ratios: by rival, by what they were measured on, which gets a mark and a legend.
+    title: of the panel.
+  """
+  groups = list(ratios)
+  rivals = list(dict.fromkeys(name for group in ratios.values() for name in group))
+  axes.axvline(1, color=SILVER, linewidth=1, zorder=1)
+  for g, (group, marker) in enumerate(zip(groups, "os^Dv")):
+    shift = 0.3 * (g - (len(groups) - 1) / 2)
+    rows = [rivals.index(name) + shift for name in ratios[group]]
+    shown = [max(ratio.value, LEAST_RATIO) for ratio in ratios[group].values()]
+    ends = [(r.low, r.high) for r in ratios[group].values()]
+    away = np.maximum(
+      [(x - max(low, LEAST_RATIO), high - x) for x, (low, high) in zip(shown, ends)], 0
+    )
+    axes.errorbar(shown, rows, xerr=away.T, fmt=marker, color=BLACK, markersize=4)
+    axes.plot([], [], marker, color=BLACK, markersize=4, label=group)
+    for row, ratio in zip(rows, ratios[group].values()):
+      if ratio.value < LEAST_RATIO:
+        text = f"{ratio.value:.2g}"
+        axes.annotate(text, (LEAST_RATIO, row), (6, -3), textcoords="offset points", fontsize=7)
+  axes.set_yticks(range(len(rivals)), [RIVAL_LABELS.get(name, name) for name in rivals])
+  axes.invert_yaxis()
+  axes.set_xlabel("its final loss / rival's, paired")
+  axes.set_title(title, fontsize="medium")
+  axes.set_xlim(LEAST_RATIO - 0.02, max(1.05, axes.get_xlim()[1]))
+  axes.grid(True, axis="x", linewidth=0.4, alpha=0.35)
+  axes.legend(fontsize="x-small", loc="upper left")
 
 
 def add_legend(figure: Figure, all_axes: Iterable[Axes], columns: int):

@@ -1,6 +1,7 @@
 """Drawing of proposed updates, as in Figures 9 and 10: learned optimizers solid, rivals dashed."""
 
 from collections.abc import Mapping, Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,37 @@ with surroundings.extra("train"):
   from matplotlib.axes import Axes
 
 ZERO: dict[str, Any] = {"color": plots.SILVER, "linewidth": 0.6, "zorder": 1}
+LINSCALE = 0.39  # then the two parts of the symmetric logarithm meet without a bend
 ROOM = 1.15  # from the largest number shown to the edge
+
+
+def linear_within(gradients: Sequence[float]) -> float:
+  """Where the axis of swept gradients turns from linear to logarithmic: e^-p, p an integer.
+
+  It is the first e^-p below all of them but 0, of a p of 0..20.
+  """
+  sizes = np.abs(gradients)
+  smallest = min(1.0, sizes[sizes > 0].min(initial=1.0))
+  return math.exp(-min(20, math.ceil(-math.log(smallest))))
+
+
+def _decades(gradients: Sequence[float], most: int = 3) -> list[float]:
+  """Ticks for swept gradients: 0 and, on each side, at most so many powers of ten.
+
+  Those near 0, whose labels would lie upon its own, are left out.
+  """
+  last = math.floor(math.log10(gradients[-1]))
+  first = min(last, math.ceil(math.log10(linear_within(gradients))) + 1)
+  powers = [
+    10.0**power for power in range(last, first - 1, -max(1, -(-(last - first + 1) // most)))
+  ]
+  return [*(-power for power in powers), 0.0, *reversed(powers)]
 
 
 def _line(axes: Axes, name: str, x: np.ndarray, y: np.ndarray, label: str):
   """One optimizer's line; the learned one, which is no rival, is called `label`."""
   is_rival = name in plots.RIVAL_STYLES
-  style = plots.RIVAL_STYLES.get(name, plots.LEARNED_STYLES[0])
+  style = plots.RIVAL_STYLES.get(name, plots.LEARNED_STYLES["LSTM"])
   axes.plot(
     x,
     y,
@@ -90,11 +115,14 @@ def draw_sweep(
       x, y = np.insert(x, where, seen[0]), np.insert(y, where, seen[1])
     _line(axes, name, x, y, label)
   axes.plot(*seen, "o", color=plots.BLUE, markersize=3.5, zorder=4, label="gradient seen")
+  axes.set_xscale("symlog", linthresh=linear_within(gradients), linscale=LINSCALE)
   axes.set(xlim=(gradients[0], gradients[-1]), ylim=(-limit, limit))
   axes.set_title(title, fontsize="small", pad=3)
   axes.tick_params(labelsize="x-small", length=2)
+  axes.xaxis.set_major_locator(ticker.FixedLocator(_decades(gradients, 1)))
+  axes.xaxis.set_minor_locator(ticker.NullLocator())
+  axes.yaxis.set_major_locator(ticker.MaxNLocator(2, symmetric=True))
   for axis in (axes.xaxis, axes.yaxis):
-    axis.set_major_locator(ticker.MaxNLocator(2, symmetric=True))
     axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
 
 
@@ -140,6 +168,42 @@ def sweep_grid(
   if title:
     figure.suptitle(title, fontsize="medium")
   plots.add_legend(figure, all_axes[:1], columns=8)
+  return figure
+
+
+def sweep_panel(
+  entry: Mapping[str, Any], k: int, step: int, label: str, title: str, one_scale: bool = False
+) -> plots.Figure:
+  """A figure of one large panel: a coordinate's sweep `k`, which is that of `step`.
+
+  Args:
+    entry: of the coordinate, as in `sweep_grid`.
+    k: which of the sweeps.
+    step: that it belongs to.
+    label: of the learned optimizer.
+    title: of the figure.
+    one_scale: whether the scale of the updates is that of all sweeps.
+  """
+  figure = plots.new_figure(5.4, 4)  # small, so that letters are large where TensorBoard shrinks it
+  axes = figure.subplots()
+  swept = {name: np.asarray(updates) for name, updates in entry["swept_updates"].items()}
+  shown = swept if one_scale else {name: updates[k] for name, updates in swept.items()}
+  learned = next(u for n, u in entry["updates"].items() if n not in plots.RIVAL_STYLES)
+  draw_sweep(
+    axes,
+    entry["swept_gradients"],
+    {name: updates[k] for name, updates in swept.items()},
+    (entry["gradients"][step - 1], learned[step - 1]),
+    ROOM * _largest(shown),
+    label,
+    "",
+  )
+  axes.set_title(title, fontsize="medium")
+  axes.set(xlabel="current gradient (symmetric logarithm)", ylabel="proposed update")
+  axes.tick_params(labelsize="medium")
+  axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
+  axes.xaxis.set_major_locator(ticker.FixedLocator(_decades(entry["swept_gradients"])))
+  plots.add_legend(figure, [axes], columns=4)
   return figure
 
 

@@ -88,11 +88,6 @@ class TrainingCheckpoint:
     return os.path.join(literal_path.of(self._directory), f"ckpt-{number}")
 
 
-def is_checkpoint(name: str) -> bool:
-  """Whether a file of this name is a part of a checkpoint."""
-  return FILE.fullmatch(name) is not None
-
-
 def _names(directory: str) -> dict[int, list[str]]:
   """The names of the files of each checkpoint, whole or not, by its number."""
   names: dict[int, list[str]] = {}

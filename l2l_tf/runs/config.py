@@ -7,6 +7,7 @@ from absl import logging
 import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.optimizers import Optimizer
 from l2l_tf.problems.base import Problem
 from l2l_tf.runs.directory import CONFIG_FILE
 from l2l_tf.runs.directory import RunError
@@ -14,17 +15,22 @@ from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
 
-def make(experiment: Experiment, problem: Problem, data: str, replicas: int) -> dict[str, Any]:
+def make(
+  experiment: Experiment, problem: Problem, data: str, optimizer: Optimizer, replicas: int
+) -> dict[str, Any]:
   """Returns the config of a run that begins now.
 
   Args:
     experiment: what is trained.
     problem: what its options built.
     data: which data it uses, in words.
+    optimizer: what its options built.
     replicas: number of devices that share the instances.
   """
+  code = {"optimizer_code": optimizer.config()["sha256"]} if experiment.users_optimizer else {}
   return {
     "experiment": experiment.to_dict(),
+    **code,
     "data": data,
     "data_sha256": problem.digest,
     "versions": provenance.versions(),
@@ -74,6 +80,12 @@ def check(directory: str, began: dict[str, Any], now: dict[str, Any]):
     raise RunError(
       f"{directory} was trained on other data of the name '{now['data']}': the SHA-256 of images"
       f" and labels is not the same. {mend}"
+    )
+  if began.get("optimizer_code") != now.get("optimizer_code"):
+    raise RunError(
+      f"{directory} was trained on another version of the optimizer's code: its SHA-256 began with"
+      f" {began.get('optimizer_code')!s:.20}, now it does with {now.get('optimizer_code')}. Make"
+      " the first version available again, or start a new run (`init_from` keeps phi)."
     )
   if (replicas := began.get("replicas", 1)) != now["replicas"]:
     raise RunError(

@@ -14,7 +14,6 @@ from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.inspection import observation
-from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import Stream
@@ -63,14 +62,14 @@ class TrainingRun:
     if isinstance(self.problem, Mixture):
       trained_on = [*self.problem.problems.values(), *self.problem.validation.values()]
     for problem in trained_on:
-      partition.check(optimizer, shapes(problem), every_group=True)
+      optimizer.check(shapes(problem), every_group=True)
     kind = TRAINERS[training.estimator]
     self.trainer = kind(self.problem, optimizer, training, distribution)
     self._checkpoint = checkpoints.TrainingCheckpoint(
       os.path.join(directory, run_directory.CHECKPOINTS), self.trainer.trackables()
     )
     replicas = distribution.num_replicas
-    self.config = run_config.make(experiment, self.problem, self.data, replicas)
+    self.config = run_config.make(experiment, self.problem, self.data, optimizer, replicas)
 
   @classmethod
   def new(
@@ -109,6 +108,7 @@ class TrainingRun:
     *,
     distribution: Distribution = Distribution(),
     user_problem: str | None = None,
+    user_optimizer: str | None = None,
   ) -> "TrainingRun":
     """Takes up the run in `directory` where its newest checkpoint left it.
 
@@ -117,20 +117,16 @@ class TrainingRun:
       distribution: of the instances over devices.
       user_problem: the `module:factory` that this run may import and call. What a file alone names
         is not run.
+      user_optimizer: likewise, of an optimizer.
 
     Raises:
-      RunError: if the directory holds no run, or one on another user's problem, other data or
+      RunError: if the directory holds no run, or one of another user's code, other data or
         another number of replicas, or another process has it, or it cannot be written.
       CheckpointError: if its files are damaged.
     """
     experiment = run_config.read(directory)
-    name = experiment.users_problem
-    if name != user_problem:
-      raise RunError(
-        f"{directory} was trained on the code {name}. Add `problem`={name} if you trust it."
-        if name
-        else f"{directory} was not trained on `problem`={user_problem}; leave that out."
-      )
+    _check_code(directory, "problem", experiment.users_problem, user_problem)
+    _check_code(directory, "optimizer", experiment.users_optimizer, user_optimizer)
     with run_directory.taken_up(directory):
       run = cls(directory, experiment, distribution)
       run._go_on()
@@ -145,7 +141,9 @@ class TrainingRun:
   def _begin(self, init_from: str | None, on_round: Callable[[int, imitation.Round], None]):
     """Sets the first phi, saves it, and then the config."""
     if init_from:
-      self.config["init_from"] = warm_start.copy(self.trainer.optimizer, init_from)
+      self.config["init_from"] = warm_start.copy(
+        self.trainer.optimizer, init_from, self.experiment.users_factory
+      )
     if self.experiment.training.imitation_rounds:
       self.config["imitation"] = self._imitate(on_round)
     self._save()
@@ -211,21 +209,23 @@ class TrainingRun:
     self,
     tuned: Mapping[str, baselines.Rival] | None = None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
+    command: str = "",
   ):
     """Trains to the end, saving all state after every epoch; then sets phi to the best.
 
     Args:
       tuned: what `tune_rivals` returned, to draw beside the learned optimizer.
       on_epoch: is given each epoch's row of the history once it is saved; may raise to stop.
+      command: that began or resumed the run, for TensorBoard.
 
     Raises:
       Interrupted: after SIGINT or SIGTERM, with everything saved.
       Diverged: if too many meta-steps in a row were not finite; the best so far is kept.
     """
     trainer, tuned = self.trainer, tuned or {}
-    events = tensorboard.Summaries(os.path.join(self.directory, "events"), self.config)
-    report = TrainingReport(trainer)
     rival_curves = {name: rival.curve for name, rival in tuned.items()}
+    events = tensorboard.Summaries(self.directory, self.config, command, rival_curves)
+    report = TrainingReport(trainer)
     rates = {name: rival.learning_rate for name, rival in tuned.items()}
     observe = self._observer({name: rate for name, rate in rates.items() if rate is not None})
     with Signals() as signals, events, report:
@@ -237,8 +237,9 @@ class TrainingRun:
         self._save()
         if row["improved"]:
           self._save_best()
-        curves = {"learned": row.pop("validation_curve"), **rival_curves}
-        events.epoch(row, curves, observe, trainer.done)
+        curve = row.pop("validation_curve")
+        shown = row | {"best_validation_loss": trainer.progress.best_loss}
+        events.epoch(shown, curve, observe, trainer.done)
         if received := self.distribution.highest(signals.received):
           raise Interrupted(received)
         on_epoch(row)
@@ -305,13 +306,23 @@ class TrainingRun:
     if not best_epoch:
       return
     try:
-      _, about = optimizer_files.load_optimizer(self.best_directory)
+      _, about = optimizer_files.load_optimizer(self.best_directory, self.experiment.users_factory)
       whole = about.get("epoch") == best_epoch
     except files.CheckpointError as error:
       logging.warning("%s It is written anew from the checkpoint.", error)
       whole = False
     if not whole:
       self._save_best()
+
+
+def _check_code(directory: str, what: str, name: str | None, given: str | None):
+  """Raises RunError unless the code of the user's that a run names was given, and no other."""
+  if name != given:
+    raise RunError(
+      f"{directory} was trained on the code {name}. Add `{what}`={name} if you trust it."
+      if name
+      else f"{directory} was not trained on `{what}`={given}; leave that out."
+    )
 
 
 def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,23 +12,17 @@ import glob
 import math
 import os
 import statistics
-from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from l2l_tf import surroundings
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.config.options import Options
 from l2l_tf.runs import config as run_config
 from l2l_tf.runs import directory as run_directory
-from l2l_tf.runs import literal_path
 from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.storage import files
 from l2l_tf.training.trainer import Diverged
-
-with surroundings.extra("train"):
-  from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 
 RATES = (1e-4, 1e-2)  # sampled log-uniformly
 RESULT_FILE = "result.json"
@@ -37,21 +31,18 @@ LEAST_COMPLETE = 4  # trials that others are compared with
 LEAST_EPOCHS = 2  # of a trial that is pruned
 
 
-class Trial(NamedTuple):
+class Trial(Options):
   """A settled trial: what its `RESULT_FILE` holds."""
 
-  index: int  # type: ignore[assignment]  # hides a method
+  index: int
   learning_rate: float
-  losses: list[float]  # final ones of validation, an epoch each
+  losses: list[float | None]  # final ones of validation, an epoch each; None: not finite
   pruned: bool  # or diverged
 
   @property
   def best_loss(self) -> float:
     """The least of its losses."""
-    return min(self.losses, default=math.inf)
-
-
-_KINDS = {"index": int, "learning_rate": float, "losses": list, "pruned": bool}
+    return min(map(_or_infinite, self.losses), default=math.inf)
 
 
 class _Pruned(Exception):
@@ -110,15 +101,10 @@ def read(path: str) -> Trial:
     RunError: if it holds no trial.
   """
   try:
-    values = files.read_json(path)
-    kinds = {name: type(value) for name, value in values.items()}
-    if kinds != _KINDS:
-      raise ValueError(f"it holds {', '.join(kinds)}")
-    losses = [math.inf if loss is None else float(loss) for loss in values["losses"]]
-    return Trial(**(values | {"losses": losses}))
-  except (files.CheckpointError, AttributeError, TypeError, ValueError, OverflowError) as error:
+    return Trial.from_dict(files.read_json(path))
+  except (files.CheckpointError, ValueError) as error:
     raise RunError(
-      f"{path} is not the result of a trial ({error!r:.200}). Remove it, and the same command"
+      f"{path} is not the result of a trial ({error!s:.200}). Remove it, and the same command"
       " settles that trial again from its checkpoint."
     ) from error
 
@@ -165,7 +151,11 @@ def _train(directory: str, run_dir: str, index: int, experiment: Experiment):
   rate = experiment.training.learning_rate
   print(f"Trial {index}: learning rate {rate:.3g}, {run_dir}", flush=True)
   if _has_begun(run_dir):
-    run = TrainingRun.resume(run_dir, user_problem=experiment.users_problem)
+    run = TrainingRun.resume(
+      run_dir,
+      user_problem=experiment.users_problem,
+      user_optimizer=experiment.users_optimizer,
+    )
   else:
     run = TrainingRun.new(run_dir, experiment)
   progress = run.trainer.progress
@@ -179,26 +169,20 @@ def _train(directory: str, run_dir: str, index: int, experiment: Experiment):
     pruned = False
   except (_Pruned, Diverged):
     pruned = True
-  _log_hparams(run_dir, rate, progress.best_loss)
   losses = [row["validation_final_loss"] for row in progress.history]
-  written: list[Any] = [loss if math.isfinite(loss) else None for loss in losses]
-  trial = Trial(index, rate, written, pruned)
+  finite = [loss if math.isfinite(loss) else None for loss in losses]
+  trial = Trial(index=index, learning_rate=rate, losses=finite, pruned=pruned)
   with run_directory.writing(run_dir):
-    files.write_json(os.path.join(run_dir, RESULT_FILE), trial._asdict())
+    files.write_json(os.path.join(run_dir, RESULT_FILE), trial.to_dict())
 
 
 def _is_worse(best_loss: float, epoch: int, trials: Sequence[Trial]) -> bool:
   """Whether the best loss of a trial up to an epoch is above the median of complete ones then."""
-  others = [t.losses[epoch - 1] for t in trials if not t.pruned and len(t.losses) >= epoch]
+  complete = (t.losses for t in trials if not t.pruned and len(t.losses) >= epoch)
+  others = [_or_infinite(losses[epoch - 1]) for losses in complete]
   enough = epoch >= LEAST_EPOCHS and len(others) >= LEAST_COMPLETE
   return enough and best_loss > statistics.median(others)
 
 
-def _log_hparams(run_dir: str, rate: float, loss: float):
-  """Writes the trial for TensorBoard's HParams tab."""
-  with run_directory.writing(run_dir):
-    writer = literal_path.event_writer(os.path.join(run_dir, "events"))
-    with writer.as_default(step=0):
-      hparams.hparams({"learning_rate": rate}, trial_id=os.path.basename(run_dir))
-      tf.summary.scalar("search/best_validation_loss", loss)
-    writer.close()
+def _or_infinite(loss: float | None) -> float:
+  return math.inf if loss is None else loss

@@ -1,65 +1,100 @@
-"""TensorBoard event files of a meta-training, and the pictures in them."""
+"""What TensorBoard shows of a meta-training: event files, the pictures in them, and the sweeps.
 
-from collections.abc import Callable, Mapping
+TensorBoard sorts groups and charts by name and opens the first two groups. So the names are chosen
+for the alphabet: the losses that say whether the optimizer is ahead come first, what is only looked
+at when something is wrong comes last.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 import json
 import os
 from typing import Any
 
+from absl import logging
 import numpy as np
 import tensorflow as tf
 
+from l2l_tf import surroundings
+from l2l_tf.inspection import sweep_files
 from l2l_tf.inspection.observation import Observation
 from l2l_tf.inspection.proposal_files import LEARNED
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import proposal_plots
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import literal_path
+from l2l_tf.unroll import FINAL_STEPS
+
+with surroundings.extra("train"):
+  from tensorboard.plugins.hparams import summary_v2 as hparams  # its api imports Keras
 
 UPDATE = "Proposed at each step of the learned optimizer's trajectory"
 GRADIENT = "Seen by all at each step of the learned optimizer's trajectory"
 SWEEP = "Update as a function of the current gradient, the history as it was (Figure 10)"
 
+FINAL, MEAN = "loss/validation_final", "loss/validation_mean"
+OBJECTIVE = "loss/validation_least"
 SCALARS = {
-  "meta_loss": ("meta_training/meta_loss", "Mean of f over the epoch's windows (nats for MNIST)"),
-  "gradient_norm": ("meta_training/gradient_norm", "Mean norm of the meta-gradient, unclipped"),
-  "bad_steps": ("meta_training/bad_steps", "Meta-steps skipped as not finite, all together"),
-  "learning_rate": ("meta_training/learning_rate", "Of Adam on phi"),
-  "seconds_per_meta_step": ("meta_training/seconds_per_meta_step", "Wall time, without validation"),
-  "validation_final_loss": ("validation/final_loss", "Last ten steps, held-out instances"),
-  "validation_mean_loss": ("validation/mean_loss", "All steps, held-out instances"),
+  "validation_final_loss": (FINAL, "Last ten steps, held-out instances"),
+  "validation_mean_loss": (MEAN, "All steps, held-out instances"),
+  "best_validation_loss": (OBJECTIVE, "The least final loss so far, of the optimizer in best/"),
+  "meta_loss": ("training/meta_loss", "Mean of f over the epoch's windows (nats for MNIST)"),
+  "gradient_norm": ("training/gradient_norm", "Mean norm of the meta-gradient, unclipped"),
+  "learning_rate": ("training/learning_rate", "Of Adam on phi"),
+  "seconds_per_meta_step": ("watch/seconds_per_meta_step", "Wall time, without validation"),
+  "bad_steps": ("watch/bad_steps", "Meta-steps skipped as not finite, all together"),
 }
-
-
 OBSERVED = {
-  "gradient": ("trajectory/gradient_magnitude", "Root mean square, mean over the steps of a run"),
-  "update": ("trajectory/update_magnitude", "Root mean square, mean over the steps of a run"),
-  "zero": ("trajectory/zero_gradients", "Share of coordinates whose gradient is 0"),
-  "hidden": ("trajectory/saturated_hidden", "Share of units with |h| > 0.95"),
-  "cells": ("trajectory/saturated_cells", "Share of units with |tanh c| > 0.99"),
-  "gates": ("trajectory/saturated_gates", "Share of gates within 0.01 of 0 or 1"),
   "half": ("proposals/half", "Change over a sweep's middle half, of all: 1/2 a line, 1 a step"),
   "at_0": ("proposals/at_0", "Update at gradient 0 over a sweep's largest; > 0: against the past"),
   "against_adam": ("proposals/against_adam", "Share of a sweep where Adam has the other sign"),
+  "gradient": ("trajectory/gradient_magnitude", "Root mean square, mean over the steps of a run"),
+  "update": ("trajectory/update_magnitude", "Root mean square, mean over the steps of a run"),
+  "zero": ("watch/zero_gradients", "Share of coordinates whose gradient is 0"),
+  "hidden": ("watch/saturated_hidden", "Share of units with |h| > 0.95"),
+  "cells": ("watch/saturated_cells", "Share of units with |tanh c| > 0.99"),
+  "gates": ("watch/saturated_gates", "Share of gates within 0.01 of 0 or 1"),
 }
-CURVES = "validation/learning_curves"
-SWEEPS = "proposals/update_against_gradient"
-EVERY = 5  # epochs from one picture to the next
+CURVES = "loss/validation_over_steps"
+SWEEPS = "proposals/update_against_gradient/step_{:02}"
+ADAM = "Adam"  # its lines are a run beside the training's
+SHOWN = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # as many pictures of a tag as TensorBoard keeps
 
 
 class Summaries:
-  """Writes the event file of a meta-training; the step axis counts epochs.
+  """Writes what TensorBoard shows of a meta-training; the step axis counts epochs.
 
-  Numbers come after every epoch, pictures after the first, every `EVERY` from there, and the last.
+  Numbers and sweeps come after every epoch, pictures after the epochs 1, 2, 4, 8, ... and the last:
+  of more than ten of a kind TensorBoard shows only some.
   """
 
-  def __init__(self, directory: str, config: Any):
-    """Opens an event file in `directory` and writes the run's config into it as text."""
+  def __init__(
+    self,
+    directory: str,
+    config: Mapping[str, Any],
+    command: str = "",
+    curves: Mapping[str, np.ndarray] | None = None,
+  ):
+    """Opens an event file in `directory` and writes what the run is into it.
+
+    Args:
+      directory: of the run.
+      config: as `config.json` has it.
+      command: that began or resumed it.
+      curves: of the tuned rivals on the held-out instances, `[T+1]` by name.
+    """
     self._directory = directory
+    self._curves = dict(curves or {})
+    self._adam = None
     with run_directory.writing(directory):
       self._writer = literal_path.event_writer(directory)
       with self._writer.as_default(step=0):
-        tf.summary.text("config", f"```\n{json.dumps(config, indent=2)}\n```")
+        tf.summary.text("config", table(config))
+        if command:
+          tf.summary.text("command", f"    {command}")
+        _write_hparams(config, os.path.basename(os.path.abspath(directory)))
       self._writer.flush()
+      if np.isfinite(self._curves.get("adam", np.nan)).all():
+        self._adam = literal_path.event_writer(os.path.join(directory, ADAM))
 
   def __enter__(self) -> "Summaries":
     return self
@@ -68,11 +103,13 @@ class Summaries:
     if error_type is None:
       with run_directory.writing(self._directory):
         self._writer.close()
+        if self._adam:
+          self._adam.close()
 
   def epoch(
     self,
     row: Mapping[str, Any],
-    curves: Mapping[str, np.ndarray],
+    curve: np.ndarray,
     observe: Callable[[], Observation],
     is_last: bool = False,
   ):
@@ -80,54 +117,125 @@ class Summaries:
 
     Args:
       row: the epoch's numbers.
-      curves: learning curves on the held-out instances, `[T+1]` by the optimizer's name.
+      curve: of the learned optimizer on the held-out instances, `[T+1]`.
       observe: measures the optimizer as it is now.
       is_last: whether no epoch follows.
     """
-    epoch, seen = row["epoch"], observe()
-    with run_directory.writing(self._directory), self._writer.as_default(step=epoch):
-      for table, values in ((SCALARS, row), (OBSERVED, seen.scalars)):
-        for key, (tag, description) in table.items():
-          if key in values:  # an optimizer without an LSTM has no gates
-            tf.summary.scalar(tag, values[key], description=description)
-      if is_last or (epoch - 1) % EVERY == 0:
-        _write_pictures(epoch, curves, seen)
+    epoch, seen, curves = row["epoch"], observe(), {LEARNED: curve, **self._curves}
+    with run_directory.writing(self._directory):
+      with self._writer.as_default(step=epoch):
+        for names, values in ((SCALARS, row), (OBSERVED, seen.scalars)):
+          for key, (tag, description) in names.items():
+            if key in values:  # an optimizer without an LSTM has no gates
+              tf.summary.scalar(tag, values[key], description=description)
+        if is_last or not epoch & (epoch - 1):
+          _write_pictures(epoch, curves, seen)
       self._writer.flush()
+      if self._adam:
+        with self._adam.as_default(step=epoch):
+          _write_adam(self._curves["adam"])
+        self._adam.flush()
+      if seen.proposed:
+        _write_sweeps(self._directory, epoch, seen, curves)
+
+
+def table(config: Mapping[str, Any]) -> str:
+  """A run's config as a table in Markdown, a row for each value."""
+  rows = [f"| {name} | {_code(value)} |" for name, value in flat(config).items()]
+  return "\n".join(["| option | value |", "|---|---|", *rows])
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """The values in nested mappings by their paths, such as "experiment/training/seed"."""
+  found: dict[str, Any] = {}
+  for name, value in config.items():
+    found |= (
+      flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {prefix + name: value}
+    )
+  return found
+
+
+def _code(value: Any) -> str:
+  text = json.dumps(value, ensure_ascii=False).replace("`", "'").replace("|", "\\|")
+  return f"`{text}`"
+
+
+def _write_hparams(config: Mapping[str, Any], run: str):
+  """Every hyperparameter of a run, and the loss to compare runs by, for the tab HParams."""
+  values = {
+    name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
+    for name, value in flat(config.get("experiment", {})).items()
+  }
+  names = [hparams.HParam(name) for name in values]
+  title = "least validation loss"
+  hparams.hparams_config(names, [hparams.Metric(OBJECTIVE, display_name=title)])
+  hparams.hparams(values, trial_id=run)
+
+
+def _write_adam(curve: np.ndarray):
+  """Adam's losses on the held-out instances, in the charts of the learned optimizer's."""
+  tf.summary.scalar(
+    FINAL, curve[-FINAL_STEPS:].mean(), description=SCALARS["validation_final_loss"][1]
+  )
+  tf.summary.scalar(MEAN, curve[1:].mean(), description=SCALARS["validation_mean_loss"][1])
+
+
+def _write_sweeps(directory: str, epoch: int, seen: Observation, curves: Mapping[str, np.ndarray]):
+  """Writes the sweeps of an epoch; none if the optimizer diverges on the instance."""
+  try:
+    document = sweep_files.make(epoch, seen.proposed, curves)
+  except ValueError as error:
+    logging.warning("Epoch %d has no sweeps: %s", epoch, error)
+    return
+  sweep_files.write(directory, document)
 
 
 def _write_pictures(epoch: int, curves: Mapping[str, np.ndarray], seen: Observation):
   title = f"epoch {epoch}"
   figure = plots.learning_curves(curves, title)
   _write_picture(CURVES, figure, epoch, "Held-out instances, against tuned rivals")
-  if seen.entries:
-    figure = proposal_plots.sweep_grid(seen.entries, seen.steps, len(seen.steps), "learned", title)
-    _write_picture(SWEEPS, figure, epoch, SWEEP)
+  if seen.proposed:
+    coordinate, entry = next(iter(seen.proposed["coordinates"].items()))
+    steps = seen.proposed["steps"]
+    for k, step in enumerate(steps):
+      figure = proposal_plots.sweep_panel(
+        entry, k, step, LEARNED, f"{coordinate}, step {step}, {title}"
+      )
+      _write_picture(SWEEPS.format(step), figure, epoch, SWEEP)
 
 
 def write_visualization(directory: str, document: Mapping[str, Any]):
   """Writes a visualization file (docs/visualizations.md) as event files, a run an optimizer.
 
-  The step axis of the charts counts optimization steps; the pictures stand at the last one.
+  The step axis of the charts and of the pictures counts optimization steps. The sweeps are there
+  for our tab, too.
   """
-  label, last = document["optimizer"]["name"], document["num_steps"]
-  entries = document["coordinates"]
+  label = document["optimizer"]["name"]
+  sweep_files.write(directory, sweep_files.of_visualization(document))
   for name in [LEARNED, *document["rivals"]]:
     run = label if name == LEARNED else plots.RIVAL_LABELS[name]
     with literal_path.event_writer(os.path.join(directory, run)).as_default():
-      for coordinate, entry in entries.items():
+      for coordinate, entry in document["coordinates"].items():
         for step, update in enumerate(entry["updates"][name], start=1):
           tf.summary.scalar(f"update/{coordinate}", update, step, description=UPDATE)
   with literal_path.event_writer(os.path.join(directory, label)).as_default():
     for step, loss in enumerate(document["losses"]):
       tf.summary.scalar("optimizee/loss", loss, step, description="f after so many steps")
-    for coordinate, entry in entries.items():
-      for step, gradient in enumerate(entry["gradients"], start=1):
-        tf.summary.scalar(f"gradient/{coordinate}", gradient, step, description=GRADIENT)
-    figure = proposal_plots.histories(entries, last, label)
-    _write_picture("histories", figure, last, "Updates along the trajectory (Figure 9)")
-    for coordinate, entry in entries.items():
-      figure = proposal_plots.sweep_grid({coordinate: entry}, document["steps"], 8, label)
-      _write_picture(f"update_against_gradient/{coordinate}", figure, last, SWEEP)
+    for coordinate, entry in document["coordinates"].items():
+      _write_coordinate(coordinate, entry, document["steps"], label)
+
+
+def _write_coordinate(coordinate: str, entry: Mapping[str, Any], steps: Sequence[int], label: str):
+  """The gradients of a coordinate, its history, and its sweeps at the steps of `SHOWN`."""
+  for step, gradient in enumerate(entry["gradients"], start=1):
+    tf.summary.scalar(f"gradient/{coordinate}", gradient, step, description=GRADIENT)
+  last = len(entry["gradients"])
+  figure = proposal_plots.histories({coordinate: entry}, last, label)
+  _write_picture(f"history/{coordinate}", figure, last, "Updates along the trajectory (Figure 9)")
+  for k, step in enumerate(steps):
+    if step in SHOWN:
+      figure = proposal_plots.sweep_panel(entry, k, step, label, f"{coordinate}, step {step}", True)
+      _write_picture(f"update_against_gradient/{coordinate}", figure, step, SWEEP)
 
 
 def _write_picture(tag: str, figure: plots.Figure, step: int, description: str):

@@ -22,12 +22,17 @@ LONGEST_WINDOW = 100  # steps
 _WITHOUT = "Set imitation_rounds to 0 to start without."
 
 
-def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
+def copy(
+  optimizer: optimizers.Optimizer,
+  where: str,
+  factory: Callable[[int], optimizers.Optimizer] | None = None,
+) -> dict[str, Any]:
   """Copies phi from a trained optimizer, from a single one into every group of a partition.
 
   Args:
     optimizer: what is to be trained on.
     where: directory or pretrained name of an optimizer of the same kind, or of its groups' kind.
+    factory: builds an optimizer of the user's own; its code may have changed since `where`.
 
   Returns:
     What there is to say of its training.
@@ -37,7 +42,7 @@ def copy(optimizer: optimizers.Optimizer, where: str) -> dict[str, Any]:
     CheckpointError: if its files are damaged.
   """
   try:
-    other, about = optimizer_files.load_optimizer(pretrained.find(where))
+    other, about = optimizer_files.load_optimizer(pretrained.find(where), factory)
   except ValueError as error:
     raise RunError(f"`init_from`: {error}") from error
   into = [optimizer]

@@ -67,7 +67,7 @@ def _read(path: str) -> np.ndarray | None:
   if not os.path.exists(path):
     return None
   try:
-    with np.load(path, allow_pickle=False) as archive:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
       return archive["values"]
   except Exception as error:  # zipfile and NumPy raise many kinds for damaged archives
     logging.warning("%s is damaged and computed anew: %s", path, error)

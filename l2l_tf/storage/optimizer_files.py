@@ -3,30 +3,19 @@
 A trained optimizer is a directory with `config.json` and `optimizer.safetensors` (docs/format.md).
 """
 
-import hashlib
-import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 import tensorflow as tf
 
 from l2l_tf.config import optimizers as optimizer_options
+from l2l_tf.config import user_code
+from l2l_tf.config.user_optimizer import UserOptimizer
 from l2l_tf.optimizers import Optimizer
-from l2l_tf.storage import files
+from l2l_tf.storage import phi_files
 from l2l_tf.storage.about import About
 from l2l_tf.storage.files import CheckpointError
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "optimizer.safetensors"
-FORMAT = 1
-FLOATS = {  # of phi, by their names in a safetensors file
-  "F16": tf.float16,
-  "BF16": tf.bfloat16,
-  "F32": tf.float32,
-  "F64": tf.float64,
-}
 
 
 def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]) -> None:
@@ -34,48 +23,69 @@ def save_optimizer(directory: str, optimizer: Optimizer, about: dict[str, Any]) 
 
   Args:
     directory: made if it is not there; an older optimizer in it is replaced.
-    optimizer: one of `optimizers.LEARNED`.
+    optimizer: one of `optimizers.LEARNED`, or one of your own: then its phi is kept, and the name
+      of the code that builds it, but not the code.
     about: JSON types that describe how it was trained; kept under "about".
   """
-  os.makedirs(directory, exist_ok=True)
-  weights = weights_to_bytes(optimizer)
-  config = {
-    "format": FORMAT,
-    "optimizer": optimizer.config(),
-    "sha256": hashlib.sha256(weights).hexdigest(),
-    "about": about,
-  }
-  weights_path, config_path = (os.path.join(directory, f) for f in (WEIGHTS_FILE, CONFIG_FILE))
-  files.write_all_aside({weights_path: weights, config_path: files.to_json(config)})
+  phi_files.write(directory, optimizer.config(), weights_to_bytes(optimizer), about)
 
 
-def load_optimizer(directory: str) -> tuple[Optimizer, About]:
+def load_optimizer(
+  directory: str, user_optimizer: str | Callable[[int], Optimizer] | None = None
+) -> tuple[Optimizer, About]:
   """Loads a learned optimizer and what its files tell of its training.
+
+  Args:
+    directory: of the files.
+    user_optimizer: what builds an optimizer of your own, if the files are of one: the
+      `module:factory` that they name, whose code must be as it was, or any function of a seed. What
+      a file alone names is not run.
 
   Raises:
     CheckpointError: if the directory holds no optimizer, or one that is damaged or foreign.
+    UserCodeError: if `user_optimizer` builds no optimizer.
   """
-  if not os.path.isdir(directory):
-    raise CheckpointError(f"There is no directory {directory}.")
-  config = files.read_json(os.path.join(directory, CONFIG_FILE))
-  path = os.path.join(directory, WEIGHTS_FILE)
-  if not isinstance(config, dict) or config.get("format") != FORMAT:
+  config, weights, about, source = phi_files.read(directory)
+  if (name := _users(config)) is None:
+    return from_bytes(config, weights, source), about
+  optimizer = _by_user(name, config, user_optimizer, source)
+  _assign(optimizer.named_phi(), _read(weights, source), source)
+  return optimizer, about
+
+
+def _users(described: Any) -> str | None:
+  """The `module:factory` of a description of a user's optimizer; None for any other."""
+  name = described.get("kind") if isinstance(described, dict) else None
+  return name if user_code.is_name(name) else None
+
+
+def _by_user(
+  name: str,
+  described: Any,
+  given: str | Callable[[int], Optimizer] | None,
+  path: str,
+) -> Optimizer:
+  """Builds a user's optimizer, its phi untrained."""
+  if given is None or (isinstance(given, str) and given != name):
     raise CheckpointError(
-      f"{os.path.join(directory, CONFIG_FILE)} does not describe an optimizer of format {FORMAT};"
-      " name a directory such as runs/NAME/best."
+      f"{path} is of an optimizer that the code {name:.200} builds. Add"
+      f" `user_optimizer`={name:.200} if you trust it."
     )
-  content = files.read_own(path)
-  if hashlib.sha256(content).hexdigest() != config.get("sha256"):
+  if not isinstance(given, str):
+    return given(0)
+  optimizer = UserOptimizer(name=given).build(0)
+  if optimizer.config() != described:
     raise CheckpointError(
-      f"{path} is damaged: its SHA-256 is not the one in {CONFIG_FILE}. If it is a run's best/,"
-      " resuming it (`resume`) writes it anew."
+      f"{path} was trained with another version of the code of {name}: its SHA-256 is not the one"
+      f" in {phi_files.CONFIG_FILE}. Make that version available again, or in Python give"
+      " `load_optimizer` the function itself."
     )
-  return from_bytes(config.get("optimizer"), content, path), About(config.get("about"))
+  return optimizer
 
 
 def weights_to_bytes(optimizer: Optimizer) -> bytes:
   """Returns phi as the content of an `optimizer.safetensors`."""
-  return safetensors.numpy.save({name: v.numpy() for name, v in optimizer.named_phi().items()})
+  return phi_files.to_bytes({n: np.asarray(v) for n, v in optimizer.named_phi().items()})
 
 
 def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
@@ -89,24 +99,25 @@ def from_bytes(config: Any, weights: bytes, source: str) -> Optimizer:
   Raises:
     CheckpointError: if they are not of one optimizer of ours.
   """
+  tensors = _read(weights, source)
+  if (name := _users(config)) is not None:
+    raise CheckpointError(
+      f"{source} is of an optimizer of your own, which the code {name:.200} builds; load it with"
+      " l2l_tf.load_optimizer(directory, user_optimizer)."
+    )
   try:
-    tensors = _tensors(weights)
     optimizer = optimizer_from_config(config)
-  except (safetensors.SafetensorError, ValueError) as error:
+  except ValueError as error:
     raise CheckpointError(f"{source} holds no optimizer of ours: {error!s:.1000}") from error
   _assign(optimizer.named_phi(), tensors, source)
   return optimizer
 
 
-def _tensors(weights: bytes) -> dict[str, np.ndarray]:
-  """The tensors of a safetensors file: `safetensors.numpy` cannot read the bfloat16 it writes."""
-  tensors = {}
-  for name, entry in safetensors.deserialize(weights):
-    if entry["dtype"] not in FLOATS:
-      raise ValueError(f"{name!r} is of type {entry['dtype']}; phi is of {', '.join(FLOATS)}.")
-    dtype = FLOATS[entry["dtype"]].as_numpy_dtype
-    tensors[name] = np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
-  return tensors
+def _read(weights: bytes, source: str) -> dict[str, np.ndarray]:
+  try:
+    return phi_files.tensors(weights)
+  except ValueError as error:
+    raise CheckpointError(f"{source} holds no optimizer of ours: {error!s:.1000}") from error
 
 
 def optimizer_from_config(config: Any) -> Optimizer:

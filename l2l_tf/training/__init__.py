@@ -1,1 +1,1 @@
-"""Meta-training: what changes phi, step by step."""
+"""Meta-training: what changes φ, step by step."""

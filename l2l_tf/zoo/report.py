@@ -21,6 +21,7 @@ CUTS = (
   "10,000 steps are run on 11 of the 33 tasks, the cheapest third of either split.",
   "`quadratic_ntm_bfgs` is run on models of up to 6,000 parameters: its memory grows with their"
   " square.",
+  "Odd parts (`@odd`) are run for 100 and 1,000 steps, with two seeds.",
   "Adam's 15 rates are run with one seed; the best three for each task and horizon with all.",
   "The published problems are run for 10,000 steps with one seed, without the two convolutional"
   f" ones of 32×32 pixels, by {', '.join(protocol.PUBLISHED_RIVALS)}; those whose names begin with"
@@ -72,6 +73,7 @@ def document(results: Mapping[str, dict[str, Any]]) -> str:
       if rows:
         parts += [f"\n## {title}, {horizon:,} steps\n", _table(_SCORE_HEADER, rows)]
   parts += [f"\n## {GENERAL} against each of the others\n", _against_all(results)]
+  parts += _odd(results)
   parts += ["\n## By family\n", _families(results)]
   parts += ["\n## Cost\n", _costs(results)]
   parts += ["\n## Published problems\n", _published(results)]
@@ -170,6 +172,25 @@ def _against_all(results) -> str:
     " below 1 is better, and on how many tasks it lost.\n\n"
   )
   return text + (_table(header, rows) if rows else "Not measured yet.\n")
+
+
+def _odd(results) -> list[str]:
+  """The ratios of losses of odd parts to the optimizers that they are of."""
+  rows = []
+  for name in (n for n in results if n.endswith("@odd")):
+    found = _against(results, name, name.removesuffix("@odd"))
+    for horizon in protocol.HORIZONS:
+      for split in comparison.SPLITS:
+        if own := comparison.of_split(found, split, horizon):
+          ratio = _ratio(scores.bootstrap([c.log_ratios for c in own]))
+          ahead = sum(c.log_ratios.mean() < 0 for c in own)
+          rows.append([name, split, f"{horizon:,}", ratio, f"{ahead} of {len(own)}"])
+  text = (
+    "Final loss of the odd part of a rule (`odd=True`, docs/keras.md) over that of the rule as it"
+    " was trained, and on how many tasks it is lower, in the mean of the seeds that both have.\n\n"
+  )
+  header = ["optimizer", "families", "steps", "loss", "ahead"]
+  return ["\n## Odd parts\n", text, _table(header, rows)] if rows else []
 
 
 def _families(results) -> str:

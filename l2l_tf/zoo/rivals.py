@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from l2l_tf import pretrained
 from l2l_tf.keras.optimizer import LearnedOptimizer
-from l2l_tf.storage.optimizer_files import CONFIG_FILE
+from l2l_tf.storage.phi_files import CONFIG_FILE
 from l2l_tf.zoo.ports.celo import Celo
 from l2l_tf.zoo.ports.celo import CeloAdam
 from l2l_tf.zoo.ports.d_adaptation import DAdaptAdamW

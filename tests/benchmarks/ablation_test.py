@@ -39,8 +39,8 @@ def test_the_second_counts_in_units_of_the_parameter():
 def test_one_direction_against_three():
   rule, whole = ablation.InUnits(), general.General()
   logits = tf.constant([[[0.0, 3.0, -1.0]]])
-  np.testing.assert_array_equal(rule.mixture(logits)[0, 0], [0.0, 1.0, 0.0])
-  assert math.isclose(float(tf.reduce_sum(whole.mixture(logits))), 1.0, rel_tol=1e-6)
+  np.testing.assert_array_equal(rule.make_rule().mixture(logits)[0, 0], [0.0, 1.0, 0.0])
+  assert math.isclose(float(tf.reduce_sum(whole.make_rule().mixture(logits))), 1.0, rel_tol=1e-6)
 
 
 def test_transformed_problems_are_as_many_again():

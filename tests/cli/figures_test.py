@@ -76,6 +76,33 @@ def test_layout_is_the_papers():
   assert len(figure.legends[0].get_texts()) == 7
 
 
+def test_an_optimizer_has_one_colour_in_all_figures():
+  styles = [*plots.LEARNED_STYLES.values(), *plots.RIVAL_STYLES.values()]
+  assert len({style.colour for style in styles}) == len(styles)
+  few, more = plots.learned_styles(["NTM-BFGS"]), plots.learned_styles(["LSTM", "NTM-BFGS", "mine"])
+  assert few["NTM-BFGS"] == more["NTM-BFGS"] and len({s.colour for s in more.values()}) == 3
+
+
+def test_a_panel_says_why_a_rival_leaves_it():
+  losses = tiny_results.curves(0.01)
+  losses[2, -10:] = 1e9
+  made = tiny_results.make(sgd=losses)
+  (line,) = work.diverging(made)
+  assert line == "SGD leaves at its best rate, 0.1;\ndiverging: 1 of 6 instances"
+  assert work.diverging(tiny_results.make()) == []
+
+
+def test_paired_ratios_have_a_panel_of_their_own():
+  panels = [
+    (panel, tiny_results.make(panel.problem, panel.num_steps)) for panel in work.FIGURES["figure_7"]
+  ]
+  *_, last = work.draw(panels, with_ratios=True).axes
+  assert [text.get_text() for text in last.get_yticklabels()][:2] == ["Adam", "RMSprop"]
+  ratio = results.ratio_of(panels[0][1], "mnist_lstm", "adam")
+  x = last.containers[0].lines[0].get_xdata()[0]
+  assert x == pytest.approx(max(ratio.ratio, plots.LEAST_RATIO)) and len(last.containers) == 2
+
+
 def test_what_is_shaded_is_students_interval():
   """With few runs 1.96 standard errors would be too narrow."""
   made = tiny_results.make({"name": "bowl"}, 20)

@@ -30,7 +30,7 @@ def made(words):
   return experiment_flags.experiment(flags.parse(["train.py", *words]))
 
 
-@pytest.mark.parametrize("kind, name", itertools.product(presets.PRESETS, PROBLEMS))
+@pytest.mark.parametrize("kind, name", [*itertools.product(presets.PRESETS, PROBLEMS)])
 def test_a_preset_takes_two_flags_at_most(kind, name):
   experiment = presets.PRESETS[kind][name]
   words = experiment_flags.flags_of(experiment)
@@ -38,7 +38,7 @@ def test_a_preset_takes_two_flags_at_most(kind, name):
   assert made(words) == experiment
 
 
-@pytest.mark.parametrize("name, optimizer", itertools.product(PROBLEMS, OPTIMIZERS))
+@pytest.mark.parametrize("name, optimizer", [*itertools.product(PROBLEMS, OPTIMIZERS)])
 def test_changed_options_and_other_optimizers(name, optimizer):
   preset = presets.with_optimizer(presets.PRESETS["quick"][name], optimizer)
   experiment = Experiment(

@@ -21,6 +21,7 @@ from l2l_tf.problems import photographs
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import outputs
+from l2l_tf.storage import phi_files
 from tests import programs
 from tests import tiny_results
 from tests import tiny_training
@@ -147,9 +148,9 @@ BENCHMARKS = sorted(
 def test_benchmarks_write_under_runs_or_only_where_told(name, monkeypatch, capsys):
   defaults, add = {}, experiment_flags.Flags.add
 
-  def spy(self, kind, flag, default, *args):
+  def spy(self, kind, flag, default, *args, **options):
     defaults[flag] = default
-    add(self, kind, flag, default, *args)
+    add(self, kind, flag, default, *args, **options)
 
   monkeypatch.setattr(experiment_flags.Flags, "add", spy)
   with pytest.raises(SystemExit):
@@ -177,7 +178,7 @@ def test_committed_results_record_a_command_of_this_file_and_setting(path):
     assert getattr(flags, key) == read[key]
   for entry in read["optimizers"].values():
     if entry.get("source", "").startswith("pretrained/"):
-      weights = programs.ROOT / "l2l_tf" / entry["source"] / optimizer_files.WEIGHTS_FILE
+      weights = programs.ROOT / "l2l_tf" / entry["source"] / phi_files.WEIGHTS_FILE
       assert candidates._file_digest(str(weights)) == entry["sha256"]
 
 
@@ -195,7 +196,7 @@ def test_committed_visualizations_record_a_command_of_this_file_and_setting(path
 
 def _examples():
   """The commands of our programs in the README, in docs/ and in what --help prints."""
-  paths = [programs.ROOT / "README.md", *sorted((programs.ROOT / "docs").glob("*.md"))]
+  paths = [programs.ROOT / "README.md", *sorted((programs.ROOT / "docs").rglob("*.md"))]
   texts = {path.name: path.read_text(encoding="utf-8") for path in paths}
   texts |= {f"{name}.py": program.__doc__ for name, program in PROGRAMS.items()}
   for source, text in texts.items():
@@ -206,7 +207,7 @@ def _examples():
         yield pytest.param(match[1], given, id=f"{source}: {match[1]} {' '.join(given)}"[:90])
 
 
-@pytest.mark.parametrize("program, words", _examples())
+@pytest.mark.parametrize("program, words", [*_examples()])
 def test_the_flags_of_printed_commands_are_there(program, words):
   if words == ["--help"]:
     return

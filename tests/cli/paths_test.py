@@ -16,7 +16,8 @@ from l2l_tf.storage import peers
 from tests import programs
 from tests.faults.flags_test import PROGRAMS
 
-NO_PATHS = {"name", "coordinates", "meta_gradient"} | {"family", "task"}  # text all the same
+NO_PATHS = {"name", "coordinates", "meta_gradient", "user_optimizer"}  # text all the same
+NO_PATHS |= {"family", "task"}
 
 
 def _flags(program):

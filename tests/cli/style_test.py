@@ -9,6 +9,8 @@ import skimage
 
 from l2l_tf import optimizers
 from l2l_tf.evaluation import results
+from l2l_tf.plotting import curves as plots
+from l2l_tf.plotting import pictures
 from l2l_tf.problems import photographs
 from l2l_tf.storage import optimizer_files
 from tests import programs
@@ -81,7 +83,7 @@ def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_pat
     ({"size": 31}, 2, "--size must be an integer of 32..2048, got 31"),
     ({"num_steps": 0}, 2, "--num_steps must be an integer of 1..10000, got 0"),
     ({"seed": -1}, 2, "--seed must be an integer of 0..2147483647, got -1"),
-    ({"style_weight": "nan"}, 2, "--style_weight must be 0..1e9, got nan"),
+    ({"style_weight": "nan"}, 2, "--style_weight must be a number of 0..1000000000, got nan"),
     ({"vgg": "torch"}, 2, "auto|keras|hed"),
     ({"optimizer": "no_such"}, 2, "no pretrained optimizer of that name"),
     ({"content": "missing.jpg"}, 1, "Cannot read the image missing.jpg: No such file"),
@@ -109,30 +111,53 @@ def test_what_is_read_is_not_replaced(arguments, tmp_path, capsys):
   assert picture.read_bytes() == before
 
 
-def test_triples_are_content_result_and_style(arguments, tmp_path, capsys, monkeypatch):
+def test_triples_have_a_row_a_photograph_and_two_columns_a_style(
+  arguments, tmp_path, capsys, monkeypatch
+):
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
+  drawn = []
+  monkeypatch.setattr(
+    pictures, "paintings", lambda *args: drawn.append(args) or plots.new_figure(1, 1)
+  )
+  styles, dice = tmp_path / "styles", np.random.default_rng(0)
+  styles.mkdir()
+  for name in ("a_wave", "b"):
+    noise = dice.integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(styles / f"{name}.png")
   triples, out = programs.load("triples"), tmp_path / "triples.png"
   flags = {"out": out, "optimizer": arguments["optimizer"], "size": 32, "vgg": "hed"}
-  words = [f"--{name}={value}" for name, value in flags.items()] + ["--num_steps=2"]
-  assert programs.run(triples.main, *words) == 0
-  assert capsys.readouterr().out.count("before") == 2
-  rows = np.asarray(Image.open(out)).reshape(2, 272, 3, 272, 3).swapaxes(1, 2)[:, :, 8:-8, 8:-8]
-  contents, results, styles = rows.swapaxes(0, 1)
-  np.testing.assert_array_equal(styles[0], styles[1])
+  words = [f"--{name}={value}" for name, value in (flags | {"style": styles}).items()]
+  assert programs.run(triples.main, *words, "--num_steps=2", "--num_rows=2") == 0
+  assert capsys.readouterr().out.count("before") == 8 and out.is_file()
+  ((shown, columns, rows),) = drawn
+  assert [title for title, _ in shown] == ["a wave", "b"] and columns == ["learned", "Adam"]
   test = photographs.load(None, 32).images[-100:]
-  for k in range(2):
-    np.testing.assert_array_equal(contents[k][::8, ::8], test[k])
-    assert np.any(results[k] != contents[k]) and np.any(results[k] != styles[k])
+  for k, row in enumerate(rows):
+    np.testing.assert_array_equal(row.content, test[k])
+    assert len(row.painted) == 4 and len({loss for _, loss in row.painted}) == 4
+    assert all(np.any(pixels != row.content) for pixels, _ in row.painted)
 
 
-def test_triples_take_one_style(arguments, tmp_path, capsys):
+def test_the_picture_of_triples_has_titles_and_losses():
+  grey = np.full((4, 4, 3), 128, np.uint8)
+  rows = [pictures.Row(grey, [(grey, 12.345), (grey, 70123.4)] * 3)] * 2
+  figure = pictures.paintings([(name, grey) for name in "abc"], ["learned", "Adam"], rows)
+  assert len(figure.axes) == 3 * 7
+  texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+  assert texts == ["loss 12.35", "loss 70123"] * 6
+  titles = [axes.get_title() for axes in figure.axes[7:14]]
+  assert titles == ["photograph", *["learned", "Adam"] * 3]
+  assert [figure.axes[i].get_title(loc="left") for i in (1, 3, 5)] == ["a", "b", "c"]
+
+
+def test_triples_need_a_style(arguments, tmp_path, capsys):
   triples = programs.load("triples")
-  flags = {"out": tmp_path / "t.png", "optimizer": arguments["optimizer"], "style": tmp_path}
-  words = [f"--{name}={value}" for name, value in flags.items()]
+  (tmp_path / "empty").mkdir()
+  flags = {"out": tmp_path / "t.png", "optimizer": arguments["optimizer"]}
+  words = [f"--{name}={value}" for name, value in (flags | {"style": tmp_path / "empty"}).items()]
   assert programs.run(triples.main, *words, "--size=32", "--vgg=hed") == 1
   error = capsys.readouterr().err
-  assert f"{tmp_path} is a folder; the style here is one picture" in error
-  assert error.count("\n") == 1
+  assert "empty holds no style image" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import tensorflow as tf
 from l2l_tf.cli import experiment_flags
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import results
+from l2l_tf.inspection import sweep_files
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.runs import tensorboard as events
@@ -60,8 +61,12 @@ def test_the_output_names_the_data_and_shows_the_table(finished):
 
 def test_the_run_directory(finished):
   directory, _ = finished
-  names = ["best", "checkpoints", "config.json", "events", "learning_curves.png", "lock"]
-  assert sorted(os.listdir(directory)) == names
+  names = ["Adam", "best", "checkpoints", "config.json", "learning_curves.png", "lock"]
+  names += ["sweeps", "view.html"]
+  assert sorted(n for n in os.listdir(directory) if "tfevents" not in n) == names
+  assert list(sweep_files.paths(directory)) == [1, 2]
+  with open(os.path.join(directory, "view.html"), encoding="utf-8") as file:
+    assert "<title>What mnist learned</title>" in file.read()
   optimizer, about = optimizer_files.load_optimizer(os.path.join(directory, "best"))
   assert optimizer.layer_sizes == (3,) and about["data"].startswith("bundled")
   assert [row["epoch"] for row in about["history"]][:1] == [1]
@@ -81,15 +86,16 @@ def test_config_json(finished):
 
 
 def test_event_files(finished):
-  (path,) = glob.glob(os.path.join(finished[0], "events", "*"))
+  (path,) = glob.glob(os.path.join(finished[0], "*tfevents*"))
   steps = {}
   for event in tf.compat.v1.train.summary_iterator(path):
     for value in event.summary.value:
       steps.setdefault(value.tag, []).append(event.step)
   tables = (events.SCALARS, events.OBSERVED)
   tags = [tag for table in tables for tag, _ in table.values()]
-  tags += ["validation/learning_curves", "proposals/update_against_gradient"]
-  assert steps == {"config": [0], **{tag: [1, 2] for tag in tags}}
+  tags += [events.CURVES, *(events.SWEEPS.format(step) for step in (1, 2, 4))]
+  begun = ["config", "command", "_hparams_/experiment", "_hparams_/session_start_info"]
+  assert steps == {**{key: [0] for key in begun}, **{tag: [1, 2] for tag in tags}}
 
 
 CIFAR10 = ["--problem=cifar10", "--filters=3,2", "--kernel_size=3", "--units=5", "--pooling=2"]

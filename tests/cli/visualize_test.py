@@ -1,6 +1,9 @@
 """Tests of bin/visualize.py, in-process on small problems."""
 
+import base64
 import glob
+import gzip
+import json
 import os
 import re
 
@@ -15,6 +18,7 @@ from l2l_tf.evaluation import results
 from l2l_tf.inspection import coordinates
 from l2l_tf.inspection import proposal_files
 from l2l_tf.inspection import proposal_runs
+from l2l_tf.inspection import sweep_files
 from l2l_tf.storage import optimizer_files
 from tests import programs
 from tests import tiny_results
@@ -111,6 +115,29 @@ def events(directory):
   return found
 
 
+def test_a_page_shows_the_same_numbers(here, capsys):
+  assert _run(*SMALL, LEARNED, "--html=pages/bowl.html") == 0
+  assert "View: open pages/bowl.html in a browser\n" in capsys.readouterr().out
+  document = proposal_files.read("runs/results/visualizations/bowl_lstm.json")
+  with open("pages/bowl.html", encoding="utf-8") as file:
+    text = file.read()
+  assert "<title>What bowl_lstm learned, on bowl</title>" in text
+  packed = re.search('<script type="application/gzip" id="data">(.*?)</script>', text)[1]
+  shown = json.loads(gzip.decompress(base64.b64decode(packed)))
+  assert shown["runs"] == {"bowl_lstm": [sweep_files.of_visualization(document)]}
+
+
+def test_a_page_of_somebody_else_is_not_replaced(here, capsys):
+  with open("mine.html", "w", encoding="utf-8") as file:
+    file.write("<p>mine</p>")
+  assert _run(*SMALL, LEARNED, "--html=mine.html") == 1
+  assert "mine.html is no page of this program." in capsys.readouterr().err
+  with open("mine.html", encoding="utf-8") as file:
+    assert file.read() == "<p>mine</p>"
+  assert _run(*SMALL, LEARNED, "--html=mine.html", "--overwrite") == 0
+  assert _run(*SMALL, LEARNED, "--html=mine.html") == 0
+
+
 def test_tensorboard_gets_the_same_numbers_and_the_pictures(here):
   assert _run(*SMALL, LEARNED, "--logdir=board", "--coordinates=theta[1]") == 0
   document = proposal_files.read("runs/results/visualizations/bowl_lstm.json")
@@ -122,15 +149,16 @@ def test_tensorboard_gets_the_same_numbers_and_the_pictures(here):
     np.testing.assert_allclose(list(curve.values()), entry["updates"][name], rtol=1e-6)
   gradients = found.pop(("bowl_lstm", "gradient/theta[1]"))
   np.testing.assert_allclose(list(gradients.values()), entry["gradients"], rtol=1e-6)
+  (path,) = sweep_files.paths("board").values()
+  assert sweep_files.read(path) == sweep_files.of_visualization(document)
   losses = found.pop(("bowl_lstm", "optimizee/loss"))
   assert list(losses) == list(range(7))
   np.testing.assert_allclose(list(losses.values()), document["losses"], rtol=1e-6)
-  pictures = {"histories", "update_against_gradient/theta[1]"}
-  assert {tag for _, tag in found} == pictures
-  for by_step in found.values():
-    ((step, (width, height, png)),) = by_step.items()
+  pictures = {"history/theta[1]": [6], "update_against_gradient/theta[1]": [1, 2, 3, 4]}
+  assert {tag: list(by_step) for (_, tag), by_step in found.items()} == pictures
+  for width, height, png in (values for by_step in found.values() for values in by_step.values()):
     picture = tf.io.decode_png(png).numpy()
-    assert step == 6 and picture.shape[:2] == (int(height), int(width)) and picture.std() > 10
+    assert picture.shape[:2] == (int(height), int(width)) and picture.std() > 10
 
 
 BAD = [

@@ -17,7 +17,7 @@ from l2l_tf.optimizers import preprocessing
 from l2l_tf.problems import vgg
 from l2l_tf.problems.base import instances
 from l2l_tf.problems.base import make_seeds
-from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import phi_files
 
 CASES = [(preset, name) for preset, table in presets.PRESETS.items() for name in table]
 
@@ -131,7 +131,7 @@ def test_choices_and_bounds_are_those_of_the_modules_that_build():
       constant: default,
     }
   dtypes = get_args(optimizer_options.LSTM.model_fields["dtype"].annotation)
-  assert list(dtypes) == [dtype.name for dtype in optimizer_files.FLOATS.values()]
+  assert list(dtypes) == [*phi_files.FLOATS.values()]
 
 
 def changed(path, value):

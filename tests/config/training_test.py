@@ -40,8 +40,6 @@ def test_the_final_rate_is_the_first_times_the_decay():
   old = Training.from_dict({"learning_rate": 3e-3, "final_learning_rate": 1e-4})
   assert old.final_learning_rate == pytest.approx(1e-4, rel=1e-14)
   assert Training.from_dict({"final_learning_rate": 1e-3}).learning_rate_decay == 1.0
-  none = Training.from_dict({"learning_rate": 0, "final_learning_rate": 0.0})
-  assert none.learning_rate_decay == 1.0 and none.final_learning_rate == 0.0
 
 
 @pytest.mark.parametrize(
@@ -52,6 +50,7 @@ def test_the_final_rate_is_the_first_times_the_decay():
     ({"final_learning_rate": float("nan")}, "final_learning_rate must be finite, got nan"),
     ({"final_learning_rate": "1"}, "final_learning_rate must be of type float, got '1'"),
     ({"final_learning_rate": 0.0, "learning_rate": None}, "got 0.0 and None"),
+    ({"final_learning_rate": 0.0, "learning_rate": 0}, "learning_rate must be at least 1e-09"),
     ({"final_learning_rate": 0.0, "learning_rate_decay": 1.0}, "cannot be given beside the older"),
     ({"segment_length": 2, "meta_gradient": "full"}, "cannot be given beside the older"),
     ({"segment_length": 2, "backprop_coordinates": 3}, "neither second_derivatives nor segment"),

@@ -11,8 +11,8 @@ import pytest
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import presets
 from l2l_tf.config.experiment import Experiment
+from l2l_tf.config.user_code import UserCodeError
 from l2l_tf.config.user_problem import UserProblem
-from l2l_tf.config.user_problem import UserProblemError
 from l2l_tf.evaluation import results
 from l2l_tf.evaluation.comparison import Comparison
 from l2l_tf.storage import optimizer_files
@@ -152,7 +152,7 @@ def test_an_experiment_survives_a_round_trip(preset):
 
 
 BAD = {
-  "my_problems:": "module:factory expected, as in my_problems:spirals, got 'my_problems:'",
+  "my_problems:": "module:factory expected, as in my_problems:mine, got 'my_problems:'",
   ":parabola": "module:factory expected",
   "my_problems:a b": "module:factory expected",
   "absent:parabola": "There is no module 'absent' in .* put that into PYTHONPATH",
@@ -180,7 +180,7 @@ BAD = {
 def test_what_gives_no_problem_is_one_line(name, message, module):
   (module.parent / "broken.py").write_text("def parabola(\n")
   (module.parent / "needs.py").write_text("import absent\n")
-  with pytest.raises(UserProblemError, match=message) as info:
+  with pytest.raises(UserCodeError, match=message) as info:
     UserProblem(name=name).build()
   assert "\n" not in str(info.value)
 
@@ -188,7 +188,7 @@ def test_what_gives_no_problem_is_one_line(name, message, module):
 def test_the_line_named_is_the_users_wherever_the_program_runs(module, monkeypatch):
   monkeypatch.syspath_prepend(module.parent)
   monkeypatch.chdir(programs.ROOT)
-  with pytest.raises(UserProblemError, match=r"scalar .*\(.*my_problems.py, line 21\)"):
+  with pytest.raises(UserCodeError, match=r"scalar .*\(.*my_problems.py, line 21\)"):
     UserProblem(name="my_problems:fails").build()
 
 

@@ -70,7 +70,7 @@ BAD = {  # the bad flag; words of the answer
     "init_from": ("--problem=bowl --init_from=file", "no directory file"),
     "test_runs": ("--test_runs=1", "must be an integer of 2.."),
     "tuning_runs": ("--tuning_runs=x", "tuning_runs"),
-    "search": ("--search=0", "must be 1.."),
+    "search": ("--search=0", "must be an integer of 1.."),
     "strategy": ("--strategy=all", "mirrored"),
     "optimizer": ("--optimizer=gru", "lstm_gac"),
     "preset": ("--preset=huge", "quick"),
@@ -81,6 +81,10 @@ BAD = {  # the bad flag; words of the answer
     **PROBLEM,
     "optimizer": ("--optimizer=nobody", "nobody"),
     "peer": ("--peer=file", "not a NumPy archive"),
+    "user_optimizer": (
+      "--optimizer=users --user_optimizer=os:x",
+      "code mine:tiny builds. Add --user",
+    ),
     "transfer": ("--transfer=maybe", "maybe"),
     "num_steps": ("--num_steps=0", "of 1.."),
     "num_runs": ("--num_runs=1", "of 2.."),
@@ -96,6 +100,10 @@ BAD = {  # the bad flag; words of the answer
     **HELP,
     **PROBLEM,
     "optimizer": ("--optimizer=nobody", "nobody"),
+    "user_optimizer": (
+      "--optimizer=users --user_optimizer=os:x",
+      "code mine:tiny builds. Add --user",
+    ),
     "transfer": ("--transfer=maybe", "maybe"),
     "coordinates": ("--coordinates=theta", "coordinates"),
     "num_steps": ("--num_steps=0", "num_steps"),
@@ -107,12 +115,17 @@ BAD = {  # the bad flag; words of the answer
     "seed": ("--seed=-1", "seed"),
     "out": ("--out=file", "It is not overwritten"),
     "overwrite": ("--overwrite=maybe", "maybe"),
+    "html": ("--html=file", "file is no page of this program"),
     "logdir": ("--logdir=file", "file"),
   },
   "diagnose": {
     **HELP,
     **PROBLEM,
     "optimizer": ("--optimizer=nobody", "nobody"),
+    "user_optimizer": (
+      "--optimizer=users --user_optimizer=os:x",
+      "code mine:tiny builds. Add --user",
+    ),
     "num_steps": ("--num_steps=0", "num_steps"),
     "num_runs": ("--num_runs=0", "num_runs"),
     "seed": ("--seed=-1", "seed"),
@@ -132,7 +145,7 @@ BAD = {  # the bad flag; words of the answer
     "optimizer": ("--optimizer=nobody", "nobody"),
     "rival": ("--rival=maybe", "maybe"),
     "seed": ("--seed=-1", "of 0.."),
-    "style_weight": ("--style_weight=inf", "must be 0..1e9"),
+    "style_weight": ("--style_weight=inf", "must be a number of 0..1000000000"),
     "vgg": ("--vgg=torch", "keras"),
   },
   "triples": {
@@ -176,6 +189,9 @@ CONTRADICTIONS = [  # flags that are good alone, but not together, or not withou
   ("train", "--estimator=es --shortest=200", "shortest must be at most num_steps"),
   ("train", "--optimizer=general --controller_sizes=8,8,8,8,8", "at most 4 elements, got 5"),
   ("train", "--optimizer=lstm --num_gacs=2", "--num_gacs does not apply"),
+  ("train", "--optimizer=none:tiny", "There is no module 'none' in"),
+  ("train", "--optimizer=mine:tiny --layer_sizes=3", "--layer_sizes does not apply"),
+  ("train", "--optimizer=mine:tiny --imitation_rounds=1", "do not depend on each other"),
   ("train", "--learning_rate_decay=1.1", "at most 1"),
   ("train", "--preprocessing=log_and_sign --preprocessing_constant=81", "at most 80"),
   ("train", "--problem=bowl --hidden=20", "--hidden does not apply"),
@@ -215,7 +231,10 @@ CONTRADICTIONS = [  # flags that are good alone, but not together, or not withou
 def _untrained(tmp_path_factory):
   """A directory of an optimizer that has learned nothing, so may paint."""
   directory = tmp_path_factory.mktemp("optimizers") / "lstm"
-  optimizer_files.save_optimizer(str(directory), optimizers.CoordinatewiseLSTM((4,)), {})
+  optimizer = optimizers.CoordinatewiseLSTM((4,))
+  optimizer_files.save_optimizer(str(directory), optimizer, {})
+  optimizer.config = lambda: {"kind": "mine:tiny"}
+  optimizer_files.save_optimizer(str(directory.parent / "users"), optimizer, {})
   return directory
 
 
@@ -226,6 +245,7 @@ def _answer(tmp_path, untrained, monkeypatch, capsys):
   monkeypatch.delenv("TF_CONFIG", raising=False)
   (tmp_path / "file").write_text("mine")
   (tmp_path / "lstm").symlink_to(untrained)
+  (tmp_path / "users").symlink_to(untrained.parent / "users")
   Image.fromarray(np.full((40, 80, 3), 100, np.uint8)).save(tmp_path / "picture.png")
 
   def run(program, arguments):

@@ -53,8 +53,8 @@ def test_2000_meta_steps(tmp_path):
 
 
 def events(directory):
-  for name in os.listdir(directory / "events"):
-    for event in tf.compat.v1.train.summary_iterator(str(directory / "events" / name)):
+  for path in directory.glob("*tfevents*"):
+    for event in tf.compat.v1.train.summary_iterator(str(path)):
       yield from event.summary.value
 
 

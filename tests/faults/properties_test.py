@@ -26,7 +26,8 @@ from tests.faults import readers
 from tests.faults import table
 
 EXAMPLES = table.trials(25, 2_000)
-JSON_READERS = ["config", "run_config", "results", "visualization", "keras_config"]
+JSON_READERS = ["config", "run_config", "results", "visualization", "sweeps"]
+JSON_READERS += ["keras_config"]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 ANYTHING = st.recursive(
   LEAVES,

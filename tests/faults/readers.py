@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+import gzip
 import io
 import json
 import os
@@ -18,6 +19,8 @@ from l2l_tf.config import presets
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.evaluation import results_schema
 from l2l_tf.inspection import proposal_files
+from l2l_tf.inspection import sweep_files
+from l2l_tf.inspection.proposal_files import VisualizationError
 from l2l_tf.keras import optimizer as keras_optimizer
 from l2l_tf.problems import DataError
 from l2l_tf.problems import photographs
@@ -26,12 +29,13 @@ from l2l_tf.runs.directory import RunError
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import peers
+from l2l_tf.storage import phi_files
 from tests import tiny_results
 
 SHIPPED = pretrained.find("quadratic_lstm")
-with open(os.path.join(SHIPPED, optimizer_files.WEIGHTS_FILE), "rb") as _file:
+with open(os.path.join(SHIPPED, phi_files.WEIGHTS_FILE), "rb") as _file:
   WEIGHTS = _file.read()
-CONFIG = files.read_json(os.path.join(SHIPPED, optimizer_files.CONFIG_FILE))
+CONFIG = files.read_json(os.path.join(SHIPPED, phi_files.CONFIG_FILE))
 _OPTIMIZER = optimizer_files.from_bytes(CONFIG["optimizer"], WEIGHTS, SHIPPED)
 _PATH = os.path.join(tempfile.gettempdir(), f"fuzzed-{os.getpid()}")
 
@@ -93,6 +97,16 @@ def _visualization(data: bytes):
   proposal_files.validate(_json(data))
 
 
+def _sweeps(data: bytes):
+  """What a file of sweeps unpacks to."""
+  sweep_files.parse(gzip.compress(data, 1), "a file")
+
+
+def _packed_sweeps(data: bytes):
+  """A file of sweeps, which TensorBoard's tab reads."""
+  sweep_files.parse(data, "a file")
+
+
 def _from_disk(read: Callable[[str], Any], data: bytes):
   """Gives `read` the path of a file of these bytes."""
   with open(_PATH, "wb") as file:
@@ -147,11 +161,16 @@ def _encoded(value: Any) -> bytes:
   return json.dumps(value).encode()
 
 
+def _sweeps_seed() -> dict[str, Any]:
+  return sweep_files.of_visualization(tiny_results.visualization())
+
+
 def _quick() -> dict[str, Any]:
   return presets.PRESETS["quick"]["quadratic"].to_dict()
 
 
 REFUSED = (files.CheckpointError,)
+TRIAL = search.Trial(index=7, learning_rate=1e-3, losses=[2.5, None], pruned=False)
 READERS = {
   "weights": Reader(_weights, REFUSED, lambda: WEIGHTS),
   "config": Reader(_config, REFUSED, lambda: _encoded(CONFIG["optimizer"])),
@@ -160,10 +179,12 @@ READERS = {
   "visualization": Reader(
     _visualization, (ValueError,), lambda: _encoded(tiny_results.visualization())
   ),
-  "peer": Reader(_peer, (peers.PeerError,), _peer_seed),
-  "trial": Reader(
-    _trial, (RunError,), lambda: _encoded(search.Trial(7, 1e-3, [2.5, None], False)._asdict())
+  "sweeps": Reader(_sweeps, (VisualizationError,), lambda: _encoded(_sweeps_seed())),
+  "packed_sweeps": Reader(
+    _packed_sweeps, (VisualizationError,), lambda: gzip.compress(_encoded(_sweeps_seed()))
   ),
+  "peer": Reader(_peer, (peers.PeerError,), _peer_seed),
+  "trial": Reader(_trial, (RunError,), lambda: _encoded(TRIAL.to_dict())),
   "png": Reader(_image, (DataError,), lambda: picture("PNG")),
   "jpeg": Reader(_image, (DataError,), lambda: picture("JPEG")),
   "keras_config": Reader(_keras_config, (*REFUSED, ValueError, TypeError), _keras_seed),

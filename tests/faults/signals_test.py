@@ -15,7 +15,12 @@ SECONDS = 10
 
 @pytest.mark.parametrize(
   "signum, estimator",
-  [(signal.SIGINT, "backprop"), (signal.SIGTERM, "backprop"), (signal.SIGINT, "pes")],
+  [
+    (signal.SIGINT, "backprop"),
+    (signal.SIGTERM, "backprop"),
+    (signal.SIGTERM, "es"),
+    (signal.SIGINT, "pes"),
+  ],
 )
 def test_signals(tmp_path, signum, estimator):
   undisturbed, directory = str(tmp_path / "undisturbed"), str(tmp_path / "run")

@@ -32,18 +32,19 @@ def test_it_measures_the_phi_it_is_given():
       np.testing.assert_allclose(seen.scalars[name], values.mean(), rtol=1e-4, atol=1e-7)
     moves = np.sqrt(np.mean(np.square(list(record.updates.values())), axis=0))
     np.testing.assert_allclose(record.update, moves, rtol=1e-5)
-    assert seen.steps == (1, 2, 4, 8)
-    chosen = list(seen.entries)
-    alone = proposals.Recorder(problems.bowl(4), trained, {}, observe._coordinates, 8, seen.steps)
+    assert seen.proposed["steps"] == [1, 2, 4, 8]
+    entries = seen.proposed["coordinates"]
+    chosen = list(entries)
+    alone = proposals.Recorder(problems.bowl(4), trained, {}, observe._coordinates, 8, [1, 2, 4, 8])
     swept = alone(SEED, observe._values).swept["learned"]
     for c, name in enumerate(chosen):
-      updates = seen.entries[name]["swept_updates"]
+      updates = entries[name]["swept_updates"]
       assert updates.keys() == {"learned", "adam", "sgd"}
       np.testing.assert_allclose(updates["learned"], swept[:, c], rtol=1e-4, atol=1e-6)
     halves = [
       proposal_files.measures(entry, k, step)["half"]
-      for entry in seen.entries.values()
-      for k, step in enumerate(seen.steps)
+      for entry in entries.values()
+      for k, step in enumerate(seen.proposed["steps"])
     ]
     assert len(halves) == 12 and seen.scalars["half"] == np.median(halves)
 
@@ -51,7 +52,8 @@ def test_it_measures_the_phi_it_is_given():
 def test_coordinates_and_ranges_stay_the_same():
   observe = observer(RATES)
   first, second = (
-    observe(optimizers.CoordinatewiseLSTM((3,), seed=s).trainable_variables).entries for s in (1, 2)
+    observe(optimizers.CoordinatewiseLSTM((3,), seed=s).trainable_variables).proposed["coordinates"]
+    for s in (1, 2)
   )
   assert list(first) == list(second) and len(first) == 3
   for name in first:
@@ -60,7 +62,7 @@ def test_coordinates_and_ranges_stay_the_same():
 
 def test_without_rivals_there_are_no_sweeps():
   seen = observer({})(optimizers.CoordinatewiseLSTM((3,)).trainable_variables)
-  assert seen.entries == {} and seen.scalars["gradient"] > 0
+  assert seen.proposed == {} and seen.scalars["gradient"] > 0
 
 
 @pytest.mark.parametrize("update, half", [(lambda g: -g, 0.5), (lambda g: -np.sign(g), 1.0)])

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 
 import numpy as np
@@ -41,6 +42,17 @@ HEAD = {
   "stream": 3,
   "tuning_runs": 2,
 }
+
+
+def test_uphill_counts_the_gradients_seen_that_are_not_0():
+  document = {"rivals": {"sgd": {}}, "coordinates": {}}
+  for name, gradients, learned in (("a", [1, -1, 0, 2], [1, 1, 1, -1]), ("b", [3], [1])):
+    updates = {"learned": learned, "sgd": [-g for g in gradients]}
+    document["coordinates"][name] = {"gradients": gradients, "updates": updates}
+  assert proposal_files.uphill(document) == {"learned": 0.5, "sgd": 0.0}
+  document["coordinates"] = {}
+  document["coordinates"]["c"] = {"gradients": [0], "updates": {"learned": [1], "sgd": [0]}}
+  assert math.isnan(proposal_files.uphill(document)["learned"])
 
 
 @pytest.fixture(name="document", scope="module")

@@ -16,8 +16,8 @@ from benchmarks import keras_experiments
 import l2l_tf
 from l2l_tf import problems
 from l2l_tf import unroll
-from l2l_tf.optimizers import segments
 from l2l_tf.problems import base
+from l2l_tf.rule import layout
 from tests import keras_models as models
 from tests import sources
 
@@ -96,7 +96,7 @@ def test_a_general_rule_on_a_large_layer(scope, options):
     return model.get_weights()
 
   plain = trained(contextlib.nullcontext, {"jit_compile": False})
-  assert plain[0].size > segments.SAMPLE
+  assert plain[0].size > layout.SAMPLE
   for received, expected in zip(trained(scope, options), plain, strict=True):
     np.testing.assert_allclose(received, expected, atol=1e-5)
 

@@ -80,6 +80,24 @@ def test_frozen_convolutions_keep_their_states():
   assert len(others) == 4 and all(np.any(s) for s in others)
 
 
+@pytest.mark.parametrize("conv", [optimizers.CoordinatewiseLSTM, optimizers.General])
+def test_groups_that_see_the_parameters_get_them(conv):
+  """A group of `General` moves its weights as one alone does."""
+  groups = {"conv": conv((4,), seed=1), "fc": optimizers.General((4,), seed=2)}
+  together, apart = model().trainable_variables, model().trainable_variables
+  optimizer = l2l_tf.LearnedOptimizer(optimizers.Partition(groups))
+  singles = [l2l_tf.LearnedOptimizer(groups[g]) for g in ("conv", "fc")]
+  for step in range(3):
+    given = gradients(together, step)
+    optimizer.apply(given, together)
+    by_path = {v.path: g for v, g in zip(apart, given)}
+    for single, own in zip(singles, split(apart)):
+      single.apply([by_path[v.path] for v in own], own)
+  models.assert_equal(together, apart, atol=1e-6)
+  before = models.values(model().trainable_variables)
+  assert all(np.any(a != b) for a, b in zip(models.values(together), before))
+
+
 def test_fit_and_a_saved_model_go_on_to_the_same_numbers(tmp_path):
   rng = np.random.default_rng(0)
   images, labels = rng.normal(size=(16, 7, 7, 1)), rng.integers(0, 2, 16)

@@ -139,8 +139,9 @@ def test_config_builds_the_same_optimizer():
     ({"layer_sizes": (2000,)}, r"layer_sizes .* got \(2000,\)"),
     ({"layer_sizes": (True,)}, r"layer_sizes .* got \(True,\)"),
     ({"layer_sizes": (2.0,)}, r"layer_sizes .* got \(2.0,\)"),
-    ({"output_scale": float("nan")}, "output_scale must be a finite number, got nan"),
-    ({"output_scale": "1"}, "output_scale must be a finite number, got '1'"),
+    ({"output_scale": float("nan")}, "output_scale must be a number other than 0, got nan"),
+    ({"output_scale": "1"}, "output_scale must be a number other than 0, got '1'"),
+    ({"output_scale": 0.0}, "output_scale must be a number other than 0, got 0.0"),
   ],
 )
 def test_bad_arguments_are_named(options, message):

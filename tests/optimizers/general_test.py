@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from l2l_tf import optimizers
-from l2l_tf.optimizers import segments
+from l2l_tf.rule import layout
 
 SHAPES = {"w": (1, 6, 5), "b": (1, 5), "table": (1, 7, 3), "scalar": (1,)}
 
@@ -142,7 +142,7 @@ def test_large_parameters_are_judged_by_a_sample_of_them(monkeypatch, shape):
   theta = {"w": tf.constant(rng.normal(size=[1, *shape]), tf.float32), "b": tf.ones([1, 3])}
   gradients = [{n: tf.constant(rng.normal(size=x.shape), tf.float32) for n, x in theta.items()}] * 3
   for most in (2**14, 2**30):
-    monkeypatch.setattr(segments, "SAMPLE", most)
+    monkeypatch.setattr(layout, "SAMPLE", most)
     rule = trained()
     state = rule.initial_state(theta)
     for g in gradients:
@@ -151,8 +151,8 @@ def test_large_parameters_are_judged_by_a_sample_of_them(monkeypatch, shape):
     few, every = (np.ravel(updates[most][name]) for most in (2**14, 2**30))
     np.testing.assert_allclose(np.dot(few, every) / np.dot(every, every), 1, atol=0.03)
     np.testing.assert_allclose(few, every, rtol=0.05, atol=1e-3 * np.abs(every).max())
-  monkeypatch.setattr(segments, "SAMPLE", 2**14)
-  taken = segments.Sample([shape])._taken
+  monkeypatch.setattr(layout, "SAMPLE", 2**14)
+  taken = layout.Layout([shape]).taken
   assert 2**13 < len(taken) <= 2**14
   for k, size in enumerate(shape):
     seen = len(set(np.unravel_index(taken, shape)[k].tolist()))

@@ -104,11 +104,12 @@ def test_parameters_without_any_label_are_named():
 
 def test_a_group_without_parameters_cannot_be_trained():
   shapes = {"hidden/w": (4, 3), "hidden/b": (3,)}
-  partition.check(two(), shapes)
+  two().check(shapes)
   message = "None of the parameters hidden/w, hidden/b is for the group 'conv'"
   with pytest.raises(partition.LabelError, match=message):
-    partition.check(two(), shapes, every_group=True)
-  partition.check(lstm(), shapes, every_group=True)  # not a partition
+    two().check(shapes, every_group=True)
+  blocks.split(two()).check(shapes)
+  lstm().check(shapes, every_group=True)  # not a partition
 
 
 @pytest.mark.parametrize(
@@ -230,6 +231,54 @@ def test_a_small_sample_is_unbiased():
   error = np.linalg.norm(estimates.mean(axis=0) - truth)
   spread = np.sqrt(estimates.var(axis=0, ddof=1).sum() / len(estimates))
   assert 0 < spread < 0.5 * np.linalg.norm(truth) and error < 3 * spread
+
+
+def general(seed):
+  rule = optimizers.General((4,), seed=seed)
+  w = rule.trainable_variables[-1]  # 0 at first
+  w.assign(tf.random.stateless_normal(w.shape, [seed, 5]))
+  return rule
+
+
+@pytest.mark.parametrize(
+  "groups, expected",
+  [
+    ((lstm, lstm), (True, False, False)),
+    ((general, general), (False, True, True)),
+    ((lstm, general), (False, True, False)),
+    ((general, lambda seed: optimizers.GlobalAveragingLSTM((5,))), (False, True, False)),
+  ],
+)
+def test_it_says_of_itself_what_its_groups_say(groups, expected):
+  both = optimizers.Partition({g: make(k) for k, (g, make) in enumerate(zip("ab", groups))})
+  for optimizer in (both, both.map(lambda part: part), blocks.split(both)):
+    assert (optimizer.coordinatewise, optimizer.sees_params, optimizer.scale_free) == expected
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_phi_for_each_instance_goes_to_the_groups(shared):
+  rng = np.random.default_rng(0)
+  theta = {"k": rng.normal(size=(2, 3, 3, 1, 2)), "w": rng.normal(size=(2, 4, 3))}
+  theta = {name: tf.constant(x, tf.float32) for name, x in theta.items()}
+  first = general(1)
+  both = optimizers.Partition({"conv": first, "fc": first if shared else general(2)})
+  shift = lambda x, by: x + by * tf.random.stateless_normal(x.shape, [7, by])  # noqa: E731
+  values = [[shift(v, by) for v in both.trainable_variables] for by in (0, 1)]
+  together = both.with_phi([tf.stack(pair) for pair in zip(*values)])
+  updates, _ = together(theta, together.initial_state(theta), theta)
+  for b, phi in enumerate(values):
+    for variable, value in zip(both.trainable_variables, phi):
+      variable.assign(value)
+    own = {name: x[b : b + 1] for name, x in theta.items()}
+    expected, _ = both(own, both.initial_state(own), own)
+    for name, update in expected.items():
+      assert np.any(update != 0)
+      np.testing.assert_allclose(updates[name][b], update[0], rtol=1e-5, atol=1e-8)
+
+
+def test_one_phi_for_all_instances_if_a_group_can_have_no_other():
+  both = optimizers.Partition({"conv": general(1), "fc": lstm()})
+  assert both.with_phi(both.trainable_variables) is None
 
 
 def test_a_label_function_of_your_own_works_and_cannot_be_saved(tmp_path):

@@ -189,6 +189,7 @@ def test_the_papers_network():
     ({"kernel_size": 0}, "kernel_size must be positive, got 0"),
     ({"units": -1}, "units must be positive, got -1"),
     ({"batch_size": 0}, "batch_size must be positive, got 0"),
+    ({"batch_size": 1}, "batch_size must be at least 2, for normalization, got 1"),
   ],
 )
 def test_bad_arguments_are_named(options, message):

@@ -30,7 +30,7 @@ def test_activations_equal_the_keras_models(monkeypatch):
   names = ["block1_conv1", "block3_conv3", "block5_conv1", "block5_conv3"]
   outputs = [model.get_layer(name).output for name in names]
   x = keras.applications.vgg16.preprocess_input(IMAGES.copy())
-  expected = keras.Model(model.inputs, outputs)(x)
+  expected = keras.Model(model.inputs[0], outputs)(x)
   found = vgg.features(tf.constant(IMAGES), network_as_tensors(network), names, tf.nn.max_pool2d)
   assert list(found) == names
   for name, value in zip(names, expected):

@@ -21,6 +21,10 @@ TINY = {"num_tasks": 4, "num_steps": 4, "unroll_length": 2, "episodes_per_epoch"
 TINY |= {"jit_compile": False}
 
 
+def trial(index, losses, pruned=False, rate=1e-3):
+  return search.Trial(index=index, learning_rate=rate, losses=losses, pruned=pruned)
+
+
 def tiny_experiment():
   """Bowls, two epochs of next to nothing."""
   preset = PRESETS["quick"]["bowl"]
@@ -50,7 +54,7 @@ def test_search_settles_every_trial_and_a_second_call_adds_only_the_missing(tmp_
   directory = str(tmp_path)
   trials = search.search(directory, experiment, 2)
   assert _states(trials) == {0: "complete", 1: "complete"}
-  for index, rate, losses, _ in trials:
+  for index, rate, losses in ((t.index, t.learning_rate, t.losses) for t in trials):
     config = json.loads((tmp_path / f"trial_{index:03d}" / "best" / "config.json").read_text())
     assert len(losses) == 2 and config["about"]["validation_final_loss"] == min(losses)
     training = config["about"]["experiment"]["training"]
@@ -94,17 +98,17 @@ def test_an_interrupted_trial_is_resumed_where_it_stopped(tmp_path, experiment, 
   ],
 )
 def test_what_is_worse_than_the_median_of_complete_trials(epoch, loss, pruned):
-  losses = [[9.0, 1.0, 0.5], [9.0, 2.0, 0.5], [0.1, 3.0], [0.1, math.inf, 0.5]]
-  others = [search.Trial(i, 1e-3, own, False) for i, own in enumerate(losses)]
-  others.append(search.Trial(4, 1e-3, [0.0, 0.0, 0.0], True))
+  losses = [[9.0, 1.0, 0.5], [9.0, 2.0, 0.5], [0.1, 3.0], [0.1, None, 0.5]]
+  others = [trial(i, own) for i, own in enumerate(losses)]
+  others.append(trial(4, [0.0, 0.0, 0.0], pruned=True))
   assert search._is_worse(loss, epoch, others) == pruned
 
 
 def test_a_bad_trial_is_pruned(tmp_path, experiment, monkeypatch):
   for index in range(1, 1 + search.LEAST_COMPLETE):
     (tmp_path / f"trial_{index:03d}").mkdir()
-    better = search.Trial(index, 1e-3, [0.0, 0.0], False)
-    (tmp_path / f"trial_{index:03d}" / search.RESULT_FILE).write_text(json.dumps(better._asdict()))
+    better = trial(index, [0.0, 0.0])
+    (tmp_path / f"trial_{index:03d}" / search.RESULT_FILE).write_text(json.dumps(better.to_dict()))
   long = experiment.training.replace(num_epochs=5)
   trials = search.search(str(tmp_path), experiment.replace(training=long), 1)
   assert trials[-1].index == 0 and trials[-1].pruned and len(trials[-1].losses) == 2
@@ -117,7 +121,7 @@ def test_a_trial_that_diverges_is_settled_too(tmp_path, experiment, monkeypatch)
 
   monkeypatch.setattr(training_run.TrainingRun, "train", diverge)
   assert search.search(str(tmp_path), experiment, 1) == [
-    search.Trial(0, search.learning_rate(0, 0), [], True)
+    trial(0, [], pruned=True, rate=search.learning_rate(0, 0))
   ]
 
 

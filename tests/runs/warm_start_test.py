@@ -9,7 +9,6 @@ from l2l_tf.config import problems as problem_options
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
 from l2l_tf.evaluation import protocol
-from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import Stream
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import warm_start
@@ -29,7 +28,7 @@ def _partition_run(directory, init_from):
 
 
 def test_a_single_optimizer_begins_every_group_of_a_partition(tmp_path, monkeypatch):
-  monkeypatch.setattr(partition, "check", lambda *args, **kwargs: None)  # no convolutions here
+  monkeypatch.setattr(optimizers.Partition, "check", lambda *args, **kwargs: None)  # only dense
   single = optimizers.CoordinatewiseLSTM((3,), seed=7)
   optimizer_files.save_optimizer(str(tmp_path / "single"), single, {"trained": "on something"})
   run = _partition_run(tmp_path / "run", str(tmp_path / "single"))

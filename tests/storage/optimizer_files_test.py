@@ -163,6 +163,7 @@ def test_weights_that_are_no_safetensors(saved, change):
     ({"layer_sizes": 20}, ["layer_sizes must be of type tuple, got 20"]),
     ({"output_scale": "0.1"}, ["output_scale", "'0.1'"]),
     ({"output_scale": float("nan")}, ["output_scale", "nan"]),
+    ({"output_scale": 0}, ["output_scale", "must not be 0"]),
     ({"preprocessing": {"name": "log"}}, ["log_and_sign, rescale", "'log'"]),
     ({"preprocessing": {"name": "rescale", "p": 1.0}}, ["preprocessing", "'p'"]),
     ({"layer_sizes": [5, 5]}, ["optimizer.safetensors holds", "(9, 16)", "calls for", "(10, 20)"]),

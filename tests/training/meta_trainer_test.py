@@ -272,7 +272,7 @@ def test_a_window_that_does_not_divide_the_episode_is_named():
 def test_a_rate_that_rises_is_named():
   with pytest.raises(ValueError, match="learning_rate_decay must be at most 1, got 10.0"):
     Training(learning_rate=1e-3, learning_rate_decay=10.0)
-  assert Training(learning_rate=0.0).final_learning_rate == 0.0
+  assert Training(learning_rate_decay=0.0).final_learning_rate == 0.0
 
 
 def test_compiled_by_xla_it_takes_the_same_steps():

@@ -12,7 +12,7 @@ from l2l_tf.storage import optimizer_files
 
 def run(flags: experiment_flags.Flags, directory: str, options: Any) -> int:
   """Looks at the optimizer in `directory` on the problem of `options`, and prints what it saw."""
-  optimizer, about = optimizer_files.load_optimizer(directory)
+  optimizer, about = optimizer_files.load_optimizer(directory, flags.user_optimizer)
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
   seeds = problem.seeds(flags.seed, Stream.VALIDATION, count=flags.num_runs)

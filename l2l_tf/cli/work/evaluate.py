@@ -38,9 +38,8 @@ def run(flags: experiment_flags.Flags, options: Options, path: str) -> int:
   """Compares on the problem of `options`, prints the table, and writes the results to `path`."""
   sizes = {name: getattr(flags, name) for name in SIZES}
   setting = Setting(flags.problem, options, **sizes)
-  everybody = candidates.load(
-    _flat(flags.optimizer), _flat(flags.peer), flags.problem, flags.transfer
-  )
+  names = _flat(flags.optimizer), _flat(flags.peer)
+  everybody = candidates.load(*names, flags.problem, flags.transfer, flags.user_optimizer)
   parts = Parts(flags.work_dir or f"{path}.work")
   comparison = Comparison(
     setting, everybody, parts, progress=lambda name, runs: report.advance(runs, name)

@@ -68,13 +68,14 @@ FIGURES = {
 }
 """The figures and their panels, left to right."""
 
+WITH_RATIOS = ("figure_7", "figure_8")  # whose lines lie close together
+
 VISUALIZATIONS = {
   "quadratic": "quadratic_lstm.json",
   "mnist": "mnist_lstm.json",
   "neural_art": "neural_art_lstm.json",
 }
 """What Figures 9 and 10 show: files in `visualizations/` under the results directory."""
-HISTORY_STEPS = 32  # of Figure 9, those of Figure 10
 COLUMNS = 8  # of Figure 10: the grid of appendix C
 
 NAMES = {"ntm_lbfgs": "NTM-L-BFGS", "ntm_bfgs": "NTM-BFGS", "lstm_gac": "LSTM+GAC", "lstm": "LSTM"}
@@ -100,7 +101,7 @@ def run(program: str, flags: experiment_flags.Flags) -> int:
         status = 1
     if not drawable:
       continue
-    figure = draw(drawable)
+    figure = draw(drawable, name in WITH_RATIOS)
     _write(flags.out, f"{name}.png", plots.png(figure, dpi=200))
     _write(flags.out, f"{name}.svg", plots.svg(figure))
   for problem, file in VISUALIZATIONS.items():
@@ -141,20 +142,31 @@ def _write(directory: str, name: str, content: bytes):
 def draw_proposals(document: dict[str, Any]) -> dict[str, plots.Figure]:
   """Draws Figure 9 and, for each coordinate, Figure 10, by names with room for the problem's."""
   entries, label = document["coordinates"], _label(document["optimizer"]["name"])
-  num_steps = min(HISTORY_STEPS, document["num_steps"])
+  num_steps = document["num_steps"]
   figures = {"figure_9_{}": proposal_plots.histories(entries, num_steps, label)}
   for number, (coordinate, entry) in enumerate(entries.items(), start=1):
     figures[f"figure_10_{{}}_{number}"] = proposal_plots.sweep_grid(
-      {coordinate: entry}, document["steps"], COLUMNS, label, f"{coordinate}; a scale for each row"
+      {coordinate: entry},
+      document["steps"],
+      COLUMNS,
+      label,
+      f"{coordinate}; gradients on a symmetric-log axis, a scale of updates for each row",
     )
   return figures
 
 
-def draw(panels: Sequence[tuple[Panel, dict[str, Any]]]) -> plots.Figure:
-  """Draws panels with their results side by side, with one legend for all."""
+def draw(panels: Sequence[tuple[Panel, dict[str, Any]]], with_ratios: bool = False) -> plots.Figure:
+  """Draws panels with their results side by side, with one legend for all.
+
+  Args:
+    panels: each with its results.
+    with_ratios: whether a last panel shows the ratios of the first learned optimizer's final losses
+      to its rivals'.
+  """
   width, height = PANEL_INCHES
-  figure = plots.new_figure(width * len(panels), height + 0.5)
-  all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+  count = len(panels) + with_ratios
+  figure = plots.new_figure(width * count, height + 0.5)
+  all_axes = figure.subplots(1, count, squeeze=False)[0]
   for axes, (panel, results) in zip(all_axes, panels):
     curves, halves, learned = _curves(results)
     if panel.window > 1:
@@ -166,8 +178,36 @@ def draw(panels: Sequence[tuple[Panel, dict[str, Any]]]) -> plots.Figure:
     plots.draw_curves(axes, curves, learned, halves, panel.first_step, panel.title, stride)
     if panel.window > 1:
       axes.set_ylabel(f"loss, means of {panel.window} steps")
-  plots.add_legend(figure, all_axes, columns=2 * len(panels))
+    if lines := diverging(results):
+      corner = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+      axes.text(0.98, 0.98, "\n".join(lines), fontsize=7, zorder=5, **corner)
+  if with_ratios:
+    first = next(iter(_curves(panels[0][1])[2]))
+    ratios = {panel.title: _ratios(results) for panel, results in panels}
+    plots.draw_ratios(all_axes[-1], ratios, f"Ratios of {first}")
+  plots.add_legend(figure, all_axes[: len(panels)], columns=2 * count)
   return figure
+
+
+def diverging(results: dict[str, Any]) -> list[str]:
+  """Why a rival's mean loss leaves the picture: a line for each that ends above its start."""
+  lines = []
+  for name, entry in results["optimizers"].items():
+    first, last = entry["mean"][0], entry["mean"][-1]
+    if entry["kind"] == "rival" and (last is None or last > first):
+      above = sum(loss is None or loss > first for loss in entry["final_losses"])
+      label, rate = plots.RIVAL_LABELS[name], entry["learning_rate"]
+      at = "" if rate is None else f" at its best rate, {rate:.2g}"
+      lines.append(f"{label} leaves{at};\ndiverging: {above} of {results['num_runs']} instances")
+  return lines
+
+
+def _ratios(results: dict[str, Any]) -> dict[str, plots.Ratio]:
+  """The ratios of the first learned optimizer to each rival that has one."""
+  first = next(name for name, e in results["optimizers"].items() if e["kind"] == "learned")
+  rivals = [name for name, entry in results["optimizers"].items() if entry["kind"] == "rival"]
+  pairs = {name: results_lib.ratio_of(results, first, name) for name in rivals}
+  return {name: plots.Ratio(*ratio) for name, ratio in pairs.items() if ratio}
 
 
 def _smoothed(values: np.ndarray, window: int) -> np.ndarray:

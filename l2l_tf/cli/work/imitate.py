@@ -5,7 +5,6 @@ from typing import Any
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import experiment as experiment_lib
 from l2l_tf.evaluation import protocol
-from l2l_tf.optimizers import partition
 from l2l_tf.problems.base import shapes
 from l2l_tf.runs import warm_start
 from l2l_tf.storage import optimizer_files
@@ -24,7 +23,7 @@ def run(flags: experiment_flags.Flags, options: dict[str, Any], out: str) -> int
       "The coordinates of the optimizer must be independent, as with --optimizer=lstm or"
       f" --optimizer=partition, got {flags.optimizer}."
     )
-  partition.check(optimizer, shapes(problem), every_group=True)
+  optimizer.check(shapes(problem), every_group=True)
   about = {"imitation": experiment_lib.describe(**options), "versions": provenance.versions()}
   about |= {"data": data, "data_sha256": problem.digest}
   if flags.init_from:

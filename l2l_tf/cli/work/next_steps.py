@@ -24,7 +24,12 @@ def show(run: TrainingRun, flags: experiment_flags.Flags):
   described = experiment.to_dict()
   problem = described["problem"]["name"]
   example = os.path.join(ROOT, "examples", "pretrained_in_fit.py")
-  if not os.path.exists(example):  # of an installed wheel
+  user_optimizer = experiment.users_optimizer
+  if user_optimizer:
+    first = f"optimizer, _ = l2l_tf.load_optimizer({run.best_directory!r}, {user_optimizer!r})"
+    line = "model.compile(optimizer=l2l_tf.LearnedOptimizer(optimizer), loss=...)"
+    print(f"Use it in Keras:\n  {first}\n  {line}")
+  elif not os.path.exists(example):  # of an installed wheel
     line = f"model.compile(optimizer=l2l_tf.LearnedOptimizer({run.best_directory!r}), loss=...)"
     print(f"Use it in Keras:\n  {line}")
   elif described["optimizer"]["name"] != "ntm_bfgs":  # which keeps n^2 numbers for n parameters
@@ -32,13 +37,15 @@ def show(run: TrainingRun, flags: experiment_flags.Flags):
     print(f"Use it in Keras, on a small network and 5,000 digits{new}:")
     print(f"  {python(os.path.relpath(example), run.best_directory)}")
   look = [f"--optimizer={run.best_directory}"]
+  look += [f"--user_optimizer={user_optimizer}"] if user_optimizer else []
   if problem not in MIXTURES:  # one of which is looked at on MNIST
     look += experiment_flags.problem_flags(problem, experiment.problem)
   look += [
     f"--num_steps={experiment.training.num_steps}",
     f"--tuning_runs={flags.tuning_runs or 1}",
   ]
-  look += [f"--out={run.directory}/proposals.json", f"--logdir={run.directory}/proposals"]
+  look += [f"--out={run.directory}/proposals.json", f"--html={run.directory}/proposals.html"]
+  look += [f"--logdir={run.directory}/proposals"]
   print(f"Look at what it has learned:\n  {python(_program('visualize'), *look)}")
   more = experiment_flags.flags_of(_gentler(experiment))
   kept = [f"--{name}={value}" for name, value in flags.given().items() if name in KEPT]

@@ -20,6 +20,7 @@ from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import verdict
+from l2l_tf.inspection import sweep_files
 from l2l_tf.optimizers import blocks
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import terminal
@@ -34,6 +35,10 @@ from l2l_tf.training import distribution
 from l2l_tf.training import imitation
 from l2l_tf.training import trainer as trainer_lib
 from l2l_tf.training.distribution import Distribution
+from l2l_tf.view import page
+
+PATH_FLAGS = ("run_dir", "init_from", "data_dir", "content_dir", "style")
+LEFT = ("best", "*tfevents*", "lock", sweep_files.SWEEPS)  # of a run, by workers that assist
 
 
 def run(flags: experiment_flags.Flags, experiment: Experiment | None) -> int:
@@ -66,7 +71,8 @@ def _train(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> int:
       flush=True,
     )
   try:
-    run.train(tuned)
+    command = experiment_flags.command("bin/train.py", flags, PATH_FLAGS, ())
+    run.train(tuned, command=command)
   except training_run.Interrupted as stop:
     print(f"Stopped by {stop}. Everything is saved; go on with\n  {_resume_command(run, flags)}")
     return 128 + stop.signum
@@ -80,6 +86,8 @@ def _train(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> int:
   else:
     curves = _report(run, rates, flags.test_runs)
   progress, at_most = run.trainer.progress, run.experiment.training.num_epochs
+  if view := _write_view(run):
+    print(f"  view          {view}   (open it in a browser)")
   print(f"  optimizer     {run.best_directory}")
   print(f"  TensorBoard   {_watch_command(run.directory)}")
   print(
@@ -92,6 +100,17 @@ def _train(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> int:
   return 0
 
 
+def _write_view(run: training_run.TrainingRun) -> str | None:
+  """Writes the sweeps of all epochs as a page beside them; None if there are none."""
+  content = page.of_run(run.directory)
+  if content is None:
+    return None
+  path = os.path.join(run.directory, "view.html")
+  with run_directory.writing(run.directory):
+    files.write_aside(path, content)
+  return path
+
+
 def _assist(
   flags: experiment_flags.Flags, experiment: Experiment | None, replicas: Distribution
 ) -> int:
@@ -99,7 +118,7 @@ def _assist(
   with tempfile.TemporaryDirectory() as directory:
     own = os.path.join(directory, "run")
     if flags.resume:
-      shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns("best", "events", "lock"))
+      shutil.copytree(flags.run_dir, own, ignore=shutil.ignore_patterns(*LEFT))
     with _open(own, flags, experiment, replicas) as run_:
       try:
         run_.train()
@@ -135,7 +154,10 @@ def _open(
   """Takes up the run in `directory`, or begins it."""
   if experiment is None:
     return training_run.TrainingRun.resume(
-      directory, distribution=replicas, user_problem=experiment_flags.users_problem(flags)
+      directory,
+      distribution=replicas,
+      user_problem=experiment_flags.users_problem(flags),
+      user_optimizer=experiment_flags.users_optimizer(flags),
     )
   return training_run.TrainingRun.new(
     directory,
@@ -163,6 +185,7 @@ def _search(flags: experiment_flags.Flags, experiment: Experiment) -> int:
 def _resume_command(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> str:
   names = ["strategy", "tuning_runs"]
   names += ["problem"] if experiment_flags.users_problem(flags) else []
+  names += ["optimizer"] if experiment_flags.users_optimizer(flags) else []
   given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
   return next_steps.python(
     os.path.relpath(sys.argv[0]), "--resume", f"--run_dir={run.directory}", *given

@@ -14,21 +14,26 @@ from l2l_tf.evaluation import results
 from l2l_tf.inspection import coordinates as coordinates_lib
 from l2l_tf.inspection import proposal_files
 from l2l_tf.inspection import proposal_runs
+from l2l_tf.inspection import sweep_files
 from l2l_tf.plotting import terminal
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.base import shapes
 from l2l_tf.runs import tensorboard
+from l2l_tf.storage import files
 from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
+from l2l_tf.view import page
 
 PATH_FLAGS = ("optimizer", "rates_from", "out", "content_dir", "style")  # recorded relative to here
-UNRECORDED = ("data", "data_dir", "logdir", "overwrite")  # do not decide the numbers
+UNRECORDED = ("data", "data_dir", "html", "logdir", "overwrite")  # do not decide the numbers
 
 
 def run(flags: experiment_flags.Flags, options: Any) -> int:
   """Looks at the optimizer on the problem of `options`, prints the table, writes the numbers."""
-  (learned,) = candidates.load([flags.optimizer], [], flags.problem, flags.transfer)
+  (learned,) = candidates.load(
+    [flags.optimizer], [], flags.problem, flags.transfer, flags.user_optimizer
+  )
   problem, data = options.build()
   print(f"Data: {data}", flush=True)
   setting = comparison.Setting(flags.problem, options, flags.num_steps, 1, flags.tuning_runs)
@@ -60,7 +65,9 @@ def run(flags: experiment_flags.Flags, options: Any) -> int:
   content = proposal_files.content(plan)
   check = functools.partial(outputs.check, path, content, flags.overwrite, _content)
   check()
-  for directory in (os.path.dirname(path), flags.logdir):
+  flags.check_written("html", flags.html)
+  page.check(flags.html, flags.overwrite)
+  for directory in (os.path.dirname(path), os.path.dirname(flags.html or ""), flags.logdir):
     os.makedirs(directory or ".", exist_ok=True)
   rates = rates or baselines.tune(
     problem, proposal_files.RIVALS, flags.seed, flags.num_steps, tuning_runs
@@ -73,6 +80,12 @@ def run(flags: experiment_flags.Flags, options: Any) -> int:
   proposal_files.write(path, document)
   _print(document)
   print(f"Written to {path}")
+  if flags.html:
+    page.check(flags.html, flags.overwrite)
+    title = f"What {learned.name} learned, on {flags.problem}"
+    documents = [sweep_files.of_visualization(document)]
+    files.write_aside(flags.html, page.make(title, {learned.name: documents}))
+    print(f"View: open {flags.html} in a browser")
   if flags.logdir:
     tensorboard.write_visualization(flags.logdir, document)
     print(f"TensorBoard: tensorboard --logdir={flags.logdir}")
@@ -123,3 +136,5 @@ def _print(document: dict[str, Any]):
     "half of the sweep, of that over all of it: 0.5 for a line, 1 for a step; against Adam: the\n"
     "share of the sweep where Adam would go the other way\n"
   )
+  shares = (f"{n} {share:.0%}" for n, share in proposal_files.uphill(document).items())
+  print(f"uphill, with the sign of the gradient seen: {', '.join(shares)} of the updates\n")

@@ -1,0 +1,1 @@
+"""What README.md and docs/ show of results: tables and one animation, from the JSON files alone."""

@@ -1,0 +1,224 @@
+"""Tables of the benchmark, of the first run, of Keras and of time and memory."""
+
+from collections.abc import Sequence
+import functools
+import math
+import os
+from typing import Any
+
+from benchmarks.documentation.markdown import pm
+from benchmarks.documentation.markdown import seconds
+from benchmarks.documentation.markdown import table
+from l2l_tf.storage import files
+from l2l_tf.zoo import report
+from l2l_tf.zoo import summary
+
+AGAINST = ("tuned Adam", "Adam", "Celo", "CeloAdam", "Prodigy", "NAdamWCosine", "MoMoAdam", "Muon")
+GROUPS = {
+  "digits": "ten seeds on the 5,000 bundled digits",
+  "digits_variants": "the first of them on one core, on two, with oneDNN's operations on and off",
+  "mnist": "three seeds on all of MNIST",
+  "quadratic": "five seeds on quadratics",
+}
+KERAS_TASKS = {
+  "mnist": "MNIST, 20 sigmoid units: what it was trained on",
+  "mnist_relu": "MNIST, 20 ReLU units",
+  "mnist_convnet": "MNIST, two ReLU convolutions",
+  "breast_cancer": "breast cancer (569 rows), 20 sigmoid units",
+  "breast_cancer_relu": "breast cancer, 20 ReLU units",
+  "diabetes": "diabetes (442 rows, squared error), 20 sigmoid units",
+  "diabetes_relu": "diabetes, 20 ReLU units",
+}
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+  return files.read_json(os.path.join("benchmarks", f"{name}.json"))["rows"]
+
+
+@functools.cache
+def _zoo_page() -> str:
+  """What docs/zoo.md is, from the results."""
+  return report.document(summary.read_all("results"))
+
+
+def held_out() -> str:
+  """`general` against others on held-out families, the lines of docs/zoo.md."""
+  page = _zoo_page()
+  lines = page.split("## general against each of the others\n")[1].split("\n## ")[0].splitlines()
+  found = {line.split(" | ")[0].removeprefix("| "): line for line in lines if line[:1] == "|"}
+  return "\n".join([found["other"], found["---"], *(found[name] for name in AGAINST)]) + "\n"
+
+
+def limits() -> str:
+  """How fast `general` is on held-out families beside tuned Adam, and what a step takes: a list."""
+  page = _zoo_page()
+  lines = []
+  for horizon in ("100", "1,000", "10,000"):
+    row = _cells(page, f"## Held-out families, {horizon} steps", "general")
+    lines.append(
+      f"- After {horizon} steps tuned Adam needs {row[2]} times as many steps to the same loss. It"
+      f" ends lower on {row[6]} of {row[3]} tasks."
+    )
+  time = _cells(page, "## Cost", "general")[0]
+  lines.append(
+    f"- A step of training takes {time} times as long as with Adam, on these small models."
+  )
+  return "\n".join(lines) + "\n"
+
+
+def _cells(page: str, title: str, name: str) -> list[str]:
+  """The cells behind the name in a row of a table of docs/zoo.md."""
+  below = page.split(f"{title}\n")[1].split("\n## ")[0].splitlines()
+  (line,) = (line for line in below if line.startswith(f"| {name} |"))
+  return line.split(" | ")[1:-1] + [line.split(" | ")[-1].removesuffix(" |")]
+
+
+def quick_seeds() -> str:
+  """What `make train` promises."""
+  found = files.read_json(os.path.join("results", "quick_seeds.json"))["summary"]
+  rows = []
+  for group, label in GROUPS.items():
+    one = found[group]
+    cells = [f"{one[f'{k}_median']:.2f} ({one[f'{k}_worst']:.2f})" for k in ("mean", "final")]
+    rows.append(
+      [label, *cells, "the best rival's of six" if group == "quadratic" else "tuned Adam's"]
+    )
+  heads = [f"{what}, median (worst)" for what in ("mean loss of steps 1–100", "final loss")]
+  return table(["trained anew", *heads, "of"], rows)
+
+
+def keras_experiments() -> str:
+  """`mnist_lstm` in `fit` beside Adam."""
+  tasks = files.read_json(os.path.join("benchmarks", "keras_experiments.json"))["tasks"]
+  rows = []
+  for name, title in KERAS_TASKS.items():
+    for number, (optimizer, found) in enumerate(tasks[name]["optimizers"].items()):
+      cells = [pm(found[steps]) for steps in ("100", "200")]
+      rows.append(["" if number else title, f"`{optimizer}`", *cells])
+  return table(["training loss after", "", "100 batches", "200 batches"], rows)
+
+
+def against_rivals() -> str:
+  """One meta-step against its rivals."""
+  rows = []
+  for row in _rows("against_rivals"):
+    cells = [f"`{row['contestant']}`", str(row["threads"]), seconds(row, 3)]
+    cells += [f"{row[key]:.3g}" for key in ("over_fastest_rival", "over_floor")]
+    rows.append([*cells, f"{row['compile_s']:.1f}", f"{row['peak_mib']:.0f}"])
+  heads = ("threads", "seconds (10 %, 90 %)", "of the fastest rival", "of the floor")
+  return table(["", *heads, "trace, compile", "peak MiB"], rows)
+
+
+def flat_memory() -> str:
+  """Memory over 1,000 meta-steps."""
+  shown = [
+    r for r in _rows("flat_memory") if r["meta_steps"] in (50, 100, 200, 400, 600, 800, 1000)
+  ]
+  cells = [[f"{row[key]:.0f}" for key in row] for row in shown]
+  return table(["meta-steps", "resident MiB", "peak MiB"], cells)
+
+
+def coordinates() -> str:
+  """Cost against coordinates."""
+  rows = []
+  for row in _rows("coordinates"):
+    cells = [row["what"], f"{row['n']:,}", f"{row['ns_a_coordinate']:.3g}"]
+    cells += [f"{row['state_mib']:.3g}", f"{row['peak_mib']:.0f}", f"{row['peak_over_state']:.2f}"]
+    rows.append(cells)
+  heads = ("ns a coordinate and step", "states MiB", "peak MiB", "peak / states")
+  return table(["", "n", *heads], rows)
+
+
+def instances() -> str:
+  """B instances in one unroll."""
+  rows = []
+  for row in _rows("instances"):
+    peak = f"{row['peak_mib']:.0f}".replace("-", "−")
+    rows.append([row["what"], str(row["instances"]), f"{row['instance_s']:.3g}", peak])
+  return table(["", "B", "seconds an instance", "peak MiB"], rows)
+
+
+def long_unrolls() -> str:
+  """Longer unrolls, plain and in segments."""
+  rows = []
+  for row in _rows("long_unrolls"):
+    cells = [str(row["unroll_length"]), str(row["segment_length"] or "–"), f"{row['step_s']:.4f}"]
+    cells += [f"{row['step_over_first']:.2f}", f"{row['peak_mib']:.0f}"]
+    rows.append([*cells, f"{row['peak_over_first']:.2f}"])
+  heads: Sequence[str] = ("segments of", "seconds an inner step", "of that of 20", "peak MiB")
+  return table(["steps", *heads, "of that of 20"], rows)
+
+
+def double_backprop() -> str:
+  """The linearised meta-loss where f is expensive."""
+  rows = []
+  for row in _rows("double_backprop"):
+    plain = row["meta_loss"] == "plain"
+    time, peak = ("" if plain else f"{row[f'{key}_over_plain']:.2f}" for key in ("time", "peak"))
+    cells = [row["problem"], row["meta_loss"], seconds(row, 2), time]
+    rows.append([*cells, f"{row['peak_mib']:.0f}", peak])
+  heads = ("meta-loss", "seconds (10 %, 90 %)", "of plain", "peak MiB", "of plain")
+  return table(["problem", *heads], rows)
+
+
+def limited_memory() -> str:
+  """One step of NTM-L-BFGS."""
+  rows = []
+  for row in _rows("limited_memory"):
+    time = row["seconds"]["median"] * 1000
+    cells = [f"{row['num_coordinates']:,}", str(row["history"]), f"{time:.3g}"]
+    rows.append([*cells, f"{row['state_bytes'] / 1e6:.3g}"])
+  return table(["n", "history", "ms a step", "state MB"], rows)
+
+
+def state_dtype() -> str:
+  """What hidden states in bfloat16 do to the loss."""
+  rows = []
+  for row in _rows("state_dtype"):
+    losses = [pm(row[key], 4) for key in ("mean_loss", "final_loss")]
+    rows.append([f"`{row['dtype']}`", str(row["bytes"]), *losses])
+  return table(["states", "bytes a coordinate", "mean loss", "final loss"], rows)
+
+
+def ablation() -> str:
+  """What each part of the general rule is worth."""
+  rows: dict[str, dict[tuple[int, str], dict[str, Any]]] = {}
+  document = files.read_json(os.path.join("results", "general_ablation.json"))
+  for row in document["rows"]:
+    rows.setdefault(row["adds"], {})[row["seed"], row["tasks"]] = row
+  lines = []
+  for adds, found in rows.items():
+    held, trained = (
+      [found[seed, tasks] for seed in range(document["phis"])] for tasks in ("held-out", "training")
+    )
+    cells = [
+      [row["speed_up_over_Adam"] for row in held],
+      [row["speed_up_over_tuned_Adam"] for row in held],
+      [math.exp(row["log_ratio_to_tuned_Adam"]) for row in held],
+      [row["speed_up_over_tuned_Adam"] for row in trained],
+    ]
+    texts = [", ".join(f"{value:.2f}" for value in values) for values in cells]
+    lines.append([f"{'+ ' if lines else ''}{adds}", *texts])
+  page = _zoo_page()
+  row = _cells(page, "## Held-out families, 100 steps", "general")
+  lines.append(["`general`, for comparison", *(cell.split(" ")[0] for cell in row[1:3])])
+  heads = ("speed-up over default Adam, held-out", "over tuned Adam, held-out")
+  heads += ("final loss of tuned Adam's, held-out", "speed-up over tuned Adam, training families")
+  return table(["", *heads], lines)
+
+
+TABLES = {
+  "held_out": held_out,
+  "limits": limits,
+  "quick_seeds": quick_seeds,
+  "keras_experiments": keras_experiments,
+  "against_rivals": against_rivals,
+  "flat_memory": flat_memory,
+  "coordinates": coordinates,
+  "instances": instances,
+  "long_unrolls": long_unrolls,
+  "double_backprop": double_backprop,
+  "limited_memory": limited_memory,
+  "state_dtype": state_dtype,
+  "ablation": ablation,
+}

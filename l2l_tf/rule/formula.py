@@ -1,0 +1,280 @@
+"""A general rule: Adam directions, units of the parameters, and a learned controller of the step.
+
+Nothing in it has a unit: multiplying the loss, or a weight matrix with its place in the network,
+by a constant changes nothing but the last bits. It needs neither the loss nor the number of steps.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from l2l_tf.rule import layout as layouts
+from l2l_tf.rule.layout import Layout
+from l2l_tf.rule.layout import inverse
+from l2l_tf.rule.ops import Fixed
+
+BETAS = (0.0, 0.9, 0.99)  # of the averages of the gradient; 0 is the gradient itself
+BETA_2 = 0.99  # of the average of its square
+SMOOTHING = 0.9  # of what the controller sees
+TIME_SCALES = [10 ** (k / 2) for k in range(11)]  # 1, 3.2, 10 ... 10^5 steps
+EPSILON = 1e-10  # beside v, in units of its mean over the tensor
+TINY = 1e-36  # beside v, where all of it is 0
+MATRIX_FLOOR = 0.03  # of the unit of a matrix that is zero, times 1 / sqrt(fan-in)
+VECTOR_FLOOR = 0.3  # of that of a vector
+FIRST_STEP = 0.01  # of an untrained controller, in units
+LARGEST_STEP = 0.5
+PACE = 0.03  # of the memory of the step: its change in a step, in the logarithm, is at most this
+REACH = 3.0  # of that memory
+HUGE = 1e15  # of a gradient, in units of the first one's RMS: its square is still a number
+INFINITY = float("inf")
+STATISTICS = 13
+INPUTS = 2 * STATISTICS + 5 + len(TIME_SCALES) + 1  # of the controller
+OUTPUTS = len(BETAS) + 2
+
+
+class GeneralState(NamedTuple):
+  """n coordinates and L parameters of B instances."""
+
+  averages: tuple[Any, ...]  # [B, n] each, of the scaled gradient, for BETAS above 0
+  v: Any  # [B, n], of its square
+  theta_0: Any  # [B, n]; 0 before the first step, where it is seen
+  scale: Any  # [B, L], RMS of the first gradient that is not zero; 0 before
+  statistics: Any  # [B, L, 13], averages of what the controller sees
+  memory: Any  # [B, L], what the controller has added to the logarithm of the step
+  t: Any  # int32 scalar, steps taken
+
+  if not TYPE_CHECKING:  # type: ignore[misc]  # mypy knows fields and methods only
+    AXES = {"scale": "BL", "statistics": "BL.", "memory": "BL"}
+
+  def leaves(self) -> list[Any]:
+    """Its tensors, the counter last."""
+    averages, *others = self
+    return [*averages, *others]
+
+  @classmethod
+  def of(cls, leaves: Sequence[Any]) -> "GeneralState":
+    """The inverse of `leaves`."""
+    count = len(BETAS) - 1
+    return cls(tuple(leaves[:count]), *leaves[count:])
+
+
+def initial_state(
+  layout: Layout, batch: int, zeros: Callable[[Sequence[int], str | None], Any]
+) -> GeneralState:
+  """Returns the state before the first step; `zeros(shape, dtype)` makes its tensors.
+
+  The dtype is "int32" or, for that of theta, None.
+  """
+  of_n, of_parameters = [batch, layout.n], [batch, len(layout.sizes)]
+  return GeneralState(
+    averages=tuple(zeros(of_n, None) for _ in BETAS[1:]),
+    v=zeros(of_n, None),
+    theta_0=zeros(of_n, None),
+    scale=zeros(of_parameters, None),
+    statistics=zeros([*of_parameters, STATISTICS], None),
+    memory=zeros(of_parameters, None),
+    t=zeros([], "int32"),
+  )
+
+
+class Rule:
+  """Updates each parameter by -step * unit * direction, on tensors of a framework.
+
+  The direction is a mixture of three Adam directions, m_b / sqrt(v) for b = 0, 0.9 and 0.99, of RMS
+  1 at most. The unit of a parameter is the RMS of its numbers. (Of large parameters an RMS is that
+  of a sample, `Layout.sample`.) The logarithm of the step and the mixture come from a small
+  network, one for all parameters, that sees what has no unit: how the directions agree with each
+  other and with the way from theta_0, their RMS, the number of steps on eleven time scales, the
+  parameter's rank, size, fan-in and depth, and the mean of all this over the parameters. A
+  coordinate whose gradient is always 0 never moves.
+  """
+
+  def __init__(self, ops: Any):
+    """Takes the operations of the framework: `l2l_tf.rule.ops.of`, or keras.ops and more."""
+    self._ops = ops
+    self._averaged = _where_large(self._average, ops)
+    self._mixed = _where_large(self._mix, ops)
+
+  def units(self, square: Any, layout: Layout) -> Any:
+    """In what a step is counted: RMS of each parameter, of one that is 0 by its shape; `[B, L]`.
+
+    Args:
+      square: mean square of each parameter, `[B, L]`.
+      layout: of the parameters.
+    """
+    least = self._ops.constant(_floors(layout), square)
+    return self._ops.maximum(self._ops.sqrt(square), least)
+
+  def mixture(self, logits: Any) -> Any:
+    """What each of the directions weighs, from what the controller says of it; `[B, L, 3]` both."""
+    return self._ops.softmax(logits)
+
+  def step(
+    self,
+    phi: Sequence[Any],
+    g: Any,
+    state: GeneralState,
+    theta: Any,
+    layout: Layout,
+    scale: Any = 1.0,
+  ) -> tuple[Any, GeneralState]:
+    """Takes a step.
+
+    Args:
+      phi: w `[inputs, outputs]` and b `[outputs]` of each layer of the controller, or `[B, ...]`.
+      g: gradient, `[B, n]`.
+      state: what the step before returned, or `initial_state`.
+      theta: the parameters, `[B, n]`.
+      layout: of the parameters, at least one.
+      scale: constant on the update.
+
+    Returns:
+      The update, `[B, n]`, and the next state.
+    """
+    ops = self._ops
+    theta_0 = ops.cond(state.t == 0, lambda: theta + 0.0, lambda: state.theta_0)  # a copy
+    t = ops.cast(state.t + 1, g.dtype)
+    first = self._first_rms(state.scale, g, layout)
+    to_scale = layout.spread(ops, inverse(ops, first))
+    g, averages, v = self._averaged(g, to_scale, state.averages, state.v)
+    mean_v = layout.means(ops, v)
+    floor = layout.spread(ops, EPSILON * mean_v + TINY)
+    start = 1 - ops.constant(_DECAYS, g) ** t  # of the averages, which begin at 0
+    corrections = ops.sqrt(start[-1]) / start[: len(BETAS)]
+    rows = ops.stack([layout.sample(ops, x) for x in (g, *averages)], 1)  # [B, 3, n]
+    sampled = [layout.sample(ops, x) for x in (v, floor, theta, theta_0)]
+    sample_v, sample_floor, place, origin = (x[:, None] for x in sampled)
+    directions = ops.rsqrt(sample_v + sample_floor) * (corrections[:, None] * rows)
+    rows = ops.concatenate([directions, place - origin, place], 1)
+    products = layout.products(ops, rows)  # [B, L, 5, 5]
+
+    unit = self.units(products[..., 4, 4], layout)
+    found = self._statistics(products, mean_v / start[-1], first, unit, layout)
+    smoothed = SMOOTHING * state.statistics + (1 - SMOOTHING) * found
+    seen = smoothed / (1 - SMOOTHING**t)
+    output = self._control(phi, self._inputs(seen, state.memory, t, layout))
+
+    memory = ops.clip(state.memory + PACE * ops.tanh(output[..., 1]), -REACH, REACH)
+    step = ops.clip(FIRST_STEP * ops.exp(output[..., 0] + memory), 0.0, LARGEST_STEP)
+    weights = self.mixture(output[..., 2:])
+    pairs = weights[..., None] * weights[..., None, :]
+    square = ops.sum(pairs * products[..., :3, :3], (-2, -1))
+    amount = step * unit * ops.rsqrt(ops.clip(square, 1.0, INFINITY))  # of an RMS of 1 at most
+    factors = -scale * amount[..., None] * weights * corrections  # [B, L, 3]
+    spread = [layout.spread(ops, factors[..., k]) for k in range(len(BETAS))]
+    update = self._mixed(v, floor, spread, [g, *averages])
+    return update, GeneralState(averages, v, theta_0, first, smoothed, memory, state.t + 1)
+
+  def _first_rms(self, scale: Any, g: Any, layout: Layout) -> Any:
+    """`scale`, and where that is still 0 the RMS of the gradient, `[B, L]`."""
+    ops = self._ops
+
+    def begin() -> Any:
+      finite = ops.where(ops.isfinite(g), g, ops.zeros_like(g))
+      return ops.where(scale > 0, scale, layout.rms(ops, finite))
+
+    return ops.cond(ops.all(scale > 0), lambda: scale, begin)
+
+  def _average(self, g: Any, to_scale: Any, averages: Any, v: Any) -> Any:
+    """The gradient in units of its first RMS, `[B, n]`, and the next averages and v."""
+    ops = self._ops
+    g = ops.where(ops.isfinite(g), g, ops.zeros_like(g))
+    g = ops.clip(g * to_scale, -HUGE, HUGE)
+    averages = tuple(m + (1 - b) * (g - m) for b, m in zip(BETAS[1:], averages))
+    return g, averages, v + (1 - BETA_2) * (g**2 - v)
+
+  def _mix(self, v: Any, floor: Any, factors: Any, averages: Any) -> Any:
+    """The update, `[B, n]`: the averages in units of sqrt(v), times their factors."""
+    mixed = sum(f * m for f, m in zip(factors, averages))
+    return self._ops.rsqrt(v + floor) * mixed
+
+  def _statistics(self, products: Any, mean_v: Any, scale: Any, unit: Any, layout: Layout) -> Any:
+    """What is seen of each parameter at this step, without units: `[B, L, 13]`."""
+    ops = self._ops
+    flat = ops.reshape(products, [*products.shape[:2], 25])
+    rms = ops.sqrt(ops.clip(flat[..., ::6], 0.0, INFINITY))  # [B, L, 5]
+    inverses = inverse(ops, rms)
+    cosines = ops.take(flat, _PAIRS, 2) * ops.take(inverses, _FIRST, 2)
+    cosines = cosines * ops.take(inverses, _SECOND, 2)
+    place, size = rms[..., 3], rms[..., 4]
+    ratios = [rms[..., 1], rms[..., 2], place / unit, mean_v, size / unit, unit]
+    logs = ops.log(ops.clip(ops.stack(ratios, -1), 1e-6, 1e6))
+    to_scale = ops.log(ops.where(scale > 0, scale, ops.ones_like(scale)))
+    share = 0.5 * logs[..., 3] + to_scale + logs[..., 5] + 0.5 * ops.constant(layout.log_sizes, rms)
+    share = share - ops.mean(share, 1)[:, None]  # of the gradient, among the parameters
+    found = [
+      cosines,
+      ops.tanh(rms[..., :1] - 1),
+      logs[..., :5] * ops.constant(_WEIGHTS, rms),
+      0.2 * ops.clip(share, -10.0, 10.0)[..., None],
+    ]
+    return ops.concatenate(found, -1)
+
+  def _inputs(self, seen: Any, memory: Any, t: Any, layout: Layout) -> Any:
+    """What the network sees: `[B, L, inputs]`."""
+    ops = self._ops
+    like = ops.zeros_like(memory)[..., None]
+    time = ops.tanh(t / ops.constant(_TIME_SCALES, seen) - 1)
+    parts = [
+      seen,
+      ops.mean(seen, 1)[:, None] + like,
+      ops.constant(_known(layout), seen) + like,
+      time + like,
+      memory[..., None],
+    ]
+    return ops.concatenate(parts, -1)
+
+  def _control(self, phi: Sequence[Any], x: Any) -> Any:
+    """The network: log step, change of the memory, logits of the mixture; `[B, L, 5]`."""
+    for k, (w, b) in enumerate(zip(phi[::2], phi[1::2])):
+      x = x @ w + (b if len(b.shape) == 1 else b[:, None])
+      x = self._ops.tanh(x) if 2 * k + 2 < len(phi) else x
+    return x
+
+
+_DECAYS = Fixed(np.array([*BETAS, BETA_2], np.float32))
+_TIME_SCALES = Fixed(np.array(TIME_SCALES, np.float32))
+_FIRST = Fixed(np.array([0, 0, 1, 0, 1, 2], np.int32))  # of which two directions are compared;
+_SECOND = Fixed(np.array([1, 2, 2, 3, 3, 3], np.int32))  # 3 is the way from theta_0
+_PAIRS = Fixed(5 * _FIRST.array + _SECOND.array)
+_WEIGHTS = Fixed(np.array([0.3, 0.3, 0.2, 0.1, 0.2], np.float32))  # of logarithms that are seen
+
+
+@functools.lru_cache(maxsize=64)
+def _known(layout: Layout) -> Fixed:
+  """What is seen of parameters that never changes: `[L, 5]`."""
+  last = max(len(layout.shapes) - 1, 1)
+  known = [
+    [
+      float(len(shape) >= 2),
+      math.log(_fan_in(shape)) / 5,
+      math.log(size) / 10,
+      k / last,
+      math.log(len(layout.shapes)) / 5,
+    ]
+    for k, (shape, size) in enumerate(zip(layout.shapes, layout.sizes))
+  ]
+  return Fixed(np.array(known, np.float32))
+
+
+@functools.lru_cache(maxsize=64)
+def _floors(layout: Layout) -> Fixed:
+  """The unit of a parameter that is 0: `[L]`."""
+  floors = [
+    MATRIX_FLOOR / math.sqrt(_fan_in(shape)) if len(shape) >= 2 else VECTOR_FLOOR
+    for shape in layout.shapes
+  ]
+  return Fixed(np.array(floors, np.float32))
+
+
+def _fan_in(shape: Sequence[int]) -> int:
+  return math.prod(shape[:-1]) if len(shape) >= 2 else 1
+
+
+def _where_large(function: Callable[..., Any], ops: Any) -> Callable[..., Any]:
+  """Lets a compiler make one loop of many numbers: each operation costs memory alone."""
+  compiled = ops.in_one_loop(function)
+  return lambda x, *more: (compiled if x.shape[1] > layouts.SAMPLE else function)(x, *more)

@@ -1,0 +1,80 @@
+"""The rule on a list of parameters: what Keras, optax and PyTorch have in common."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from l2l_tf.rule import formula
+from l2l_tf.rule.formula import GeneralState
+from l2l_tf.rule.layout import Layout
+from l2l_tf.rule.layout import Shape
+from l2l_tf.rule.ops import Fixed
+from l2l_tf.rule.partial import Partial
+
+DTYPE = "float32"  # of phi, and of the arithmetic
+
+
+class RuleOnParameters:
+  """Steps of parameters of these shapes, of which some may rest; phi stays as it is."""
+
+  def __init__(self, ops: Any, phi: Sequence[np.ndarray], shapes: Sequence[Shape]):
+    """Takes the operations of the framework, phi as `Rule.step` does, and the shapes."""
+    self._ops, self._phi = ops, [Fixed(w) for w in phi]
+    self._shapes = [tuple(shape) for shape in shapes]
+    self._rule = formula.Rule(ops)
+    self._steps: dict[tuple[bool, ...], Callable[..., Any]] = {}
+
+  def initial_state(self, zeros: Callable[[Sequence[int], str], Any]) -> GeneralState:
+    """The state before the first step, B = 1; `zeros(shape, dtype)` makes its tensors."""
+    layout = Layout(self._shapes)
+    return formula.initial_state(layout, 1, lambda shape, dtype: zeros(shape, dtype or DTYPE))
+
+  def step(
+    self,
+    gradients: Sequence[Any],
+    params: Sequence[Any],
+    state: GeneralState,
+    scale: Any = 1.0,
+  ) -> tuple[list[Any], GeneralState]:
+    """Takes a step.
+
+    Args:
+      gradients: one for each parameter, None for one that rests; another one does not.
+      params: the parameters, in tensors of any float type.
+      state: float32, of all of them.
+      scale: constant on the updates.
+
+    Returns:
+      The updates of those that do not rest, float32, and the next state.
+    """
+    active = tuple(g is not None for g in gradients)
+    if active not in self._steps:
+      self._steps[active] = self._ops.compiled(self._step_of(active))
+    given = [(g, x) for g, x in zip(gradients, params) if g is not None]
+    return self._steps[active]([g for g, _ in given], [x for _, x in given], state, scale)
+
+  def _step_of(self, active: Sequence[bool]) -> Callable[..., Any]:
+    """The step of those that are active."""
+    ops, shapes = self._ops, [shape for shape, is_on in zip(self._shapes, active) if is_on]
+    layout = Layout(shapes)
+    part = None if all(active) else Partial(self._shapes, active)
+
+    def step(
+      gradients: Any, params: Any, state: GeneralState, scale: Any
+    ) -> tuple[list[Any], GeneralState]:
+      if not layout.n:
+        return [ops.cast(g, DTYPE) for g in gradients], state
+      own = part.select(ops, state) if part else state
+      phi = [ops.constant(w, own.v) for w in self._phi]
+      flat, theta = _row(ops, gradients), _row(ops, params)
+      update, own = self._rule.step(phi, flat, own, theta, layout, scale)
+      return layout.cut(ops, update, shapes), part.merge(ops, state, own) if part else own
+
+    return step
+
+
+def _row(ops: Any, tensors: Sequence[Any]) -> Any:
+  """All numbers of the tensors: `[1, n]`."""
+  rows = [ops.reshape(ops.cast(x, DTYPE), [1, -1]) for x in tensors]
+  return rows[0] if len(rows) == 1 else ops.concatenate(rows, 1)

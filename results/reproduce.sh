@@ -1,0 +1,166 @@
+#!/bin/sh
+# Computes the committed results again:
+#
+#   sh results/reproduce.sh                      lists the names
+#   sh results/reproduce.sh mnist_100 quadratic  runs these
+#   sh results/reproduce.sh all                  runs all: days of one core
+#
+# New files go to $OUT, runs/reproduced, so that no committed file is replaced. These variables say where things are:
+#
+#   PYTHON         the interpreter, .venv/bin/python
+#   TFDS_DATA_DIR  prepared TensorFlow Datasets copies: `tfds build mnist cifar10` makes them
+#   CONTENT        a folder of photographs. Ours were 1,000 of ImageNet, one a class
+#   STYLES         a folder with van_gogh_starry_night.jpg and hokusai_great_wave.jpg
+#   PEERS          a folder with the weights of another implementation: docs/results.md, "A peer's weights"
+set -eu
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-.venv/bin/python}
+OUT=${OUT:-runs/reproduced}
+wanted=" $* "
+
+names=$(sed -n 's/^asked \([^ ]*\) .*/\1/p' results/reproduce.sh)
+if [ $# = 0 ]; then
+  echo "$names"
+  exit 0
+fi
+for name in "$@"; do
+  if [ "$name" != all ] && ! echo "$names" | grep -qxF "$name"; then
+    echo "There is no result $name. Without a name this lists all." >&2
+    exit 2
+  fi
+done
+
+asked() { # NAME: whether the command line names it
+  case "$wanted" in *" $1 "* | *" all "*) echo "== $1" >&2 ;; *) return 1 ;; esac
+}
+
+evaluate() { # NAME FLAGS...
+  name=$1
+  shift
+  "$PYTHON" bin/evaluate.py --out="$OUT/$name.json" "$@"
+}
+
+visualize() { # NAME FLAGS...
+  name=$1
+  shift
+  "$PYTHON" bin/visualize.py --out="$OUT/visualizations/$name.json" "$@"
+}
+
+art() { # PROGRAM NAME STYLE FLAGS...: neural art on photographs of $CONTENT
+  program=$1
+  name=$2
+  style=$3
+  shift 3
+  "$program" "$name" --problem=neural_art --num_steps=128 --optimizer=neural_art_lstm --vgg=hed \
+    --content_dir="${CONTENT:?names the folder of photographs}" --style="${STYLES:?names the folder of styles}/$style" "$@"
+}
+
+lbfgs() { # SIZE STYLE FLAGS...
+  size=$1
+  style=$2
+  shift 2
+  "$PYTHON" -m benchmarks.lbfgs --out="$OUT/lbfgs_$size.json" --size="$size" --against="results/neural_art_$size.json" --vgg=hed \
+    --content_dir="${CONTENT:?names the folder of photographs}" --style="${STYLES:?names the folder of styles}/$style" "$@"
+}
+
+peers() {
+  first="${PEERS:?names the folder of the weights}/l2o_training_techniques_dm.npz"
+  echo "--peer=$first,${first%.npz}_aug.npz"
+}
+
+benchmark() { # NAME FLAGS...
+  name=$1
+  shift
+  "$PYTHON" -m "benchmarks.$name" --out="$OUT/$name.json" "$@"
+}
+
+zoo() { # NAME FLAGS...: into a folder of its own
+  name=$1
+  shift
+  "$PYTHON" bin/zoo.py --results="$OUT/$name" "$@"
+}
+
+quadratics() { # NAME FLAGS...
+  evaluate "$@" --problem=quadratic --num_runs=2000 --tuning_runs=200 \
+    --optimizer=quadratic_lstm,quadratic_lstm_gac,quadratic_ntm_bfgs,quadratic_ntm_lbfgs
+}
+
+general() { # NAME FLAGS...
+  evaluate "$@" --optimizer=general,mnist_lstm --transfer --num_runs=20 --tuning_runs=5
+}
+
+mkdir -p "$OUT"
+
+# Section 3.1, quadratics: some minutes each.
+asked quadratic && quadratics quadratic
+asked quadratic_2d && quadratics quadratic_2d --dimensions=2
+asked quadratic_20d && quadratics quadratic_20d --dimensions=20
+asked quadratic_50d && quadratics quadratic_50d --dimensions=50
+asked quadratic_200 && quadratics quadratic_200 --num_steps=200
+
+# Section 3.2, MNIST: about five minutes each.
+asked mnist_100 && evaluate mnist_100 --optimizer=mnist_lstm --num_runs=100 "$(peers)"
+asked mnist_200 && evaluate mnist_200 --optimizer=mnist_lstm --num_runs=100 --num_steps=200 "$(peers)"
+asked mnist_40 && evaluate mnist_40 --optimizer=mnist_lstm --num_runs=100 --hidden=40
+asked mnist_2x20 && evaluate mnist_2x20 --optimizer=mnist_lstm --num_runs=100 --hidden=20,20
+asked mnist_relu && evaluate mnist_relu --optimizer=mnist_lstm --num_runs=100 --activation=relu
+asked mnist_100_test && evaluate mnist_100_test --optimizer=mnist_lstm --num_runs=100 --split=test
+asked general_mnist_100 && general general_mnist_100
+asked general_mnist_200 && general general_mnist_200 --num_steps=200
+asked general_mnist_40 && general general_mnist_40 --hidden=40
+asked general_mnist_2x20 && general general_mnist_2x20 --hidden=20,20
+asked general_mnist_relu && general general_mnist_relu --activation=relu
+
+# Section 3.3, CIFAR-10: two hours of one core each.
+asked cifar10_train && evaluate cifar10_train --problem=cifar10 --split=train --num_steps=1000 --num_runs=10 --tuning_runs=1 \
+  --optimizer=cifar10_conv_fc,cifar10_lstm
+asked cifar10_test && evaluate cifar10_test --problem=cifar10 --split=test --num_steps=1000 --num_runs=10 --tuning_runs=1 \
+  --optimizer=cifar10_conv_fc,cifar10_lstm
+
+# Section 3.4, neural art: two hours and more of one core each.
+asked neural_art_64 && art evaluate neural_art_64 van_gogh_starry_night.jpg --size=64 --num_runs=100 --tuning_runs=2 --finalist_runs=8
+asked neural_art_128 && art evaluate neural_art_128 hokusai_great_wave.jpg --size=128 --num_runs=10 --tuning_runs=1
+asked lbfgs_64 && lbfgs 64 van_gogh_starry_night.jpg --num_runs=20
+asked lbfgs_128 && lbfgs 128 hokusai_great_wave.jpg --num_runs=6
+
+# Section 4: what the optimizers have learned.
+asked visualizations/quadratic_lstm && visualize quadratic_lstm --optimizer=quadratic_lstm --problem=quadratic
+asked visualizations/mnist_lstm && visualize mnist_lstm --optimizer=mnist_lstm --problem=mnist
+asked visualizations/neural_art_lstm && art visualize neural_art_lstm van_gogh_starry_night.jpg --size=64 \
+  --rates_from=results/neural_art_64.json --coordinates='image[0,0,0],image[0,0,1],image[0,0,2]'
+
+# The benchmark: hours of two cores.
+asked zoo && zoo zoo --full
+asked zoo_general && zoo zoo_general --optimizer=general
+asked zoo_general@ema && zoo zoo_general@ema --optimizer=general@ema
+asked zoo_cifar10_lstm@odd && zoo zoo_cifar10_lstm@odd --optimizer=cifar10_lstm@odd,mnist_lstm@odd --horizon=100,1000 --seeds=2
+asked zoo_mnist_lstm@odd && zoo zoo_mnist_lstm@odd --optimizer=cifar10_lstm@odd,mnist_lstm@odd --horizon=100,1000 --seeds=2
+asked general_second/zoo && zoo general_second --optimizer=results/general_second
+
+# What a training promises, and what each part of the general rule is worth.
+asked quick_seeds && benchmark quick_seeds
+asked general_ablation && "$PYTHON" -m benchmarks.ablation --meta_steps=1000 --phis=2 --runs_a_task=2 --out="$OUT/general_ablation.json"
+
+# Time and memory, and Keras: on an idle machine.
+asked against_rivals && benchmark against_rivals
+asked coordinates && benchmark coordinates
+asked double_backprop && benchmark double_backprop
+asked evolution_steps && benchmark evolution_steps
+asked exact_line_search && benchmark exact_line_search
+asked flat_memory && benchmark flat_memory
+asked instances && benchmark instances
+asked keras_cost && benchmark keras_cost --repeats=30
+asked keras_experiments && benchmark keras_experiments
+asked limited_memory && benchmark limited_memory
+asked long_unrolls && benchmark long_unrolls
+asked state_dtype && benchmark state_dtype
+asked tensorboard_cost && benchmark tensorboard_cost --epochs=8 --repeats=1
+
+# Pictures, from the committed JSON files alone; Figure 6 from bundled photographs.
+asked figures && "$PYTHON" bin/figures.py --out="$OUT/figures"
+asked figure_6_64 && "$PYTHON" bin/triples.py --vgg=hed --size=64 --style="${STYLES:?names the folder of styles}" \
+  --out="$OUT/figure_6_64.png"  # of three styles: Hokusai's wave, Munch's scream, van Gogh's night
+asked figure_6_128 && "$PYTHON" bin/triples.py --vgg=hed --size=128 --num_rows=2 --style="${STYLES:?names the folder of styles}/hokusai_great_wave.jpg" \
+  --out="$OUT/figure_6_128.png"
+asked learned_optimizer && "$PYTHON" -m benchmarks.animation --out="$OUT/learned_optimizer.gif"
+true

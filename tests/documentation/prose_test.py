@@ -1,0 +1,95 @@
+"""Numbers that stand in sentences are those of the results."""
+
+import json
+
+import pytest
+
+from l2l_tf.evaluation import results as results_lib
+from tests import sources
+
+ROOT = sources.ROOT
+
+
+def read(name):
+  return results_lib.read(str(ROOT / "results" / f"{name}.json"))
+
+
+def rows(name):
+  return json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
+
+
+def two_layers():
+  return f"Rprop leads until step {results_lib.leads_from(read('mnist_2x20'), 'mnist_lstm') - 1}."
+
+
+def limited_memory():
+  found = results_lib.ratio_of(read("quadratic"), "quadratic_ntm_lbfgs", "quadratic_ntm_bfgs")
+  return "ratio {:.3f}, {:.3f}–{:.3f}".format(*found)
+
+
+def quick_seeds():
+  summary = json.loads((ROOT / "results" / "quick_seeds.json").read_text())["summary"]
+  return f"[{summary['digits']['final_median']:.2f} times tuned Adam's]"
+
+
+def early_lead():
+  """The largest lead over Adam in the first photographs, and at which step."""
+  entries = read("neural_art_64")["optimizers"]
+  curves = (entries[name]["mean"] for name in ("neural_art_lstm", "adam"))
+  leads = [1 - x / y for x, y in zip(*curves)]
+  return f"{100 * max(leads):.0f} % of Adam's loss at step {leads.index(max(leads))} of the first"
+
+
+def peak():
+  (row,) = (r for r in rows("coordinates") if r["what"] == "inference" and r["n"] == 10**7)
+  return f"At 10⁷ the peak is {row['peak_over_state']:.2f} × the states"
+
+
+def segments():
+  wanted = (80, 5)
+  (row,) = (r for r in rows("long_unrolls") if (r["unroll_length"], r["segment_length"]) == wanted)
+  peak_, time = row["peak_over_first"], row["step_over_first"]
+  return f"Segments of 5 take {peak_:.2f} of the peak and {time:.2f} × the time"
+
+
+def instances():
+  times = [row["instance_s"] for row in rows("instances") if row["what"].startswith("quadratics")]
+  return f"it falls to a {times[0] / times[-1]:.0f}rd"
+
+
+def meta_step():
+  found = {(row["contestant"], row["threads"]): row for row in rows("against_rivals")}
+  one, two = (found["ours", threads] for threads in (1, 2))
+  return (
+    f"On two threads {two['over_fastest_rival']:.2f} of the fastest rival",
+    f"on one {one['over_fastest_rival']:.2f}: short of 0.5",
+    f"{two['over_floor']:.2f} and {one['over_floor']:.2f} of the floor",
+  )
+
+
+def linearised():
+  found = {r["problem"]: r for r in rows("double_backprop") if r["meta_loss"] == "linearised"}
+  return tuple(
+    f"{row['time_over_plain']:.2f} and {row['peak_over_plain']:.2f}" for row in found.values()
+  )
+
+
+FACTS = {
+  two_layers: "docs/reached.md",
+  limited_memory: "docs/ntm_bfgs.md",
+  quick_seeds: "README.md",
+  early_lead: "docs/neural_art.md",
+  peak: "docs/performance.md",
+  segments: "docs/performance.md",
+  instances: "docs/performance.md",
+  meta_step: "docs/performance.md",
+  linearised: "docs/performance.md",
+}
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__name__)
+def test_a_number_in_a_sentence(fact):
+  text = " ".join((ROOT / FACTS[fact]).read_text().split())
+  found = fact()
+  for words in [found] if isinstance(found, str) else found:
+    assert words in text

@@ -1,0 +1,80 @@
+"""`LearnedOptimizer()` on TensorFlow, JAX and PyTorch: the same cases, the same numbers.
+
+A process has one backend of Keras, so each runs tests/keras/any_backend.py in one of its own.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests import sources
+
+pytestmark = pytest.mark.slow
+BACKENDS = ("tensorflow", "jax", "torch")
+ATOL = {"variables_of_other_float_types": 0.02, "bfloat16_states": 1e-3}
+
+
+def run(backend: str, *arguments: object) -> subprocess.CompletedProcess:
+  """Runs the cases, or what `arguments` say, on a backend."""
+  if not importlib.util.find_spec(backend):
+    pytest.skip(f'{backend} is not installed: python -m pip install "l2l_tf[{backend}]"')
+  environment = os.environ | {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""}
+  command = [sys.executable, "-m", "tests.keras.any_backend", *map(str, arguments)]
+  found = subprocess.run(command, cwd=sources.ROOT, env=environment, capture_output=True, text=True)
+  assert found.returncode == 0, found.stderr[-3000:]
+  return found
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory):
+  return tmp_path_factory.mktemp("backends")
+
+
+@pytest.fixture(name="reference", scope="module")
+def _reference(folder):
+  """The weights that each case ends with on TensorFlow."""
+  run("tensorflow", folder / "cases_tensorflow.npz", f"--save={folder}")
+  return np.load(folder / "cases_tensorflow.npz")
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_every_case_ends_with_the_weights_that_it_has_on_tensorflow(folder, reference, backend):
+  run(backend, folder / f"cases_{backend}.npz", f"--save={folder}")
+  found = np.load(folder / f"cases_{backend}.npz")
+  missing = {name.split(":")[0] for name in reference.files} - {
+    name.split(":")[0] for name in found.files
+  }
+  assert missing <= ({"frozen_layers_rest_and_may_be_unfrozen"} if backend == "jax" else set())
+  assert len(found.files) > 80
+  for name in found.files:
+    atol = ATOL.get(name.split(":")[0], 1e-5)
+    np.testing.assert_allclose(found[name], reference[name], rtol=1e-5, atol=atol, err_msg=name)
+
+
+EARLIER = sources.ROOT / "tests" / "keras" / "saved_by_an_earlier_version.keras"  # of 3046867
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_saved_by_an_earlier_version_goes_on(folder, backend):
+  out = folder / f"earlier_{backend}.npz"
+  run(backend, out, f"--continue={EARLIER}")
+  found, expected = np.load(out), np.load(EARLIER.with_suffix(".npz"))
+  for k, name in enumerate(expected.files):
+    np.testing.assert_allclose(found[f"{EARLIER.stem}:{k}"], expected[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_saved_on_one_goes_on_on_another(folder, reference, backend):
+  others = [path for path in sorted(folder.glob("*.keras")) if path.stem != backend]
+  assert others
+  out = folder / f"continued_{backend}.npz"
+  run(backend, out, *(f"--continue={path}" for path in others))
+  found = np.load(out)
+  for path in others:
+    expected = np.load(path.with_suffix(".npz"))
+    for k, name in enumerate(expected.files):
+      np.testing.assert_allclose(found[f"{path.stem}:{k}"], expected[name], rtol=0, atol=1e-5)

@@ -1,0 +1,92 @@
+"""The formula gives the same numbers whoever brings the operations, keras.ops among them."""
+
+import keras
+import numpy as np
+import pytest
+
+from l2l_tf import pretrained
+from l2l_tf.rule import formula
+from l2l_tf.rule import ops as rule_ops
+from l2l_tf.rule.parameters import RuleOnParameters
+from l2l_tf.storage import phi_files
+
+SHAPES = [(4, 3), (3,), (), (0, 2), (4, 3), (200, 100), (7,)]
+
+
+def shipped_phi() -> list[np.ndarray]:
+  trained = phi_files.read(pretrained.find("general"))
+  return phi_files.rule(trained.config, trained.weights, trained.source)
+
+
+def keras_ops() -> rule_ops.Namespace:
+  """keras.ops, and the names that it does not have."""
+  own = {
+    "compiled": lambda function: function,
+    "constant": lambda fixed, like: keras.ops.convert_to_tensor(fixed.array, like.dtype),
+    "gram": lambda x: keras.ops.matmul(x, keras.ops.swapaxes(x, -1, -2)),
+    "in_one_loop": lambda function: function,
+    "take": lambda x, fixed, axis: keras.ops.take(x, fixed.array, axis),
+  }
+  return rule_ops.Namespace(**{**vars(keras.ops), **own})
+
+
+def zeros(framework: str):
+  """What makes tensors of a framework."""
+  if framework == "torch":
+    torch = pytest.importorskip("torch")
+    return lambda shape, dtype: torch.zeros(tuple(shape), dtype=getattr(torch, dtype))
+  if framework == "jax":
+    return pytest.importorskip("jax.numpy").zeros
+  return keras.ops.zeros
+
+
+def follow(ops, make, steps: int = 50) -> list[np.ndarray]:
+  """theta after some steps; the second parameter rests in some, and has no gradient in others."""
+  rule, rng = RuleOnParameters(ops, shipped_phi(), SHAPES), np.random.default_rng(0)
+  theta = [rng.normal(size=shape).astype(np.float32) for shape in SHAPES]
+
+  def tensor(x):
+    return make([*x.shape], "float32") + ops.constant(rule_ops.Fixed(x), make([], "float32"))
+
+  state = rule.initial_state(make)
+  for t in range(steps):
+    gradients = [rng.normal(size=s, scale=1 + t % 3).astype(np.float32) for s in SHAPES]
+    gradients[1] *= t > 5
+    given = [None if k == 1 and t % 7 == 3 else tensor(g) for k, g in enumerate(gradients)]
+    updates, state = rule.step(given, [tensor(x) for x in theta], state)
+    moved = [k for k, g in enumerate(given) if g is not None]
+    for k, update in zip(moved, updates, strict=True):
+      theta[k] = theta[k] + np.asarray(update)
+  return theta
+
+
+@pytest.fixture(name="expected", scope="module")
+def _expected():
+  return follow(rule_ops.of("tensorflow"), zeros("tensorflow"))
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch", "keras"])
+def test_the_trajectory_is_that_of_tensorflow(expected, framework):
+  ops = keras_ops() if framework == "keras" else rule_ops.of(framework)
+  found = follow(ops, zeros(framework))
+  for ours, theirs in zip(found, expected, strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+def test_a_state_is_its_leaves():
+  rule = RuleOnParameters(rule_ops.of("tensorflow"), shipped_phi(), SHAPES)
+  state = rule.initial_state(keras.ops.zeros)
+  again = formula.GeneralState.of(state.leaves())
+  assert again._fields == state._fields and all(a is b for a, b in zip(again[0], state[0]))
+  assert all(a is b for a, b in zip(again[1:], state[1:]))
+
+
+def test_the_scale_is_a_constant_on_the_update():
+  ops = rule_ops.of("tensorflow")
+  gradients = [keras.ops.ones(shape) for shape in SHAPES]
+  params = [keras.ops.ones(shape) for shape in SHAPES]
+  rule = RuleOnParameters(ops, shipped_phi(), SHAPES)
+  state = rule.initial_state(keras.ops.zeros)
+  (whole, _), (half, _) = (rule.step(gradients, params, state, s) for s in (1.0, 0.5))
+  for a, b in zip(whole, half, strict=True):
+    np.testing.assert_allclose(0.5 * a, b, rtol=1e-6)

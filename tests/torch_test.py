@@ -1,0 +1,156 @@
+"""The general rule in PyTorch takes the steps that Keras's optimizer takes."""
+
+import copy
+import io
+
+import keras
+import numpy as np
+import pytest
+
+import l2l_tf
+
+torch = pytest.importorskip("torch")
+from l2l_tf import torch as l2l_torch  # noqa: E402
+
+SHAPES = [(4, 3), (3,), (), (0, 2)]
+
+
+def parameters() -> list:
+  rng = np.random.default_rng(0)
+  return [torch.nn.Parameter(torch.tensor(rng.normal(size=s), dtype=torch.float32)) for s in SHAPES]
+
+
+def gradients(t: int) -> list:
+  rng = np.random.default_rng([1, t])
+  return [torch.tensor(rng.normal(size=s), dtype=torch.float32) for s in SHAPES]
+
+
+def follow(optimizer, params, steps=range(50), without=()) -> list[np.ndarray]:
+  for t in steps:
+    for k, (p, g) in enumerate(zip(params, gradients(t))):
+      p.grad = None if k in without else g
+    optimizer.step()
+  return [p.detach().numpy().copy() for p in params]
+
+
+def same(first, second, atol=1e-6):
+  for a, b in zip(first, second, strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("without", [(), (1,)])
+def test_it_takes_the_steps_of_keras(without):
+  params = parameters()
+  variables = [keras.Variable(p.detach().numpy()) for p in params]
+  optimizer = l2l_tf.LearnedOptimizer(weight_decay=0.01)
+  for t in range(50):
+    pairs = [
+      (keras.ops.convert_to_tensor(g.numpy()), v)
+      for k, (g, v) in enumerate(zip(gradients(t), variables))
+      if k not in without
+    ]
+    optimizer.build(variables)
+    optimizer.apply_gradients(pairs)
+  found = follow(l2l_torch.General(params, weight_decay=0.01), params, without=without)
+  same(
+    [x for k, x in enumerate(found) if k not in without],
+    [v.numpy() for k, v in enumerate(variables) if k not in without],
+    1e-5,
+  )
+
+
+def test_one_parameter_alone_remembers_where_it_began():
+  params = parameters()[:1]
+  optimizer = l2l_torch.General(params)
+  start = params[0].detach().clone()
+  follow(optimizer, params, range(3))
+  same([optimizer.state["rule"]["tensors"][3][0]], [start.ravel()], 0)
+
+
+def test_groups_share_the_state_and_have_rates_of_their_own():
+  params, others = parameters(), parameters()
+  whole = follow(l2l_torch.General(params), params, range(1))
+  optimizer = l2l_torch.General([{"params": others[:2], "lr": 0.5}, {"params": others[2:]}])
+  schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+  found, start = follow(optimizer, others, range(1)), parameters()
+  for k, (a, b, p) in enumerate(zip(found, whole, start)):
+    p = p.detach().numpy()
+    np.testing.assert_allclose((a - p) * (2 if k < 2 else 1), b - p, atol=1e-6)
+  schedule.step()
+  assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.5]
+  with pytest.raises(ValueError, match="before its first step only"):
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))]})
+
+
+def test_a_state_is_saved_and_loaded():
+  params = parameters()
+  optimizer = l2l_torch.General(params)
+  follow(optimizer, params, range(5))
+  file = io.BytesIO()
+  torch.save(optimizer.state_dict(), file)
+  file.seek(0)
+  others = [torch.nn.Parameter(p.detach().clone()) for p in params]
+  again = l2l_torch.General(others)
+  again.load_state_dict(torch.load(file))
+  third = copy.deepcopy((optimizer, params))
+  expected = follow(optimizer, params, range(5, 10))
+  same(follow(again, others, range(5, 10)), expected, 0)
+  same(follow(*third, range(5, 10)), expected, 0)
+  wrong = l2l_torch.General([torch.nn.Parameter(torch.zeros(2)) for _ in SHAPES])
+  with pytest.raises(ValueError, match="The state is not of these parameters"):
+    wrong.load_state_dict(optimizer.state_dict())
+  assert not wrong.state
+
+
+def test_a_closure_gives_the_loss():
+  (p,) = params = [torch.nn.Parameter(torch.tensor([3.0, -2.0]))]
+  optimizer = l2l_torch.General(params)
+
+  def closure():
+    optimizer.zero_grad()
+    loss = (p**2).sum()
+    loss.backward()
+    return loss
+
+  losses = [optimizer.step(closure).item() for _ in range(100)]
+  assert losses[0] == 13 and losses[-1] < 0.1
+
+
+def test_a_sparse_gradient_is_its_numbers():
+  table, dense = (torch.nn.Parameter(torch.ones(5, 2)) for _ in range(2))
+  table.grad = torch.sparse_coo_tensor(
+    [[1, 3]], [[1.0, 2.0], [3.0, 4.0]], (5, 2), check_invariants=True
+  )
+  dense.grad = table.grad.to_dense()
+  for p in (table, dense):
+    l2l_torch.General([p]).step()
+  same([table.detach()], [dense.detach()], 0)
+  assert (table[[0, 2, 4]] == 1).all() and (table[[1, 3]] != 1).all()
+
+
+def test_nothing_happens_without_a_gradient():
+  params = parameters()
+  optimizer = l2l_torch.General(params)
+  optimizer.step()
+  assert not optimizer.state
+  same([p.detach() for p in params], [p.detach() for p in parameters()], 0)
+
+
+@pytest.mark.parametrize(
+  "arguments, text",
+  [
+    ({"lr": -1.0}, "lr must be at least 0"),
+    ({"weight_decay": float("nan")}, "weight_decay must be at least 0"),
+    ({"optimizer": "nobody"}, "no pretrained optimizer"),
+  ],
+)
+def test_bad_arguments(arguments, text):
+  with pytest.raises(ValueError, match=text):
+    l2l_torch.General(parameters(), **arguments)
+
+
+def test_parameters_that_are_no_floats():
+  with pytest.raises(ValueError, match="float types"):
+    l2l_torch.General([torch.zeros(3, dtype=torch.int32)])
+  with pytest.raises(l2l_tf.CheckpointError, match="holds no general rule"):
+    l2l_torch.General(parameters(), "mnist_lstm")
