@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import general
-from l2l_tf.optimizers import segments
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton and Schulz's iteration, as Muon has it
 POWER = 2  # rounds of subspace iteration
@@ -106,7 +105,7 @@ def flattened(x: tf.Tensor, rank: int) -> tf.Tensor:
     values = tf.sqrt(tf.reduce_sum(scaled**2, 2, keepdims=True))
     rest = y - left @ scaled
     others = tf.reduce_sum(rest**2, [1, 2], keepdims=True) / (columns - count)
-    kept = tf.minimum(1.0, ABOVE * tf.sqrt(others) * segments.inverse(values))
+    kept = tf.minimum(1.0, ABOVE * tf.sqrt(others) * _inverse(values))
     return rest + left @ (kept * scaled)
 
   return _of_tall(function, x)
@@ -115,7 +114,7 @@ def flattened(x: tf.Tensor, rank: int) -> tf.Tensor:
 def _of_tall(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
   """A function of `[B, r, c]`, r >= c, whose RMS and zeros become those of x; of any r and c."""
   largest = tf.reduce_max(tf.abs(x), [1, 2], keepdims=True)
-  x = x * segments.inverse(largest)  # whose squares are numbers
+  x = x * _inverse(largest)  # whose squares are numbers
   turned = x.shape[1] < x.shape[2]
   y = function(tf.transpose(x, [0, 2, 1]) if turned else x)
   y = tf.transpose(y, [0, 2, 1]) if turned else y
@@ -125,7 +124,7 @@ def _of_tall(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Ten
 def _orthogonal(x: tf.Tensor, rounds: int) -> tf.Tensor:
   """`[B, r, c]`, r >= c."""
   square = tf.reduce_sum(x**2, [1, 2], keepdims=True)
-  product = tf.matmul(x * segments.inverse(square), x, transpose_a=True)
+  product = tf.matmul(x * _inverse(square), x, transpose_a=True)
   a, b, c = QUINTIC
   total = eye = tf.eye(x.shape[2], dtype=x.dtype)
   for k in range(rounds):
@@ -137,4 +136,9 @@ def _orthogonal(x: tf.Tensor, rounds: int) -> tf.Tensor:
 
 def _with_rms_of(y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
   own, other = (tf.reduce_sum(z**2, [1, 2], keepdims=True) for z in (y, x))
-  return y * tf.sqrt(other * segments.inverse(own))
+  return y * tf.sqrt(other * _inverse(own))
+
+
+def _inverse(x: tf.Tensor) -> tf.Tensor:
+  """1 / x, and 0 for 0."""
+  return tf.math.divide_no_nan(tf.ones_like(x), x)

@@ -47,13 +47,6 @@ from l2l_tf.zoo import tasks
 HORIZONS = (100, 1000)
 SPLIT = "training"  # families
 SHARES = {pretrained.GENERAL: 0.0, "half": 0.5, "orthogonal": 1.0}  # of the updates of matrices
-LIMITS = {
-  "meta_steps": (1, 10**5),
-  "phis": (1, 10),
-  "runs_a_task": (1, 3),
-  "instances": (0, 100),
-  "jobs": (1, 64),
-}
 
 
 class Variant(NamedTuple):
@@ -86,13 +79,14 @@ def make_flags() -> experiment_flags.Flags:
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Written, "out", None, "the results file")
   flags.add(tuple[str, ...], "variants", None, f"of {', '.join(VARIANTS)}; default all")
-  flags.add(int, "meta_steps", 1000, "of each training")
-  flags.add(int, "phis", 2, "trainings of each variant that is trained, from other seeds")
-  flags.add(int, "runs_a_task", 2, "seeds of each task that a phi is scored on")
-  flags.add(int, "instances", 6, "of each validation problem; 0 leaves them out")
+  flags.add(int, "meta_steps", 1000, "of each training", bounds=(1, 10**5))
+  flags.add(int, "phis", 2, "trainings of a variant that is trained, other seeds", bounds=(1, 10))
+  flags.add(int, "runs_a_task", 2, "seeds of each task that a phi is scored on", bounds=(1, 3))
+  flags.add(int, "instances", 6, "of each validation problem; 0 for none", bounds=(0, 100))
   flags.add(paths.Read, "results", "results", "directory of zoo_general.json and of tuned Adam")
   flags.add(paths.Written, "runs", "runs/rules", "directory of weights and of the runs' files")
-  flags.add(int, "jobs", os.cpu_count() or 1, "variants at the same time, one core each")
+  text = "variants at the same time, one core each"
+  flags.add(int, "jobs", os.cpu_count() or 1, text, bounds=(1, 64))
   flags.add(bool, "overwrite", False, "replace a file of more variants, phis or meta-steps")
   return flags
 
@@ -100,7 +94,6 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  flags.check(LIMITS)
   names = [name for group in flags.variants or [tuple(VARIANTS)] for name in group]
   for name in names:
     if name not in VARIANTS:

@@ -140,6 +140,7 @@ asked general_second/zoo && zoo general_second --optimizer=results/general_secon
 # What a training promises, and what each part of the general rule is worth.
 asked quick_seeds && benchmark quick_seeds
 asked general_ablation && "$PYTHON" -m benchmarks.ablation --meta_steps=1000 --phis=2 --runs_a_task=2 --out="$OUT/general_ablation.json"
+asked general_rules && "$PYTHON" -m benchmarks.rules --out="$OUT/general_rules.json"
 
 # Time and memory, and Keras: on an idle machine.
 asked against_rivals && benchmark against_rivals
