@@ -36,14 +36,13 @@ def make_flags() -> experiment_flags.Flags:
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Written, "out", "runs/figures/learned.gif", "the picture")
   flags.add(paths.Read, "results", "results", "directory of results")
-  flags.add(int, "num_steps", 32, "frames")
+  flags.add(int, "num_steps", 32, "frames", bounds=(2, 32))
   return flags
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  flags.check({"num_steps": (2, 32)})
   losses = results_lib.read(os.path.join(flags.results, "mnist_100.json"))["optimizers"]
   shown = proposal_files.read(os.path.join(flags.results, "visualizations", "mnist_lstm.json"))
   frames = [_frame(losses, shown, step, flags.num_steps) for step in range(1, flags.num_steps + 1)]

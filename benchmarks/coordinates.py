@@ -26,7 +26,7 @@ from l2l_tf.training.meta_trainer import MetaTrainer
 
 def inference(n: int, repeats: int) -> dict[str, Any]:
   """Times steps of `LearnedOptimizer`; the states are among the memory that counts."""
-  found = keras_cost.measure("mnist_lstm", n, repeats)
+  found = keras_cost.measure("tensorflow", "mnist_lstm", [(n,)], repeats)
   figures = {"seconds": {"median": found["median_s"]}, "peak": found["peak_mib"] * measuring.MIB}
   return _row("inference", n, figures, 1, found["bytes_a_parameter"] * n)
 

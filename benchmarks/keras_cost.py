@@ -32,7 +32,7 @@ def measure(backend: str, name: str, shapes: Sequence[tuple[int, ...]], repeats:
   """Times steps.
 
   Args:
-    backend: of Keras, which is not imported yet.
+    backend: of Keras.
     name: in `OPTIMIZERS`.
     shapes: of the parameters.
     repeats: timed steps.
@@ -41,10 +41,12 @@ def measure(backend: str, name: str, shapes: Sequence[tuple[int, ...]], repeats:
     The first two, how many tensors and parameters, seconds a step (median, 10 % and 90 %), bytes a
     parameter of the optimizer's variables, and by how many MiB the peak of the process grew.
   """
-  os.environ["KERAS_BACKEND"] = backend
   import keras
 
   import l2l_tf
+
+  if keras.config.backend() != backend:
+    raise RuntimeError(f"Keras runs on {keras.config.backend()}, not on {backend}.")
 
   baseline = measuring.resident_bytes()
   rng = np.random.default_rng(0)
@@ -54,11 +56,10 @@ def measure(backend: str, name: str, shapes: Sequence[tuple[int, ...]], repeats:
   ]
   optimizer = keras.optimizers.Adam() if name == "adam" else l2l_tf.LearnedOptimizer(name)
   optimizer.build(theta)
+  states = [v for v in optimizer.variables if len(v.shape)]  # without counters
+  state_bytes = sum(keras.ops.convert_to_numpy(v).nbytes for v in states)
   step = globals()[f"_{backend}"](optimizer, theta, gradients)
   figures = measuring.measured(step, repeats, baseline)
-  states = [v for v in optimizer.variables if len(v.shape)]  # without counters
-  sizes = {str(v.dtype): keras.ops.convert_to_numpy(v).itemsize for v in states}
-  state_bytes = sum(int(np.prod(v.shape)) * sizes[str(v.dtype)] for v in states)
   num_parameters = sum(int(np.prod(shape)) for shape in shapes)
   return {
     "backend": backend,
@@ -70,6 +71,18 @@ def measure(backend: str, name: str, shapes: Sequence[tuple[int, ...]], repeats:
     "peak_mib": max(figures["first_peak"], figures["peak"]) / measuring.MIB,
     "peak_over_states": measuring.ratio(figures["peak"], state_bytes),
   }
+
+
+def _in_own_process(backend: str, *arguments: Any) -> dict:
+  """`measure` in a process that begins with this backend: what it imports may import Keras."""
+  before = os.environ.get("KERAS_BACKEND")
+  os.environ["KERAS_BACKEND"] = backend
+  try:
+    return measuring.in_own_process(measure, backend, *arguments)
+  finally:
+    os.environ.pop("KERAS_BACKEND")
+    if before is not None:
+      os.environ["KERAS_BACKEND"] = before
 
 
 def _tensorflow(optimizer: Any, theta: list, gradients: list) -> Callable[[], Any]:
@@ -115,9 +128,8 @@ def main(argv: Sequence[str]) -> int:
   flags.parse(argv)
   if min(flags.parameters) < 1 or flags.repeats < 1:
     raise experiment_flags.UsageError("--parameters and --repeats must be at least 1.")
-  own = measuring.in_own_process
   rows = [
-    own(measure, backend, name, shapes, flags.repeats)
+    _in_own_process(backend, name, shapes, flags.repeats)
     for shapes in [*([(n,)] for n in flags.parameters), SMALL]
     for backend in BACKENDS
     if importlib.util.find_spec(backend)

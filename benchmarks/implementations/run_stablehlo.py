@@ -38,7 +38,7 @@ def main(path: str, repeats: str = "0") -> int:
   print(f"{jax.devices()[0].device_kind}: losses differ by at most {difference:.2g}")
   if int(repeats):
     seconds = measuring.timed(lambda: jax.block_until_ready(run()), int(repeats))
-    print(measuring.table([measuring.quantiles(seconds)]))
+    print(measuring.quantiles(seconds))
   return int(not difference <= TOLERANCE)
 
 

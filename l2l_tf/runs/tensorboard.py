@@ -88,10 +88,10 @@ class Summaries:
     with run_directory.writing(directory):
       self._writer = literal_path.event_writer(directory)
       with self._writer.as_default(step=0):
-        tf.summary.text("config", table(config))
+        tf.summary.text("config", _readable(table(config)))
         if command:
-          tf.summary.text("command", f"    {command}")
-        _write_hparams(config, os.path.basename(os.path.abspath(directory)))
+          tf.summary.text("command", _readable(f"    {command}"))
+        _write_hparams(config, _readable(os.path.basename(os.path.abspath(directory))))
       self._writer.flush()
       if np.isfinite(self._curves.get("adam", np.nan)).all():
         self._adam = literal_path.event_writer(os.path.join(directory, ADAM))
@@ -158,6 +158,11 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _code(value: Any) -> str:
   text = json.dumps(value, ensure_ascii=False).replace("`", "'").replace("|", "\\|")
   return f"`{text}`"
+
+
+def _readable(text: str) -> str:
+  """Text that is text: the bytes of a file's name may be none."""
+  return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _write_hparams(config: Mapping[str, Any], run: str):

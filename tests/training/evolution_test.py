@@ -202,7 +202,7 @@ def test_compiled_by_xla_a_step_is_the_same():
     ({"meta_gradient": "second_derivatives"}, "meta_gradient is of backpropagation"),
     ({"estimator": "pes", "meta_gradient": "segments:5"}, "meta_gradient is .* pes"),
     ({"estimator": "pes", "unroll_length": 7}, "num_steps must be a multiple of unroll_length"),
-    ({"perturbation": 0.0}, "perturbation must be at least 1e-09"),
+    ({"perturbation": 0.0}, "perturbation must be at least 1e-06"),
     ({"estimator": "magic"}, "estimator must be one of backprop, es, pes"),
   ],
 )
