@@ -160,6 +160,10 @@ def _code(value: Any) -> str:
   return f"`{text}`"
 
 
+def _as_text(value: Any) -> str:
+  return value if isinstance(value, str) else json.dumps(value)
+
+
 def _readable(text: str) -> str:
   """Text that is text: the bytes of a file's name may be none."""
   return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -168,7 +172,7 @@ def _readable(text: str) -> str:
 def _write_hparams(config: Mapping[str, Any], run: str):
   """Every hyperparameter of a run, and the loss to compare runs by, for the tab HParams."""
   values = {
-    name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
+    name: value if isinstance(value, bool | int | float) else _readable(_as_text(value))
     for name, value in flat(config.get("experiment", {})).items()
   }
   names = [hparams.HParam(name) for name in values]

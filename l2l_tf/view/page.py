@@ -49,7 +49,7 @@ def make(title: str, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
     data=packed,
     plotly=_packed(offline.get_plotlyjs()),
   )
-  return page.encode()
+  return page.encode(errors="replace")  # the bytes of a directory's name may be no text
 
 
 def of_run(directory: str) -> bytes | None:
