@@ -16,7 +16,7 @@ from tests.training import distribution_test
 # One of each kind of optimizer, and Adam.
 SHIPPED = ["mnist_lstm", "cifar10_conv_fc", "quadratic_lstm_gac", "quadratic_ntm_bfgs"]
 SHIPPED += ["quadratic_ntm_lbfgs", "general", "quadratic_lstm_gac@odd", "adam"]
-FEW = ["quadratic_lstm_gac", "general"]  # a module's step and a rule's, where replicas share nothing
+FEW = ["quadratic_lstm_gac", "general"]  # where replicas share nothing
 
 
 def start(kind, ways, names, out, tf_config=None):
