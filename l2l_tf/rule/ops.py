@@ -26,6 +26,9 @@ class Fixed:
     self.array = array
 
 
+BLOCK = 2**16  # numbers, of which a dozen vectors fit into a core's cache
+
+
 def of(framework: str) -> Namespace:
   """The operations of "tensorflow", "jax" or "torch", which this imports."""
   return {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[framework]()
@@ -103,6 +106,25 @@ def _torch() -> Namespace:
       tensors[key] = torch.as_tensor(fixed.array, dtype=key[0], device=key[1])
     return tensors[key]
 
+  def in_one_loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    """On a CPU, block after block: what lies between the operations stays in the cache."""
+
+    def run(x: Any, *more: Any) -> Any:
+      n = x.shape[1]
+      if x.device.type != "cpu":
+        return function(x, *more)
+      whole: Any = None
+      for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        part = _each(lambda y, a=start, b=stop: y[:, a:b] if y.shape[1] == n else y, (x, *more))
+        found = function(*part)
+        if whole is None:
+          whole = _each(lambda y: torch.empty([y.shape[0], n], dtype=y.dtype), found)
+        _each(lambda y, z, a=start, b=stop: z[:, a:b].copy_(y), found, whole)
+      return whole
+
+    return run
+
   same = set(_SAME) - {"concatenate", "max"}
   return Namespace(
     **{name: getattr(torch, name) for name in same},
@@ -112,7 +134,7 @@ def _torch() -> Namespace:
     cond=lambda condition, yes, no: yes() if condition else no(),
     constant=constant,
     gram=lambda x: x @ x.mT,
-    in_one_loop=lambda function: function,
+    in_one_loop=in_one_loop,
     max=torch.amax,
     rsqrt=torch.rsqrt,
     softmax=lambda x: torch.softmax(x, -1),
@@ -131,3 +153,10 @@ def _swapped(rank: int, first: int, second: int) -> list[int]:
   axes = list(range(rank))
   axes[first], axes[second] = axes[second], axes[first]
   return axes
+
+
+def _each(function: Callable[..., Any], *nests: Any) -> Any:
+  """Applies it to the tensors of tuples and lists, or to one tensor."""
+  if not isinstance(nests[0], tuple | list):
+    return function(*nests)
+  return tuple(_each(function, *parts) for parts in zip(*nests))
