@@ -150,7 +150,7 @@ asked evolution_steps && benchmark evolution_steps
 asked exact_line_search && benchmark exact_line_search
 asked flat_memory && benchmark flat_memory
 asked instances && benchmark instances
-asked keras_cost && benchmark keras_cost --repeats=30
+asked keras_cost && benchmark keras_cost --repeats=20
 asked keras_experiments && benchmark keras_experiments
 asked limited_memory && benchmark limited_memory
 asked long_unrolls && benchmark long_unrolls
