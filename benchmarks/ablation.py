@@ -12,7 +12,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import hashlib
 import io
@@ -126,11 +126,7 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  names = [name for group in flags.variants or [tuple(VARIANTS)] for name in group]
-  for name in names:
-    if name not in VARIANTS:
-      known = ", ".join(VARIANTS)
-      raise experiment_flags.UsageError(f"Unknown variant {name!r}; known: {known}.")
+  names = chosen(flags.variants, VARIANTS)
   counts = {key: getattr(flags, key) for key in ("meta_steps", "phis", "runs_a_task")}
   counts["variants"] = len(names)
   check = functools.partial(outputs.check, flags.out, outputs.Content({}, counts), flags.overwrite)
@@ -211,17 +207,8 @@ def _one(
 ) -> list[dict[str, Any]]:
   """Trains and scores one phi; its rows, one for each half of the benchmark."""
   path = os.path.join(runs, f"{name}_{seed}_{meta_steps}.npz")
-  if not os.path.exists(path):
-    began, content = time.process_time(), io.BytesIO()
-    phi = train(VARIANTS[name], seed, meta_steps)
-    np.savez(content, *phi, seconds=time.process_time() - began)
-    files.write_aside(path, content.getvalue())
-  with np.load(path) as arrays:
-    seconds, phi = float(arrays["seconds"]), [arrays[f"arr_{k}"] for k in range(len(arrays) - 1)]
-  rival = f"{name}_{seed}"
-  rivals.PORTS[rival] = rivals.Rival(
-    rival, lambda _: LearnedOptimizer(_rule(name, phi)), digest=_digest(phi)
-  )
+  seconds, phi = trained(path, VARIANTS[name], seed, meta_steps)
+  rival = as_rival(f"{name}_{seed}", VARIANTS[name].rule, phi)
   wanted = [task for task in tasks.TASKS.values() if HORIZON in measure.horizons_of(task)]
   planned = [run for task in wanted for run in measure.plan(task, rival, False, [HORIZON], count)]
   for job in measure.jobs(measure.missing(planned, runs), runs):
@@ -230,15 +217,47 @@ def _one(
   return [_row(name, seed, seconds, split, document, references) for split in comparison.SPLITS]
 
 
-def _rule(name: str, phi: Sequence[np.ndarray]) -> general.General:
-  rule = VARIANTS[name].rule()
+def chosen(groups: Sequence[Sequence[str]] | None, variants: Mapping[str, Any]) -> list[str]:
+  """The variants that a flag names, all by default.
+
+  Raises:
+    UsageError: for one that is not known.
+  """
+  names = [name for group in groups or [tuple(variants)] for name in group]
+  for name in names:
+    if name not in variants:
+      known = ", ".join(variants)
+      raise experiment_flags.UsageError(f"Unknown variant {name!r}; known: {known}.")
+  return names
+
+
+def trained(
+  path: str, variant: Variant, seed: int, meta_steps: int
+) -> tuple[float, list[np.ndarray]]:
+  """Processor seconds of a training, and its phi; from the file at `path` if there is one."""
+  if not os.path.exists(path):
+    began, content = time.process_time(), io.BytesIO()
+    phi = train(variant, seed, meta_steps)
+    np.savez(content, *phi, seconds=time.process_time() - began)
+    files.write_aside(path, content.getvalue())
+  with np.load(path) as arrays:
+    return float(arrays["seconds"]), [arrays[f"arr_{k}"] for k in range(len(arrays) - 1)]
+
+
+def with_weights(rule: general.General, phi: Sequence[np.ndarray]) -> general.General:
+  """The rule, with these weights."""
   for variable, value in zip(rule.trainable_variables, phi, strict=True):
     variable.assign(value)
   return rule
 
 
-def _digest(phi: Sequence[np.ndarray]) -> str:
-  return hashlib.sha256(b"".join(x.tobytes() for x in phi)).hexdigest()
+def as_rival(name: str, rule: Callable[..., general.General], phi: Sequence[np.ndarray]) -> str:
+  """Puts a rule with these weights among the benchmark's rivals, under the name returned."""
+  digest = hashlib.sha256(b"".join(x.tobytes() for x in phi)).hexdigest()
+  rivals.PORTS[name] = rivals.Rival(
+    name, lambda _: LearnedOptimizer(with_weights(rule(seed=0), phi)), digest=digest
+  )
+  return name
 
 
 def _row(

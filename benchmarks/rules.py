@@ -13,11 +13,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from collections.abc import Callable, Sequence
 import functools
-import hashlib
-import io
 import json
 import multiprocessing
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +28,6 @@ from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config.problems import General as GeneralProblem
-from l2l_tf.keras.optimizer import LearnedOptimizer
 from l2l_tf.optimizers import general
 from l2l_tf.problems import base
 from l2l_tf.storage import files
@@ -94,11 +90,7 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = make_flags().parse(argv)
-  names = [name for group in flags.variants or [tuple(VARIANTS)] for name in group]
-  for name in names:
-    if name not in VARIANTS:
-      known = ", ".join(VARIANTS)
-      raise experiment_flags.UsageError(f"Unknown variant {name!r}; known: {known}.")
+  names = ablation.chosen(flags.variants, VARIANTS)
   keys = ("meta_steps", "phis", "runs_a_task", "instances")
   counts = {key: getattr(flags, key) for key in keys}
   counts["variants"] = len(names)
@@ -142,12 +134,13 @@ def _one(
   meta_steps: int, count: int, runs: str, references: dict[str, Any], name: str, seed: int | None
 ) -> list[dict[str, Any]]:
   """Trains, unless its weights are the shipped ones, and scores one phi: a row for each horizon."""
-  seconds, phi = (None, shipped()) if seed is None else _trained(meta_steps, runs, name, seed)
-  rival = name if seed is None else f"{name}_{seed}_{meta_steps}"
-  digest = hashlib.sha256(b"".join(x.tobytes() for x in phi)).hexdigest()
-  rivals.PORTS[rival] = rivals.Rival(
-    rival, lambda _: LearnedOptimizer(with_weights(name, phi)), digest=digest
-  )
+  rule, rival = VARIANTS[name].rule, name if seed is None else f"{name}_{seed}_{meta_steps}"
+  seconds, phi = None, shipped()
+  if seed is not None:
+    variant = ablation.Variant("", rule, transformed=True)
+    path = os.path.join(runs, f"{rival}.npz")
+    seconds, phi = ablation.trained(path, variant, seed, meta_steps)
+  ablation.as_rival(rival, rule, phi)
   wanted = [task for task in tasks.TASKS.values() if task.family in comparison.SPLITS[SPLIT]]
   longest = [max(HORIZONS)]
   planned = [run for task in wanted for run in measure.plan(task, rival, False, longest, count)]
@@ -161,27 +154,6 @@ def _one(
   }
   rows = [head | row for row in _rows(document, references, count)]
   return [row | {"processor_seconds": seconds} for row in rows]
-
-
-def _trained(meta_steps: int, runs: str, name: str, seed: int) -> tuple[float, list[np.ndarray]]:
-  """Processor seconds of a training, and its phi; from a file if there is one."""
-  path = os.path.join(runs, f"{name}_{seed}_{meta_steps}.npz")
-  if not os.path.exists(path):
-    began, content = time.process_time(), io.BytesIO()
-    variant = ablation.Variant("", VARIANTS[name].rule, transformed=True)
-    phi = ablation.train(variant, seed, meta_steps)
-    np.savez(content, *phi, seconds=time.process_time() - began)
-    files.write_aside(path, content.getvalue())
-  with np.load(path) as arrays:
-    return float(arrays["seconds"]), [arrays[f"arr_{k}"] for k in range(len(arrays) - 1)]
-
-
-def with_weights(name: str, phi: Sequence[np.ndarray]) -> general.General:
-  """The rule of a variant with these weights."""
-  rule = VARIANTS[name].rule(seed=0)
-  for variable, value in zip(rule.trainable_variables, phi, strict=True):
-    variable.assign(value)
-  return rule
 
 
 def validated(
@@ -198,9 +170,7 @@ def validated(
   Returns:
     `[T + 1, S, R]`.
   """
-  rule = orthogonal.Orthogonal(np.repeat(shares, count))
-  for variable, value in zip(rule.trainable_variables, shipped(), strict=True):
-    variable.assign(value)
+  rule = ablation.with_weights(orthogonal.Orthogonal(np.repeat(shares, count)), shipped())
   seeds = np.tile(problem.seeds(0, base.Stream.VALIDATION, count=count), [len(shares), 1])
   run = functools.partial(unroll.rollout, problem, rule, num_steps=num_steps)
   losses = tf.function(run, autograph=False, jit_compile=True)(tf.constant(seeds))

@@ -67,6 +67,7 @@ class General(torch.optim.Optimizer):
     super().add_param_group(param_group)
     for p in self.param_groups[-1]["params"]:
       if not p.is_floating_point():
+        self.param_groups.pop()
         raise ValueError(f"l2l_tf.torch.General takes parameters of float types, got {p.dtype}.")
     self._rule = RuleOnParameters(self._ops, self._phi, [p.shape for p, _ in self._params()])
 

@@ -38,7 +38,7 @@ MAY_IMPORT = {
   "version": set(),
 }
 ANYBODY = {"errors", "keras_backend", "surroundings"}  # may be imported everywhere
-KERAS = {f"l2l_tf.keras.{name}" for name in ("arguments", "assignment", "optimizer")}
+KERAS = {f"l2l_tf.keras.{name}" for name in ("arguments", "backends", "optimizer", "steps")}
 KERAS |= {"l2l_tf.keras.rule_step", "l2l_tf.keras.saved_state", "l2l_tf.problems.vgg"}
 KERAS |= {"l2l_tf.problems.keras_adapter", "l2l_tf.problems.keras_loss"}
 

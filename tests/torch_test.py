@@ -152,5 +152,11 @@ def test_bad_arguments(arguments, text):
 def test_parameters_that_are_no_floats():
   with pytest.raises(ValueError, match="float types"):
     l2l_torch.General([torch.zeros(3, dtype=torch.int32)])
+  params = parameters()
+  optimizer = l2l_torch.General(params)
+  with pytest.raises(ValueError, match="float types"):
+    optimizer.add_param_group({"params": [torch.zeros(3, dtype=torch.int32)]})
+  assert len(optimizer.param_groups) == 1
+  same(follow(optimizer, params), follow(l2l_torch.General(again := parameters()), again), 0)
   with pytest.raises(l2l_tf.CheckpointError, match="holds no general rule"):
     l2l_torch.General(parameters(), "mnist_lstm")

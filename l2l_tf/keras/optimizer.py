@@ -1,7 +1,5 @@
 """A trained optimizer as a Keras optimizer, for `fit`, custom loops and Sonnet modules."""
 
-import base64
-import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 import warnings
@@ -9,23 +7,18 @@ import warnings
 import keras
 
 from l2l_tf import pretrained
-from l2l_tf import surroundings
 from l2l_tf.keras import arguments as keras_arguments
-from l2l_tf.keras import assignment
-from l2l_tf.keras import rule_step
+from l2l_tf.keras import backends
 from l2l_tf.keras import saved_state
-from l2l_tf.rule import phi as rule_phi
-from l2l_tf.storage import files
+from l2l_tf.keras import steps
+from l2l_tf.keras.backends import ON_TENSORFLOW
 from l2l_tf.storage import phi_files
 from l2l_tf.storage.about import About
-from l2l_tf.storage.files import CheckpointError
 
 if TYPE_CHECKING:
   from l2l_tf import optimizers
 
 FAR = 5  # horizons: worth a warning even where nothing went wrong, see also advice.BEYOND
-BACKENDS = ("tensorflow", "jax", "torch")
-ON_TENSORFLOW = keras.config.backend() == "tensorflow"
 
 
 @keras.saving.register_keras_serializable(package="l2l_tf")
@@ -87,7 +80,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       card = None if name == directory else name
       optimizer = phi_files.read(directory)
     self.state_dtype = keras_arguments.state_dtype(state_dtype)
-    self._step = _step(optimizer, self.state_dtype, odd)
+    self._step = steps.of(optimizer, self.state_dtype, odd)
     about = optimizer.about if isinstance(optimizer, phi_files.Trained) else About()
     self.horizon = about.horizon if horizon is None else horizon
     self._card = card
@@ -106,9 +99,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     Raises:
       MissingPackage: without TensorFlow or Sonnet.
     """
-    if isinstance(self._step, rule_step.RuleStep):
-      return _module(phi_files.Trained(self._step.config, self._step.weights, About(), "phi"))
-    return self._step.module
+    return steps.module_of(self._step)
 
   @property
   def update_scale(self):
@@ -142,7 +133,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       for name, variable in zip(self._names, variables)
       if not self._overwrite_variable_with_gradient(variable)
     }
-    with _outside_of_graphs():
+    with backends.outside_of_graphs():
       self._states = [
         self.add_variable(
           x.shape, lambda *_, x=x, **__: x, keras_arguments.dtype(x), name=f"state_{k}"
@@ -199,13 +190,14 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """Returns Keras's config with the trained optimizer in it: its options and phi."""
     config = super().get_config()
     config["update_scale"] = config.pop("learning_rate")
-    config["horizon"], config["state_dtype"], config["card"] = (
-      self.horizon,
-      self.state_dtype,
-      self._card,
-    )
-    weights = base64.b64encode(self._step.weights).decode()
-    return {**config, "optimizer": self._step.config, "phi": weights}
+    return {
+      **config,
+      "horizon": self.horizon,
+      "state_dtype": self.state_dtype,
+      "card": self._card,
+      "optimizer": self._step.config,
+      "phi": phi_files.to_text(self._step.weights),
+    }
 
   @classmethod
   def from_config(cls, config, custom_objects=None):
@@ -219,8 +211,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       config["update_scale"] = keras.saving.deserialize_keras_object(
         config["update_scale"], custom_objects=custom_objects
       )
-    weights = _decode(config.pop("phi", None))
     source = "The config of a LearnedOptimizer"
+    weights = phi_files.from_text(config.pop("phi", None), source)
     config["optimizer"] = phi_files.Trained(config.get("optimizer"), weights, About(), source)
     card = config.pop("card", None)
     optimizer = cls(**config)
@@ -246,7 +238,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     if ON_TENSORFLOW:
       super()._backend_update_step(grads, trainable_variables, learning_rate)
       return
-    with _without_gradients():
+    with backends.without_gradients():
       names, grads, variables = self._in_order(grads, trainable_variables)
       self._update(names, grads, variables, self._states, learning_rate)
 
@@ -256,7 +248,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     states = [v.value for v in self._states]
 
     def update(_, grads, variables, states, seen, learning_rate):
-      grads = [rule_step.tensor(g, v.shape) for g, v in zip(grads, variables)]
+      grads = [backends.tensor(g, v.shape) for g, v in zip(grads, variables)]
       self._watch.look(seen, grads)
       self._update(names, grads, variables, states, learning_rate)
 
@@ -272,14 +264,14 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
   def _update(self, names, grads, variables, states, update_scale):
     """Updates the variables and the states on one device."""
-    values = [rule_step.tensor(v) for v in variables]
+    values = [backends.tensor(v) for v in variables]
     updates, new = self._step(
       dict(zip(names, grads)),
       dict(zip(names, values)),
-      [rule_step.tensor(state) for state in states],
-      rule_step.tensor(update_scale),
+      [backends.tensor(state) for state in states],
+      backends.tensor(update_scale),
     )
-    assignment.assign(variables, updates, states, new)
+    backends.assign(variables, updates, states, new)
 
   def _report(self):
     """Warns if it is time; only where Python sees the steps: eagerly, or at the end of `fit`."""
@@ -301,76 +293,3 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         " watch the loss, lower `update_scale`, or go on with another optimizer.",
         stacklevel=4,
       )
-
-
-def _step(optimizer: Any, state_dtype: str | None, odd: bool) -> Any:
-  """What takes the steps of an optimizer: a module, or the content of its files.
-
-  Raises:
-    TypeError, CheckpointError, RuntimeError: as `LearnedOptimizer`.
-  """
-  backend = keras.config.backend()
-  if backend not in BACKENDS:
-    raise RuntimeError(
-      f"LearnedOptimizer needs Keras on one of {', '.join(BACKENDS)}; KERAS_BACKEND is {backend}."
-    )
-  if isinstance(optimizer, phi_files.Trained):
-    kind = optimizer.config.get("kind") if isinstance(optimizer.config, dict) else None
-    if kind == rule_phi.KIND and not odd:
-      return rule_step.RuleStep(*optimizer[:2], optimizer.source, state_dtype)
-    if not ON_TENSORFLOW:
-      raise RuntimeError(
-        f"LearnedOptimizer() without a name runs on JAX and PyTorch; {'odd parts' if odd else kind}"
-        f" need Keras on TensorFlow, and KERAS_BACKEND is {backend}."
-      )
-    optimizer = _module(optimizer)
-  learned: Any = ()
-  if ON_TENSORFLOW:
-    with surroundings.extra("tensorflow"):
-      from l2l_tf import optimizers
-      from l2l_tf.optimizers import odd_part
-
-    from l2l_tf.keras import module_step
-
-    learned = optimizers.Optimizer
-  if not (isinstance(optimizer, learned) and optimizer.trainable_variables):
-    raise TypeError(
-      "LearnedOptimizer takes a directory, a name of l2l_tf.pretrained.list() or a learned"
-      f" optimizer, got {type(optimizer).__name__}."
-    )
-  return module_step.ModuleStep(odd_part.of(optimizer) if odd else optimizer, state_dtype)
-
-
-def _module(trained: phi_files.Trained) -> "optimizers.Optimizer":
-  with surroundings.extra("tensorflow"):
-    from l2l_tf.storage import optimizer_files
-
-  return optimizer_files.from_bytes(trained.config, trained.weights, trained.source)
-
-
-def _outside_of_graphs() -> Any:
-  """Where variables are made that live longer than the graph that is being traced."""
-  if not ON_TENSORFLOW:
-    return contextlib.nullcontext()
-  import tensorflow as tf
-
-  return tf.init_scope()
-
-
-def _without_gradients() -> Any:
-  """What keeps PyTorch from recording the step."""
-  if keras.config.backend() != "torch":
-    return contextlib.nullcontext()
-  import torch
-
-  return torch.no_grad()
-
-
-def _decode(text) -> bytes:
-  """The inverse of base64, for text that may be hostile."""
-  if not isinstance(text, str) or len(text) > 2 * files.MAX_FILE_BYTES:
-    raise CheckpointError("The config of a LearnedOptimizer holds no phi, or far too large a one.")
-  try:
-    return base64.b64decode(text, validate=True)
-  except ValueError as error:
-    raise CheckpointError(f"The phi of a LearnedOptimizer is no base64: {error}.") from error

@@ -70,13 +70,3 @@ def _bfloat16() -> np.dtype:
   import ml_dtypes  # NumPy has no such type; Keras needs this package
 
   return np.dtype(ml_dtypes.bfloat16)
-
-
-def tensor(x: Any, shape: Sequence[int] | None = None) -> Any:
-  """The value of a variable, or a gradient, dense and of this shape, as the backend's tensor."""
-  if keras.config.backend() != "tensorflow":
-    return x.value if isinstance(x, keras.Variable) else keras.ops.convert_to_tensor(x)
-  import tensorflow as tf
-
-  found = tf.convert_to_tensor(x)
-  return found if shape is None else tf.ensure_shape(found, shape)

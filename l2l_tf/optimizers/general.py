@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from l2l_tf.optimizers import base
 from l2l_tf.rule import formula
+from l2l_tf.rule import layout as layouts
 from l2l_tf.rule import ops
 from l2l_tf.rule import phi as rule_phi
 from l2l_tf.rule.layout import Layout
@@ -110,4 +111,4 @@ class _WithPhi(base.Optimizer):
 
 
 def _layout(tensors: base.Params) -> Layout:
-  return Layout([tuple(x.shape[1:]) for x in tensors.values()])
+  return layouts.of(tuple(tuple(x.shape[1:]) for x in tensors.values()))

@@ -6,6 +6,7 @@ other are spread together.
 """
 
 from collections.abc import Sequence
+import functools
 import itertools
 import math
 from typing import Any
@@ -89,6 +90,12 @@ class Layout:
     """The parts of the one row of `[1, n]` that belong to parameters of these shapes."""
     starts = itertools.accumulate(map(math.prod, shapes), initial=0)
     return [ops.reshape(x[0, k : k + math.prod(s)], s) for k, s in zip(starts, shapes)]
+
+
+@functools.lru_cache(maxsize=64)
+def of(shapes: tuple[Shape, ...]) -> Layout:
+  """The layout of these shapes, made once: eager loops ask for it at every step."""
+  return Layout(shapes)
 
 
 class _Pieces:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from l2l_tf.rule import formula
+from l2l_tf.rule import layout as layouts
 from l2l_tf.rule.formula import GeneralState
-from l2l_tf.rule.layout import Layout
 from l2l_tf.rule.layout import Shape
 from l2l_tf.rule.ops import Fixed
 from l2l_tf.rule.partial import Partial
@@ -27,7 +27,7 @@ class RuleOnParameters:
 
   def initial_state(self, zeros: Callable[[Sequence[int], str], Any]) -> GeneralState:
     """The state before the first step, B = 1; `zeros(shape, dtype)` makes its tensors."""
-    layout = Layout(self._shapes)
+    layout = layouts.of(tuple(self._shapes))
     return formula.initial_state(layout, 1, lambda shape, dtype: zeros(shape, dtype or DTYPE))
 
   def step(
@@ -57,7 +57,7 @@ class RuleOnParameters:
   def _step_of(self, active: Sequence[bool]) -> Callable[..., Any]:
     """The step of those that are active."""
     ops, shapes = self._ops, [shape for shape, is_on in zip(self._shapes, active) if is_on]
-    layout = Layout(shapes)
+    layout = layouts.of(tuple(shapes))
     part = None if all(active) else Partial(self._shapes, active)
 
     def step(

@@ -59,6 +59,16 @@ def read(directory: str) -> Experiment:
     raise RunError(f"{directory}/{CONFIG_FILE} is not the config of a run: {error}") from error
 
 
+def check_code(directory: str, what: str, name: str | None, given: str | None):
+  """Raises RunError unless the code of the user's that a run names was given, and no other."""
+  if name != given:
+    raise RunError(
+      f"{directory} was trained on the code {name}. Add `{what}`={name} if you trust it."
+      if name
+      else f"{directory} was not trained on `{what}`={given}; leave that out."
+    )
+
+
 def check(directory: str, began: dict[str, Any], now: dict[str, Any]):
   """Makes sure that a run can go on; another TensorFlow is warned of.
 

@@ -25,7 +25,6 @@ from l2l_tf.runs import reporting
 from l2l_tf.runs import tensorboard
 from l2l_tf.runs import warm_start
 from l2l_tf.runs.directory import CONFIG_FILE
-from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.signals import Interrupted
 from l2l_tf.runs.signals import Signals
 from l2l_tf.runs.training_report import TrainingReport
@@ -125,8 +124,8 @@ class TrainingRun:
       CheckpointError: if its files are damaged.
     """
     experiment = run_config.read(directory)
-    _check_code(directory, "problem", experiment.users_problem, user_problem)
-    _check_code(directory, "optimizer", experiment.users_optimizer, user_optimizer)
+    run_config.check_code(directory, "problem", experiment.users_problem, user_problem)
+    run_config.check_code(directory, "optimizer", experiment.users_optimizer, user_optimizer)
     with run_directory.taken_up(directory):
       run = cls(directory, experiment, distribution)
       run._go_on()
@@ -313,16 +312,6 @@ class TrainingRun:
       whole = False
     if not whole:
       self._save_best()
-
-
-def _check_code(directory: str, what: str, name: str | None, given: str | None):
-  """Raises RunError unless the code of the user's that a run names was given, and no other."""
-  if name != given:
-    raise RunError(
-      f"{directory} was trained on the code {name}. Add `{what}`={name} if you trust it."
-      if name
-      else f"{directory} was not trained on `{what}`={given}; leave that out."
-    )
 
 
 def _finite_or_none(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The two files of a trained optimizer, as NumPy alone reads and writes them (docs/format.md)."""
 
+import base64
 from collections.abc import Mapping
 import hashlib
 import os
@@ -74,6 +75,25 @@ def write(directory: str, config: dict[str, Any], weights: bytes, about: Mapping
 def to_bytes(phi: Mapping[str, np.ndarray]) -> bytes:
   """Returns phi, by its names, as the content of a `WEIGHTS_FILE`."""
   return safetensors.numpy.save(dict(phi))
+
+
+def to_text(weights: bytes) -> str:
+  """Returns the content of a `WEIGHTS_FILE` as base64, for JSON."""
+  return base64.b64encode(weights).decode()
+
+
+def from_text(text: Any, source: str) -> bytes:
+  """The inverse of `to_text`, for what may be hostile; `source` names it in messages.
+
+  Raises:
+    CheckpointError: if it is no base64 of a possible size.
+  """
+  if not isinstance(text, str) or len(text) > 2 * files.MAX_FILE_BYTES:
+    raise CheckpointError(f"{source} holds no phi, or far too large a one.")
+  try:
+    return base64.b64decode(text, validate=True)
+  except ValueError as error:
+    raise CheckpointError(f"{source} holds a phi that is no base64: {error}.") from error
 
 
 def tensors(weights: bytes) -> dict[str, np.ndarray]:

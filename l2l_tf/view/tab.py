@@ -61,7 +61,8 @@ class Tab(base_plugin.TBPlugin):
   def _read(self, run: str, epoch: str) -> dict[str, Any]:
     """The document of an epoch, or the problem with it."""
     directory = dict(self._directories()).get(run)
-    path = sweep_files.paths(directory).get(int(epoch)) if directory and epoch.isdecimal() else None
+    paths = {str(k): path for k, path in sweep_files.paths(directory).items()} if directory else {}
+    path = paths.get(epoch)
     if path is None:
       return {"problem": f"There are no sweeps of epoch {epoch} of {run}."}
     if not os.path.realpath(path).startswith(os.path.join(self._logdir, "")):

@@ -12,8 +12,8 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.optimizers import general
 from l2l_tf.problems import base
 from l2l_tf.zoo import summary
-from l2l_tf.zoo import tasks
 from tests import sources
+from tests import tiny_ablation
 
 
 def _first_update(rule: general.General, scale: float = 1.0) -> np.ndarray:
@@ -86,13 +86,7 @@ def test_the_page_has_the_committed_numbers():
 
 @pytest.mark.slow
 def test_trained_and_scored_once(tmp_path, monkeypatch):
-  whole = ablation.problems(False)
-  only = base.Mixture(
-    {"linear": whole.problems["linear"]}, {"linear": 1.0}, whole.validation, whole.digest
-  )
-  monkeypatch.setattr(ablation, "problems", lambda _: only)
-  monkeypatch.setattr(tasks, "TASKS", {"digits_sigmoid": tasks.TASKS["digits_sigmoid"]})
-  monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+  tiny_ablation.one_problem_and_task(monkeypatch)
   references = {"Adam": summary.read("results/zoo_Adam.json")}
   split = {"training": ablation.comparison.SPLITS["training"]}
   monkeypatch.setattr(ablation.comparison, "SPLITS", split)

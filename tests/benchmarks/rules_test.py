@@ -11,11 +11,10 @@ from benchmarks import orthogonal
 from benchmarks import rules
 from l2l_tf.cli import experiment_flags
 from l2l_tf.optimizers import general
-from l2l_tf.problems import base
 from l2l_tf.zoo import comparison
 from l2l_tf.zoo import summary
-from l2l_tf.zoo import tasks
 from tests import sources
+from tests import tiny_ablation
 
 
 def _matrices(*shape: int) -> np.ndarray:
@@ -124,7 +123,7 @@ def test_a_phi_for_each_instance():
 def test_each_variant_takes_the_weights_of_general():
   weights = rules.shipped()
   for name in rules.VARIANTS:
-    rule = rules.with_weights(name, weights)
+    rule = ablation.with_weights(rules.VARIANTS[name].rule(seed=0), weights)
     np.testing.assert_array_equal(rule.trainable_variables[0].numpy(), weights[0])
 
 
@@ -201,13 +200,7 @@ def test_shares_run_side_by_side_on_the_same_instances():
 
 @pytest.mark.slow
 def test_trained_and_scored_once(tmp_path, monkeypatch):
-  whole = ablation.problems(False)
-  only = base.Mixture(
-    {"linear": whole.problems["linear"]}, {"linear": 1.0}, whole.validation, whole.digest
-  )
-  monkeypatch.setattr(ablation, "problems", lambda _: only)
-  monkeypatch.setattr(tasks, "TASKS", {"digits_sigmoid": tasks.TASKS["digits_sigmoid"]})
-  monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+  tiny_ablation.one_problem_and_task(monkeypatch)
   names = {"tuned Adam": "zoo_tuned_Adam.json", "general": "zoo_general.json"}
   references = {name: summary.read(f"results/{file}") for name, file in names.items()}
   rows = rules._one(2, 1, str(tmp_path), references, "orthogonal_retrained", 0)

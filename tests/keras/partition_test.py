@@ -48,6 +48,16 @@ def split(variables):
   return conv, [v for v in variables if not any(v is c for c in conv)]
 
 
+def follow(optimizer, together, singles, apart, num_steps=4):
+  """The same gradients for all variables together, and for those of each group apart."""
+  for step in range(num_steps):
+    given = gradients(together, step)
+    optimizer.apply(given, together)
+    by_path = {v.path: g for v, g in zip(apart, given)}
+    for single, own in zip(singles, split(apart)):
+      single.apply([by_path[v.path] for v in own], own)
+
+
 @pytest.mark.parametrize("state_dtype", [None, "bfloat16"])
 def test_each_group_is_updated_as_by_an_optimizer_of_its_own(state_dtype):
   together, apart = model().trainable_variables, model().trainable_variables
@@ -55,12 +65,7 @@ def test_each_group_is_updated_as_by_an_optimizer_of_its_own(state_dtype):
   optimizer = l2l_tf.LearnedOptimizer(partition(), state_dtype=state_dtype)
   groups = partition().groups
   singles = [l2l_tf.LearnedOptimizer(groups[g], state_dtype=state_dtype) for g in ("conv", "fc")]
-  for step in range(4):
-    all_gradients = gradients(together, step)
-    optimizer.apply(all_gradients, together)
-    by_path = {v.path: g for v, g in zip(apart, all_gradients)}
-    for single, own in zip(singles, split(apart)):
-      single.apply([by_path[v.path] for v in own], own)
+  follow(optimizer, together, singles, apart)
   models.assert_equal(together, apart, atol=1e-6)
   assert all(np.any(a != b) for a, b in zip(models.values(together), model().get_weights()[:2]))
 
@@ -87,12 +92,7 @@ def test_groups_that_see_the_parameters_get_them(conv):
   together, apart = model().trainable_variables, model().trainable_variables
   optimizer = l2l_tf.LearnedOptimizer(optimizers.Partition(groups))
   singles = [l2l_tf.LearnedOptimizer(groups[g]) for g in ("conv", "fc")]
-  for step in range(3):
-    given = gradients(together, step)
-    optimizer.apply(given, together)
-    by_path = {v.path: g for v, g in zip(apart, given)}
-    for single, own in zip(singles, split(apart)):
-      single.apply([by_path[v.path] for v in own], own)
+  follow(optimizer, together, singles, apart)
   models.assert_equal(together, apart, atol=1e-6)
   before = models.values(model().trainable_variables)
   assert all(np.any(a != b) for a, b in zip(models.values(together), before))

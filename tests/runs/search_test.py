@@ -13,6 +13,7 @@ from l2l_tf.config.presets import PRESETS
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import search
+from l2l_tf.runs.directory import RunError
 from l2l_tf.training.trainer import Diverged
 from tests import programs
 from tests.runs.directory_test import HOLD
@@ -189,12 +190,12 @@ def test_a_trial_that_died_before_it_began_is_started_again(tmp_path, experiment
 def test_another_experiment_and_a_result_that_is_none_are_refused(tmp_path, experiment):
   (trial,) = search.search(str(tmp_path), experiment, 1)
   other = experiment.replace(training=experiment.training.replace(num_epochs=3))
-  with pytest.raises(training_run.RunError, match="another experiment"):
+  with pytest.raises(RunError, match="another experiment"):
     search.search(str(tmp_path), other, 1)
   result = tmp_path / "trial_000" / search.RESULT_FILE
   for text in ("{not json}", "[]", '{"index": 0}'):
     result.write_text(text)
-    with pytest.raises(training_run.RunError, match="is not the result of a trial.*Remove it"):
+    with pytest.raises(RunError, match="is not the result of a trial.*Remove it"):
       search.search(str(tmp_path), experiment, 1)
     assert result.read_text() == text
   result.unlink()
@@ -206,7 +207,7 @@ def test_a_search_of_old_goes_on_once_its_journal_is_removed(tmp_path, experimen
   trials = search.search(str(tmp_path), experiment, 1)
   (tmp_path / "trial_000" / search.RESULT_FILE).unlink()
   (tmp_path / search.JOURNAL_FILE).write_text('{"op_code": 0}\n')
-  with pytest.raises(training_run.RunError, match="older version.*study.log.*Remove that file"):
+  with pytest.raises(RunError, match="older version.*study.log.*Remove that file"):
     search.search(str(tmp_path), experiment, 1)
   (tmp_path / search.JOURNAL_FILE).unlink()
   assert search.search(str(tmp_path), experiment, 1) == trials

@@ -10,8 +10,8 @@ from l2l_tf.config.experiment import Experiment
 from l2l_tf.config.training import Training
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Stream
-from l2l_tf.runs import run as training_run
 from l2l_tf.runs import warm_start
+from l2l_tf.runs.directory import RunError
 from l2l_tf.runs.run import TrainingRun
 from l2l_tf.storage import optimizer_files
 
@@ -46,7 +46,7 @@ def test_a_single_optimizer_begins_every_group_of_a_partition(tmp_path, monkeypa
   ],
 )
 def test_another_optimizer_cannot_begin_a_run(tmp_path, where, message):
-  with pytest.raises(training_run.RunError, match=message):
+  with pytest.raises(RunError, match=message):
     TrainingRun.new(str(tmp_path / "run"), BOWL, init_from=where)
   assert not (tmp_path / "run").exists()
 
@@ -106,5 +106,5 @@ def test_no_teacher_is_one_line(tmp_path, monkeypatch):
   monkeypatch.setattr(
     protocol, "grid_curves", lambda *args: np.full([len(protocol.LEARNING_RATES), 3, 21], np.inf)
   )
-  with pytest.raises(training_run.RunError, match="no teacher to imitate.*imitation_rounds to 0"):
+  with pytest.raises(RunError, match="no teacher to imitate.*imitation_rounds to 0"):
     TrainingRun.new(str(tmp_path / "run"), _bowl())

@@ -78,7 +78,16 @@ def test_a_logdir_that_is_no_directory_here_holds_nothing(logdir):
 
 @pytest.mark.parametrize(
   "run, epoch",
-  [("a", "3"), ("../a", "1"), ("/etc", "1"), ("a", "../1"), ("a", "²"), ("a", ""), ("", "1")],
+  [
+    ("a", "3"),
+    ("../a", "1"),
+    ("/etc", "1"),
+    ("a", "../1"),
+    ("a", "²"),
+    ("a", ""),
+    ("", "1"),
+    ("a", "9" * 5000),
+  ],
 )
 def test_what_is_not_there_is_a_line(logdir, run, epoch):
   line = get(tab_of(logdir), "/document", run=run, epoch=epoch)

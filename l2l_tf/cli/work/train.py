@@ -30,6 +30,7 @@ from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import reporting
 from l2l_tf.runs import run as training_run
 from l2l_tf.runs import search
+from l2l_tf.runs.directory import RunError
 from l2l_tf.storage import files
 from l2l_tf.training import distribution
 from l2l_tf.training import imitation
@@ -78,9 +79,9 @@ def _train(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> int:
     return 128 + stop.signum
   except trainer_lib.Diverged as error:
     kept = f" The best so far is in {run.best_directory}." if _has_best(run) else ""
-    raise training_run.RunError(f"{error}{kept}") from error
+    raise RunError(f"{error}{kept}") from error
   if not _has_best(run):
-    raise training_run.RunError("No epoch had a finite validation loss; nothing was kept.")
+    raise RunError("No epoch had a finite validation loss; nothing was kept.")
   if isinstance(run.problem, Mixture):
     print(mixture_report.table(run, flags.test_runs, flags.tuning_runs))
   else:
@@ -125,7 +126,7 @@ def _assist(
       except training_run.Interrupted as stop:
         return 128 + stop.signum
       except trainer_lib.Diverged as error:  # on all workers at the same step
-        raise training_run.RunError(str(error)) from error
+        raise RunError(str(error)) from error
   return 0
 
 

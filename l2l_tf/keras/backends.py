@@ -1,12 +1,25 @@
-"""Giving variables of Keras, or of TensorFlow, their next values."""
+"""What differs between Keras's backends around a step: values, assignments, what is recorded."""
 
 from collections.abc import Sequence
+import contextlib
 from typing import Any
 
 import keras
 from keras.src.backend.common import stateless_scope  # nothing public tells whether in one
 
 from l2l_tf.keras import arguments as keras_arguments
+
+ON_TENSORFLOW = keras.config.backend() == "tensorflow"
+
+
+def tensor(x: Any, shape: Sequence[int] | None = None) -> Any:
+  """The value of a variable, or a gradient, dense and of this shape, as the backend's tensor."""
+  if not ON_TENSORFLOW:
+    return x.value if isinstance(x, keras.Variable) else keras.ops.convert_to_tensor(x)
+  import tensorflow as tf
+
+  found = tf.convert_to_tensor(x)
+  return found if shape is None else tf.ensure_shape(found, shape)
 
 
 def assign(
@@ -35,3 +48,21 @@ def _in_place(
     state.value.data = value
   tensors = [variable.value for variable in variables]
   torch._foreach_add_(tensors, [u.to(x.dtype) for u, x in zip(updates, tensors)])
+
+
+def outside_of_graphs() -> Any:
+  """Where variables are made that live longer than the graph that is being traced."""
+  if not ON_TENSORFLOW:
+    return contextlib.nullcontext()
+  import tensorflow as tf
+
+  return tf.init_scope()
+
+
+def without_gradients() -> Any:
+  """What keeps PyTorch from recording the step."""
+  if keras.config.backend() != "torch":
+    return contextlib.nullcontext()
+  import torch
+
+  return torch.no_grad()
