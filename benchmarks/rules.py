@@ -65,6 +65,10 @@ def _orthogonal_rule(about: str, trained: bool = False, **options: Any) -> Varia
 
 VARIANTS = {
   "orthogonal": _orthogonal_rule("updates of matrices made orthogonal"),
+  "small": Variant(
+    "those of small matrices, three rounds: the rule's own option",
+    functools.partial(general.General, orthogonal=True),
+  ),
   "flattened": _orthogonal_rule("four singular values of each matrix brought down", rank=4),
   "orthogonal_retrained": _orthogonal_rule("made orthogonal, trained from nothing", True),
 }

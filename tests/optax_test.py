@@ -80,6 +80,6 @@ def test_what_it_cannot_do_is_said():
   with pytest.raises(ValueError, match="no pretrained optimizer"):
     l2l_optax.general("nobody")
   with pytest.raises(
-    l2l_tf.CheckpointError, match="holds no general rule: a general rule has a kind"
+    l2l_tf.CheckpointError, match="holds no general rule: a general rule has kind"
   ):
     l2l_optax.general("mnist_lstm")

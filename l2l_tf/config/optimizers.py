@@ -150,12 +150,13 @@ class General(_Learned):
   controller_sizes: _ControllerSizes = option(
     (24, 24), "units of the layers of the network that sets the steps, at most 4"
   )
+  orthogonal: bool = option(True, "give updates of small matrices singular values that are alike")
 
   @pydantic.model_validator(mode="before")
   @classmethod
   def _hidden_of_files(cls, values: Any) -> Any:
     if isinstance(values, dict) and "hidden" in values:
-      values = {**values, "controller_sizes": values["hidden"]}
+      values = {"orthogonal": False, **values, "controller_sizes": values["hidden"]}
       del values["hidden"]
     return values
 
@@ -163,7 +164,7 @@ class General(_Learned):
     """Returns the optimizer with a fresh phi."""
     from l2l_tf import optimizers
 
-    return optimizers.General(self.controller_sizes, seed=seed)
+    return optimizers.General(self.controller_sizes, self.orthogonal, seed)
 
 
 class Partition(_Layers):

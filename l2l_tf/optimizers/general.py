@@ -23,11 +23,18 @@ class General(base.Optimizer):
   sees_params = True
   scale_free = True
 
-  def __init__(self, hidden: Sequence[int] = (24, 24), seed: int = 0, name: str = "general"):
+  def __init__(
+    self,
+    hidden: Sequence[int] = (24, 24),
+    orthogonal: bool = False,
+    seed: int = 0,
+    name: str = "general",
+  ):
     """Makes the network; its last layer is 0: the step is 0.01 and the directions weigh the same.
 
     Args:
       hidden: units of its layers.
+      orthogonal: whether updates of small matrices are (`l2l_tf.rule.matrices`).
       seed: of its first values.
       name: of the module.
 
@@ -35,7 +42,7 @@ class General(base.Optimizer):
       ValueError: for layers that are not 1 to 4 of 1 to 256 units.
     """
     super().__init__(name)
-    self.hidden = rule_phi.checked(hidden)
+    self.hidden, self.orthogonal = rule_phi.checked(hidden), orthogonal
     self._rule = self.make_rule()
     phi = []
     for k, (name, shape) in enumerate(rule_phi.shapes(self.hidden).items()):
@@ -47,11 +54,12 @@ class General(base.Optimizer):
 
   def make_rule(self) -> formula.Rule:
     """Returns the formula on TensorFlow's tensors; a subclass may have another."""
-    return formula.Rule(ops.of("tensorflow"))
+    return formula.Rule(ops.of("tensorflow"), self.orthogonal)
 
   def config(self) -> dict[str, Any]:
     """Returns what builds this optimizer again, in JSON types."""
-    return {"kind": rule_phi.KIND, "hidden": list(self.hidden)}
+    config = {"kind": rule_phi.KIND, "hidden": list(self.hidden)}
+    return config | {"orthogonal": True} if self.orthogonal else config
 
   def with_phi(self, phi: Sequence[tf.Tensor]) -> base.Optimizer:
     """Returns the rule with other values of phi: `[...]`, or `[B, ...]`, one an instance."""
@@ -85,8 +93,8 @@ class General(base.Optimizer):
     if not layout.n:
       return gradients, state
     theta = base.flatten({name: params[name] for name in gradients})
-    update, state = self._rule.step(phi, base.flatten(gradients), state, theta, layout)
-    return base.unflatten(update, gradients), state
+    updates, state = self._rule.step(phi, base.flatten(gradients), state, theta, layout)
+    return dict(zip(gradients, updates, strict=True)), state
 
 
 @snt.allow_empty_variables

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from l2l_tf.rule import layout as layouts
+from l2l_tf.rule import matrices
 from l2l_tf.rule.layout import Layout
 from l2l_tf.rule.layout import inverse
 from l2l_tf.rule.ops import Fixed
@@ -88,15 +89,23 @@ class Rule:
   of a sample, `Layout.sample`.) The logarithm of the step and the mixture come from a small
   network, one for all parameters, that sees what has no unit: how the directions agree with each
   other and with the way from theta_0, their RMS, the number of steps on eleven time scales, the
-  parameter's rank, size, fan-in and depth, and the mean of all this over the parameters. A
-  coordinate whose gradient is always 0 never moves.
+  parameter's rank, size, fan-in and depth, and the mean of all this over the parameters. Updates of
+  small matrices may be made orthogonal at the end (`l2l_tf.rule.matrices`). A coordinate whose
+  gradient is always 0 never moves.
   """
 
-  def __init__(self, ops: Any):
-    """Takes the operations of the framework: `l2l_tf.rule.ops.of`, or keras.ops and more."""
+  def __init__(self, ops: Any, orthogonal: bool = False):
+    """Makes the rule.
+
+    Args:
+      ops: of the framework: `l2l_tf.rule.ops.of`, or keras.ops and more.
+      orthogonal: whether updates of small matrices are.
+    """
     self._ops = ops
     self._averaged = _where_large(self._average, ops)
     self._mixed = _where_large(self._mix, ops)
+    self._orthogonal = orthogonal
+    self._all_orthogonal = ops.in_one_call(functools.partial(matrices.all_orthogonal, ops))
 
   def units(self, square: Any, layout: Layout) -> Any:
     """In what a step is counted: RMS of each parameter, of one that is 0 by its shape; `[B, L]`.
@@ -120,7 +129,7 @@ class Rule:
     theta: Any,
     layout: Layout,
     scale: Any = 1.0,
-  ) -> tuple[Any, GeneralState]:
+  ) -> tuple[list[Any], GeneralState]:
     """Takes a step.
 
     Args:
@@ -132,7 +141,7 @@ class Rule:
       scale: constant on the update.
 
     Returns:
-      The update, `[B, n]`, and the next state.
+      The updates, `[B, ...]` for each of the layout's parameters, and the next state.
     """
     ops = self._ops
     theta_0 = ops.cond(state.t == 0, lambda: theta + 0.0, lambda: state.theta_0)  # a copy
@@ -165,8 +174,10 @@ class Rule:
     amount = step * unit * ops.rsqrt(ops.clip(square, 1.0, INFINITY))  # of an RMS of 1 at most
     factors = -scale * amount[..., None] * weights * corrections  # [B, L, 3]
     spread = [layout.spread(ops, factors[..., k]) for k in range(len(BETAS))]
-    update = self._mixed(v, floor, spread, [g, *averages])
-    return update, GeneralState(averages, v, theta_0, first, smoothed, memory, state.t + 1)
+    updates = layout.cut(ops, self._mixed(v, floor, spread, [g, *averages]))
+    if self._orthogonal:
+      updates = self._turned(updates)
+    return updates, GeneralState(averages, v, theta_0, first, smoothed, memory, state.t + 1)
 
   def _first_rms(self, scale: Any, g: Any, layout: Layout) -> Any:
     """`scale`, and where that is still 0 the RMS of the gradient, `[B, L]`."""
@@ -190,6 +201,13 @@ class Rule:
     """The update, `[B, n]`: the averages in units of sqrt(v), times their factors."""
     mixed = sum(f * m for f, m in zip(factors, averages))
     return self._ops.rsqrt(v + floor) * mixed
+
+  def _turned(self, updates: list[Any]) -> list[Any]:
+    """The updates, those of small matrices orthogonal."""
+    small = [k for k, x in enumerate(updates) if matrices.is_small(tuple(x.shape[1:]))]
+    turned = self._all_orthogonal([updates[k] for k in small]) if small else []
+    found = dict(zip(small, turned))
+    return [found.get(k, x) for k, x in enumerate(updates)]
 
   def _statistics(self, products: Any, mean_v: Any, scale: Any, unit: Any, layout: Layout) -> Any:
     """What is seen of each parameter at this step, without units: `[B, L, 13]`."""

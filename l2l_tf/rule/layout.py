@@ -25,6 +25,7 @@ class Layout:
 
   Attributes:
     shapes: of the L parameters that have numbers.
+    all_shapes: of these and of those that have none.
     sizes: their numbers of coordinates.
     n: the sum of these.
     log_sizes: their logarithms.
@@ -32,7 +33,8 @@ class Layout:
   """
 
   def __init__(self, shapes: Sequence[Shape]):
-    self.shapes = [tuple(shape) for shape in shapes if math.prod(shape)]
+    self.all_shapes = [tuple(shape) for shape in shapes]
+    self.shapes = [shape for shape in self.all_shapes if math.prod(shape)]
     self.sizes = [math.prod(shape) for shape in self.shapes]
     self.n = sum(self.sizes)
     self._whole = _Pieces(self.sizes)
@@ -86,10 +88,13 @@ class Layout:
     ]
     return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
 
-  def cut(self, ops: Any, x: Any, shapes: Sequence[Shape]) -> list[Any]:
-    """The parts of the one row of `[1, n]` that belong to parameters of these shapes."""
-    starts = itertools.accumulate(map(math.prod, shapes), initial=0)
-    return [ops.reshape(x[0, k : k + math.prod(s)], s) for k, s in zip(starts, shapes)]
+  def cut(self, ops: Any, x: Any) -> list[Any]:
+    """`[B, n]` as tensors `[B, *shape]`, for `all_shapes`."""
+    starts = itertools.accumulate(map(math.prod, self.all_shapes), initial=0)
+    return [
+      ops.reshape(x[:, k : k + math.prod(shape)], [x.shape[0], *shape])
+      for k, shape in zip(starts, self.all_shapes)
+    ]
 
 
 @functools.lru_cache(maxsize=64)

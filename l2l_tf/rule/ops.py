@@ -4,8 +4,9 @@ keras.ops itself would do, for the backend that Keras runs on: tests/rule holds 
 These need no Keras, which has one backend a process, and call the framework at once, which counts
 in eager PyTorch. Some are our own: `constant(fixed, like)`, of the type and on the device of
 `like`, and `take(x, fixed, axis)`; `gram(x)`, the products of the rows of `[..., K, n]`;
-`in_one_loop`, which lets a compiler make one loop of a function of element-wise operations, and
-`compiled`, for loops that run operation after operation otherwise.
+`in_one_loop`, which lets a compiler make one loop of a function of element-wise operations;
+`in_one_call`, which lets it make one operation of many small ones; and `compiled`, for loops that
+run operation after operation otherwise.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def of(framework: str) -> Namespace:
 def _tensorflow() -> Namespace:
   import tensorflow as tf
 
-  def in_one_loop(function: Callable[..., Any]) -> Callable[..., Any]:
+  def in_one_call(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(function, autograph=False, jit_compile=True)
 
   return Namespace(
@@ -53,7 +54,8 @@ def _tensorflow() -> Namespace:
     constant=lambda fixed, like: tf.constant(fixed.array, like.dtype),
     exp=tf.exp,
     gram=lambda x: tf.matmul(x, x, transpose_b=True),
-    in_one_loop=in_one_loop,
+    in_one_call=in_one_call,
+    in_one_loop=in_one_call,
     isfinite=tf.math.is_finite,
     log=tf.math.log,
     max=tf.reduce_max,
@@ -86,6 +88,7 @@ def _jax() -> Namespace:
     cond=jax.lax.cond,
     constant=lambda fixed, like: jnp.asarray(fixed.array, like.dtype),
     gram=lambda x: x @ x.swapaxes(-1, -2),
+    in_one_call=lambda function: function,
     in_one_loop=lambda function: function,
     rsqrt=jax.lax.rsqrt,
     softmax=jax.nn.softmax,
@@ -134,6 +137,7 @@ def _torch() -> Namespace:
     cond=lambda condition, yes, no: yes() if condition else no(),
     constant=constant,
     gram=lambda x: x @ x.mT,
+    in_one_call=lambda function: function,
     in_one_loop=in_one_loop,
     max=torch.amax,
     rsqrt=torch.rsqrt,

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from l2l_tf.rule import formula
 from l2l_tf.rule import layout as layouts
 from l2l_tf.rule.formula import GeneralState
 from l2l_tf.rule.layout import Shape
 from l2l_tf.rule.ops import Fixed
 from l2l_tf.rule.partial import Partial
+from l2l_tf.rule.phi import Phi
 
 DTYPE = "float32"  # of phi, and of the arithmetic
 
@@ -18,11 +17,11 @@ DTYPE = "float32"  # of phi, and of the arithmetic
 class RuleOnParameters:
   """Steps of parameters of these shapes, of which some may rest; phi stays as it is."""
 
-  def __init__(self, ops: Any, phi: Sequence[np.ndarray], shapes: Sequence[Shape]):
-    """Takes the operations of the framework, phi as `Rule.step` does, and the shapes."""
-    self._ops, self._phi = ops, [Fixed(w) for w in phi]
+  def __init__(self, ops: Any, phi: Phi, shapes: Sequence[Shape]):
+    """Takes the operations of the framework, phi, and the shapes."""
+    self._ops, self._phi = ops, [Fixed(w) for w in phi.layers]
     self._shapes = [tuple(shape) for shape in shapes]
-    self._rule = formula.Rule(ops)
+    self._rule = formula.Rule(ops, phi.orthogonal)
     self._steps: dict[tuple[bool, ...], Callable[..., Any]] = {}
 
   def initial_state(self, zeros: Callable[[Sequence[int], str], Any]) -> GeneralState:
@@ -68,8 +67,8 @@ class RuleOnParameters:
       own = part.select(ops, state) if part else state
       phi = [ops.constant(w, own.v) for w in self._phi]
       flat, theta = _row(ops, gradients), _row(ops, params)
-      update, own = self._rule.step(phi, flat, own, theta, layout, scale)
-      return layout.cut(ops, update, shapes), part.merge(ops, state, own) if part else own
+      updates, own = self._rule.step(phi, flat, own, theta, layout, scale)
+      return [x[0] for x in updates], part.merge(ops, state, own) if part else own
 
     return step
 

@@ -1,7 +1,7 @@
 """The phi of the general rule as NumPy arrays, and what a file of one must hold."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,18 @@ from l2l_tf.rule import formula
 
 KIND = "general"  # its name in files
 MOST_UNITS, MOST_LAYERS = 256, 4
+
+
+class Phi(NamedTuple):
+  """What tells one general rule from another.
+
+  Attributes:
+    layers: w `[inputs, outputs]` and b `[outputs]` of each layer of the controller.
+    orthogonal: whether updates of small matrices are (`l2l_tf.rule.matrices`).
+  """
+
+  layers: list[np.ndarray]
+  orthogonal: bool = False
 
 
 def checked(hidden: Any) -> tuple[int, ...]:
@@ -33,19 +45,23 @@ def shapes(hidden: Sequence[int]) -> dict[str, tuple[int, ...]]:
   return found
 
 
-def in_order(config: Any, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-  """Returns phi in the order of `Rule.step`, float32.
+def in_order(config: Any, weights: Mapping[str, np.ndarray]) -> Phi:
+  """Returns phi, its layers in the order of `Rule.step`, float32.
 
   Args:
-    config: {"kind": "general", "hidden": [...]}, the second if it is not (24, 24).
+    config: {"kind": "general", "hidden": [...], "orthogonal": ...}; without the second (24, 24),
+      without the third false.
     weights: by the names of `shapes`, float32 or shorter.
 
   Raises:
     ValueError: if they are not of one general rule.
   """
-  known = {"kind", "hidden"}
+  known = {"kind", "hidden", "orthogonal"}
   if not isinstance(config, dict) or config.get("kind") != KIND or not config.keys() <= known:
-    raise ValueError(f"a general rule has a kind and hidden alone, got {config!r:.200}.")
+    raise ValueError(f"a general rule has kind, hidden and orthogonal alone, got {config!r:.200}.")
+  orthogonal = config.get("orthogonal", False)
+  if not isinstance(orthogonal, bool):
+    raise ValueError(f"orthogonal must be true or false, got {orthogonal!r:.80}.")
   expected = shapes(checked(config.get("hidden", (24, 24))))
   received = {name: w.shape for name, w in weights.items()}
   if received != expected:
@@ -55,4 +71,4 @@ def in_order(config: Any, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]
       raise ValueError(f"{name} is of {w.dtype}, which is longer than float32.")
     if not np.isfinite(w.astype(np.float32)).all():
       raise ValueError(f"{name} holds weights that are not finite.")
-  return [weights[name].astype(np.float32) for name in expected]
+  return Phi([weights[name].astype(np.float32) for name in expected], orthogonal)

@@ -49,13 +49,18 @@ def copy(
   if isinstance(optimizer, optimizers.Partition) and not isinstance(other, optimizers.Partition):
     into = list(optimizer.groups.values())
   for part in into:
-    if other.config() != part.config():
+    if _of_phi(other) != _of_phi(part):
       raise RunError(
         f"`init_from`={where} is an optimizer {other.config()}, but the run's is {part.config()}."
       )
     for variable, value in zip(part.trainable_variables, other.trainable_variables):
       variable.assign(value)
   return {name: value for name, value in about.items() if name != "history"}
+
+
+def _of_phi(optimizer: optimizers.Optimizer) -> dict[str, Any]:
+  """The config without what a general rule may do or not with one phi."""
+  return {key: value for key, value in optimizer.config().items() if key != "orthogonal"}
 
 
 def imitate(

@@ -114,8 +114,8 @@ def tensors(weights: bytes) -> dict[str, np.ndarray]:
   return found
 
 
-def rule(config: Any, weights: bytes, source: str) -> list[np.ndarray]:
-  """Returns phi of the general rule in the order of its layers, float32.
+def rule(config: Any, weights: bytes, source: str) -> rule_phi.Phi:
+  """Returns phi of the general rule, float32.
 
   Args:
     config: what its `config()` returned.

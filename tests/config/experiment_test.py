@@ -98,7 +98,7 @@ def test_mnist_builds_what_its_options_say():
 def test_optimizers_build_what_their_options_say(name):
   if name == "general":
     whole = optimizer_options.General(controller_sizes=(6, 7)).build(seed=1).config()
-    assert whole == {"kind": "general", "hidden": [6, 7]}
+    assert whole == {"kind": "general", "hidden": [6, 7], "orthogonal": True}
     return
   options = optimizer_options.OPTIMIZERS[name](
     layer_sizes=(6, 7), preprocessing="rescale", preprocessing_constant=2.0, output_scale=0.3

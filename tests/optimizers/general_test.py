@@ -1,13 +1,22 @@
 """The general rule has no units, moves nothing that has no gradient, and never runs away."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from l2l_tf import optimizers
+from l2l_tf.optimizers import General
 from l2l_tf.rule import layout
 
 SHAPES = {"w": (1, 6, 5), "b": (1, 5), "table": (1, 7, 3), "scalar": (1,)}
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["plain", "orthogonal"])
+def _kind(request, monkeypatch):
+  """All of this holds for both kinds of rule."""
+  monkeypatch.setattr(optimizers, "General", functools.partial(General, orthogonal=request.param))
 
 
 def trained(seed=0, scale=0.3) -> optimizers.General:
@@ -108,14 +117,19 @@ def test_steps_are_bounded_whatever_the_gradients(kind):
   """No step is longer than half the parameter's own size, and all numbers stay finite."""
   rule = trained(scale=1.0)
   theta = {"b": tf.constant([[0.5, -1.0, 0.2, 0.0, 1.0]])}
+  theta["w"] = tf.random.stateless_normal([1, 4, 5], [1, 2])
   state, step = rule.initial_state(theta), tf.function(rule.__call__, autograph=False)
   for t in range(60):
     g = HOSTILE[kind](t, np.random.default_rng(t)).astype(np.float32)[np.newaxis]
-    updates, state = step({"b": tf.constant(g)}, state, theta)
-    size = float(tf.sqrt(tf.reduce_mean(theta["b"] ** 2)))
-    moved = float(tf.sqrt(tf.reduce_mean(updates["b"] ** 2)))
-    assert moved <= 0.5 * max(size, 0.3) * (1 + 1e-4)
-    theta = {"b": theta["b"] + updates["b"]}
+    rows = np.cos(np.arange(t, t + 4.0, dtype=np.float32))[:, np.newaxis]
+    updates, state = step(
+      {"b": tf.constant(g), "w": tf.constant(g[:, np.newaxis] * rows)}, state, theta
+    )
+    for name, update in updates.items():
+      size = float(tf.sqrt(tf.reduce_mean(theta[name] ** 2)))
+      moved = float(tf.sqrt(tf.reduce_mean(update**2)))
+      assert moved <= 0.5 * max(size, 0.3) * (1 + 1e-4)
+    theta = {name: theta[name] + updates[name] for name in theta}
     assert all(np.isfinite(x).all() for x in tf.nest.flatten((theta, state)))
 
 

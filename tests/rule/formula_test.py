@@ -8,12 +8,13 @@ from l2l_tf import pretrained
 from l2l_tf.rule import formula
 from l2l_tf.rule import ops as rule_ops
 from l2l_tf.rule.parameters import RuleOnParameters
+from l2l_tf.rule.phi import Phi
 from l2l_tf.storage import phi_files
 
 SHAPES = [(4, 3), (3,), (), (0, 2), (4, 3), (200, 100), (7,)]
 
 
-def shipped_phi() -> list[np.ndarray]:
+def shipped_phi() -> Phi:
   trained = phi_files.read(pretrained.find("general"))
   return phi_files.rule(trained.config, trained.weights, trained.source)
 
@@ -24,6 +25,7 @@ def keras_ops() -> rule_ops.Namespace:
     "compiled": lambda function: function,
     "constant": lambda fixed, like: keras.ops.convert_to_tensor(fixed.array, like.dtype),
     "gram": lambda x: keras.ops.matmul(x, keras.ops.swapaxes(x, -1, -2)),
+    "in_one_call": lambda function: function,
     "in_one_loop": lambda function: function,
     "take": lambda x, fixed, axis: keras.ops.take(x, fixed.array, axis),
   }
@@ -40,9 +42,10 @@ def zeros(framework: str):
   return keras.ops.zeros
 
 
-def follow(ops, make, steps: int = 50) -> list[np.ndarray]:
+def follow(ops, make, orthogonal: bool, steps: int = 50) -> list[np.ndarray]:
   """theta after some steps; the second parameter rests in some, and has no gradient in others."""
-  rule, rng = RuleOnParameters(ops, shipped_phi(), SHAPES), np.random.default_rng(0)
+  phi = shipped_phi()._replace(orthogonal=orthogonal)
+  rule, rng = RuleOnParameters(ops, phi, SHAPES), np.random.default_rng(0)
   theta = [rng.normal(size=shape).astype(np.float32) for shape in SHAPES]
 
   def tensor(x):
@@ -60,15 +63,20 @@ def follow(ops, make, steps: int = 50) -> list[np.ndarray]:
   return theta
 
 
+@pytest.fixture(name="orthogonal", scope="module", params=[False, True])
+def _orthogonal(request):
+  return request.param
+
+
 @pytest.fixture(name="expected", scope="module")
-def _expected():
-  return follow(rule_ops.of("tensorflow"), zeros("tensorflow"))
+def _expected(orthogonal):
+  return follow(rule_ops.of("tensorflow"), zeros("tensorflow"), orthogonal)
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch", "keras"])
-def test_the_trajectory_is_that_of_tensorflow(expected, framework):
+def test_the_trajectory_is_that_of_tensorflow(expected, framework, orthogonal):
   ops = keras_ops() if framework == "keras" else rule_ops.of(framework)
-  found = follow(ops, zeros(framework))
+  found = follow(ops, zeros(framework), orthogonal)
   for ours, theirs in zip(found, expected, strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 

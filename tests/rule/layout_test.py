@@ -8,6 +8,7 @@ from l2l_tf.rule import ops as rule_ops
 from l2l_tf.rule.layout import Layout
 from l2l_tf.rule.parameters import RuleOnParameters
 from l2l_tf.rule.partial import Partial
+from l2l_tf.rule.phi import Phi
 
 OPS = rule_ops.of("tensorflow")
 CASES = {
@@ -53,7 +54,7 @@ def test_products_are_of_the_sample(shapes):
 def test_what_rests_keeps_its_state(active):
   shapes = [(2, 3), (4,), (0, 7), (), (2,)]
   rng, n = np.random.default_rng(1), 13
-  rule = RuleOnParameters(OPS, [], shapes)
+  rule = RuleOnParameters(OPS, Phi([]), shapes)
   state = rule.initial_state(lambda shape, _: rng.normal(size=shape).astype(np.float32))
   partial = Partial(shapes, active)
   own = partial.select(OPS, state)

@@ -1,6 +1,7 @@
 """The part of docs/format.md on general optimizers, in NumPy: it must do what TensorFlow does."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from l2l_tf import optimizers
@@ -58,6 +59,23 @@ class Tensor:
     return d, unit, np.array(f)
 
 
+def orthogonal(u):
+  """Newton and Schulz's iteration, three rounds, on a matrix; its RMS and its zeros stay."""
+  x = u.reshape(-1, u.shape[-1]) if u.ndim > 1 else u.reshape(1, -1)
+  if not (1 < min(x.shape) <= 64 and x.size <= 2**16):
+    return u
+  x = x.T if x.shape[0] < x.shape[1] else x
+  y = ratio(x, np.sqrt(np.sum(x**2)) * np.ones(x.shape))
+  for _ in range(3):
+    product = y.T @ y
+    y = 3.4445 * y + y @ (-4.775 * product + 2.0315 * product @ product)
+  y = np.where(x != 0, y, 0)
+  y = ratio(y, rms(y) * np.ones(y.shape)) * rms(x)
+  return (y if y.shape[1] == u.shape[-1] and y.shape[0] == u.size // u.shape[-1] else y.T).reshape(
+    u.shape
+  )
+
+
 def run(config, tensors, gradients, start):
   """theta after the gradients `{name: [T, ...]}`, from `{name: [...]}`."""
   theta = dict(start)
@@ -83,18 +101,22 @@ def run(config, tensors, gradients, start):
       step = min(0.01 * np.exp(x[0] + kept[n].memory), 0.5)
       w = np.exp(x[2:] - x[2:].max())
       u = sum(share * direction for share, direction in zip(w / w.sum(), d))
-      theta[n] = theta[n] - step * unit * u / max(rms(u), 1)
+      update = step * unit * u / max(rms(u), 1)
+      theta[n] = theta[n] - (orthogonal(update) if config.get("orthogonal") else update)
   return theta
 
 
-def test_a_program_without_tensorflow_can_run_a_general_optimizer(tmp_path):
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_program_without_tensorflow_can_run_a_general_optimizer(tmp_path, turned):
   rng = np.random.default_rng(0)
-  optimizer = optimizers.General((6, 5))
+  optimizer = optimizers.General((6, 5), orthogonal=turned)
   for variable in optimizer.trainable_variables:
     variable.assign(rng.normal(size=variable.shape, scale=0.4))
   optimizer_files.save_optimizer(str(tmp_path), optimizer, {})
   config, tensors = read(str(tmp_path))
-  assert config == {"kind": "general", "hidden": [6, 5]} and len(tensors) == 6
+  assert config.pop("kind") == "general" and config.pop("hidden") == [6, 5] and len(tensors) == 6
+  assert config == ({"orthogonal": True} if turned else {})
+  config |= {"hidden": [6, 5]}
   start = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
   start["b"] *= 0
   gradients = {name: rng.normal(size=[12, *shape]) for name, shape in SHAPES.items()}
