@@ -64,7 +64,7 @@ def orthogonal(ops: Any, x: Any) -> Any:
 
 
 def _polynomial(product: Any) -> tuple[float, Any]:
-  """p of the product, as a multiple of the identity and what is added to it."""
+  """The polynomial of the product, as a multiple of the identity and what is added to it."""
   a, b, c = QUINTIC
   factor, total = 1.0, None
   for k in range(ROUNDS):
