@@ -1,9 +1,10 @@
 """Other rules for the general optimizer: python -m benchmarks.rules --out=X.json
 
 What a change of the rule of optimizers/general.py is worth at 100 and at 1,000 steps, on the tasks
-of the benchmark's training families only: no decision may look at the held-out ones. Some variants
-take the weights of the shipped `general` as they are; others are trained from nothing, as in
-benchmarks/ablation.py. Weights and runs stay under --runs, and the same command goes on with what
+of the benchmark's training families only: no decision may look at the held-out ones. What came of
+it is the option `orthogonal` of the rule, which `general` has; here all variants are held against
+the same weights without it, results/general_plain. Some take those weights as they are; others are
+trained from nothing, as in benchmarks/ablation.py. Weights and runs stay under --runs, and the same command goes on with what
 is missing.
 """
 
@@ -42,6 +43,7 @@ from l2l_tf.zoo import tasks
 
 HORIZONS = (100, 1000)
 SPLIT = "training"  # families
+PLAIN = os.path.join("general_plain", "zoo.json")  # of general without orthogonal updates
 SHARES = {pretrained.GENERAL: 0.0, "half": 0.5, "orthogonal": 1.0}  # of the updates of matrices
 
 
@@ -65,10 +67,6 @@ def _orthogonal_rule(about: str, trained: bool = False, **options: Any) -> Varia
 
 VARIANTS = {
   "orthogonal": _orthogonal_rule("updates of matrices made orthogonal"),
-  "small": Variant(
-    "those of small matrices, three rounds: the rule's own option",
-    functools.partial(general.General, orthogonal=True),
-  ),
   "flattened": _orthogonal_rule("four singular values of each matrix brought down", rank=4),
   "orthogonal_retrained": _orthogonal_rule("made orthogonal, trained from nothing", True),
 }
@@ -83,7 +81,7 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(int, "phis", 2, "trainings of a variant that is trained, other seeds", bounds=(1, 10))
   flags.add(int, "runs_a_task", 2, "seeds of each task that a phi is scored on", bounds=(1, 3))
   flags.add(int, "instances", 6, "of each validation problem; 0 for none", bounds=(0, 100))
-  flags.add(paths.Read, "results", "results", "directory of zoo_general.json and of tuned Adam")
+  flags.add(paths.Read, "results", "results", "directory of general_plain and of tuned Adam")
   flags.add(paths.Written, "runs", "runs/rules", "directory of weights and of the runs' files")
   text = "variants at the same time, one core each"
   flags.add(int, "jobs", os.cpu_count() or 1, text, bounds=(1, 64))
@@ -100,9 +98,9 @@ def main(argv: Sequence[str]) -> int:
   counts["variants"] = len(names)
   check = functools.partial(outputs.check, flags.out, outputs.Content({}, counts), flags.overwrite)
   check()
+  files_ = {summary.TUNED: summary.file_name(summary.TUNED), pretrained.GENERAL: PLAIN}
   references = {
-    name: summary.read(os.path.join(flags.results, summary.file_name(name)))
-    for name in (summary.TUNED, pretrained.GENERAL)
+    name: summary.read(os.path.join(flags.results, path)) for name, path in files_.items()
   }
   one = functools.partial(_one, flags.meta_steps, flags.runs_a_task, flags.runs, references)
   work = [

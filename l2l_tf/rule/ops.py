@@ -5,8 +5,8 @@ These need no Keras, which has one backend a process, and call the framework at 
 in eager PyTorch. Some are our own: `constant(fixed, like)`, of the type and on the device of
 `like`, and `take(x, fixed, axis)`; `gram(x)`, the products of the rows of `[..., K, n]`;
 `in_one_loop`, which lets a compiler make one loop of a function of element-wise operations;
-`in_one_call`, which lets it make one operation of many small ones; and `compiled`, for loops that
-run operation after operation otherwise.
+`in_one_call`, which lets it make one operation of many small ones; and `compiled(function, sizes)`
+of a whole step on parameters of so many different sizes, each of which is more to compile.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ class Fixed:
     self.array = array
 
 
+MOST_SIZES = 16  # of parameters that XLA compiles in seconds, on TensorFlow; 60 take half a minute
 BLOCK = 2**16  # numbers, of which a dozen vectors fit into a core's cache
 
 
@@ -48,7 +49,7 @@ def _tensorflow() -> Namespace:
     broadcast_to=tf.broadcast_to,
     cast=tf.cast,
     clip=tf.clip_by_value,
-    compiled=lambda function: function,
+    compiled=lambda function, sizes: in_one_call(function) if sizes <= MOST_SIZES else function,
     concatenate=tf.concat,
     cond=tf.cond,
     constant=lambda fixed, like: tf.constant(fixed.array, like.dtype),
@@ -84,7 +85,7 @@ def _jax() -> Namespace:
   return Namespace(
     **{name: getattr(jnp, name) for name in _SAME},
     cast=lambda x, dtype: x.astype(dtype),
-    compiled=jax.jit,
+    compiled=lambda function, sizes: jax.jit(function),
     cond=jax.lax.cond,
     constant=lambda fixed, like: jnp.asarray(fixed.array, like.dtype),
     gram=lambda x: x @ x.swapaxes(-1, -2),
@@ -132,7 +133,7 @@ def _torch() -> Namespace:
   return Namespace(
     **{name: getattr(torch, name) for name in same},
     cast=lambda x, dtype: x.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype),
-    compiled=lambda function: function,
+    compiled=lambda function, sizes: function,
     concatenate=torch.cat,
     cond=lambda condition, yes, no: yes() if condition else no(),
     constant=constant,

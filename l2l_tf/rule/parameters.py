@@ -1,6 +1,8 @@
 """The rule on a list of parameters: what Keras, optax and PyTorch have in common."""
 
 from collections.abc import Callable, Sequence
+import itertools
+import math
 from typing import Any
 
 from l2l_tf.rule import formula
@@ -49,7 +51,8 @@ class RuleOnParameters:
     """
     active = tuple(g is not None for g in gradients)
     if active not in self._steps:
-      self._steps[active] = self._ops.compiled(self._step_of(active))
+      sizes = {math.prod(shape) for shape in itertools.compress(self._shapes, active)}
+      self._steps[active] = self._ops.compiled(self._step_of(active), len(sizes))
     given = [(g, x) for g, x in zip(gradients, params) if g is not None]
     return self._steps[active]([g for g, _ in given], [x for _, x in given], state, scale)
 

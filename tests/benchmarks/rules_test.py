@@ -142,7 +142,7 @@ def test_a_file_of_more_is_kept(tmp_path):
 
 
 def test_the_rows_tell_only_of_training_families_and_of_these_seeds():
-  document = summary.read("results/zoo_general.json")
+  document = summary.read("results/general_plain/zoo.json")
   references = {
     name: summary.read(f"results/{summary.file_name(name)}") for name in ("tuned Adam",)
   }
@@ -201,7 +201,7 @@ def test_shares_run_side_by_side_on_the_same_instances():
 @pytest.mark.slow
 def test_trained_and_scored_once(tmp_path, monkeypatch):
   tiny_ablation.one_problem_and_task(monkeypatch)
-  names = {"tuned Adam": "zoo_tuned_Adam.json", "general": "zoo_general.json"}
+  names = {"tuned Adam": "zoo_tuned_Adam.json", "general": rules.PLAIN}
   references = {name: summary.read(f"results/{file}") for name, file in names.items()}
   rows = rules._one(2, 1, str(tmp_path), references, "orthogonal_retrained", 0)
   assert [(row["horizon"], row["num_tasks"]) for row in rows] == [(100, 1), (1000, 1)]

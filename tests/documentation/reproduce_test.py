@@ -13,7 +13,9 @@ from tests import sources
 SCRIPT = sources.ROOT / "results" / "reproduce.sh"
 FOLDERS = {"CONTENT": "content_dir", "STYLES": "style", "PEERS": "peer"}
 LEFT_OUT = {"out", "name", "results"}  # where it was written
-OLDER = {  # of which the command was recorded without its flags, or is none of one program
+OLDER = {  # of which the command was recorded without its flags or by the name of then, or is none
+  "results/general_plain/config.json",
+  "results/general_plain/zoo.json",
   "results/general_second/choice.json",
   "results/general_second/config.json",
   "results/unfinished/general_first/config.json",

@@ -22,7 +22,7 @@ def shipped_phi() -> Phi:
 def keras_ops() -> rule_ops.Namespace:
   """keras.ops, and the names that it does not have."""
   own = {
-    "compiled": lambda function: function,
+    "compiled": lambda function, sizes: function,
     "constant": lambda fixed, like: keras.ops.convert_to_tensor(fixed.array, like.dtype),
     "gram": lambda x: keras.ops.matmul(x, keras.ops.swapaxes(x, -1, -2)),
     "in_one_call": lambda function: function,
