@@ -4,8 +4,8 @@ What a change of the rule of optimizers/general.py is worth at 100 and at 1,000 
 of the benchmark's training families only: no decision may look at the held-out ones. What came of
 it is the option `orthogonal` of the rule, which `general` has; here all variants are held against
 the same weights without it, results/general_plain. Some take those weights as they are; others are
-trained from nothing, as in benchmarks/ablation.py. Weights and runs stay under --runs, and the same command goes on with what
-is missing.
+trained from nothing, as in benchmarks/ablation.py. Weights and runs stay under --runs, and the same
+command goes on with what is missing.
 """
 
 import os
