@@ -207,11 +207,43 @@ def ablation() -> str:
   return table(["", *heads], lines)
 
 
+def keras_cost() -> str:
+  """What a step of LearnedOptimizer takes on each backend, beside Adam's."""
+  found = {
+    (r["tensors"], r["parameters"], r["backend"], r["optimizer"]): r for r in _rows("keras_cost")
+  }
+  sizes = list(dict.fromkeys(key[:2] for key in found))
+  names = list(dict.fromkeys(key[3] for key in found))
+  rows = []
+  for tensors, parameters in sizes:
+    label = f"{parameters:,}" + (f" in {tensors} tensors" if tensors > 1 else "")
+    for name in names:
+      cells = []
+      for backend in ("tensorflow", "jax", "torch"):
+        row, adam = (found.get((tensors, parameters, backend, one)) for one in (name, "adam"))
+        cells.append(_cost(row, adam) if row else "")
+      size = found[tensors, parameters, "tensorflow", name]["bytes_a_parameter"]
+      shown = "Adam" if name == "adam" else f"`{name}`"
+      rows.append([label, shown, *cells, f"{size:.0f}"])
+      label = ""
+  heads = ["TensorFlow, ms", "JAX, ms", "PyTorch, ms", "bytes a parameter"]
+  return table(["parameters", "optimizer", *heads], rows)
+
+
+def _cost(row: dict[str, Any], adam: dict[str, Any]) -> str:
+  """Milliseconds, and how many times Adam's."""
+  text = " ".join(f"{1e3 * row[f'{key}_s']:.2g}" for key in ("median", "low", "high"))
+  middle, low, high = (f"{float(x):,g}" for x in text.split())
+  times = row["median_s"] / adam["median_s"]
+  return f"{middle} ({low}, {high})" + (f", {times:.1f} × Adam" if row is not adam else "")
+
+
 TABLES = {
   "held_out": held_out,
   "limits": limits,
   "quick_seeds": quick_seeds,
   "keras_experiments": keras_experiments,
+  "keras_cost": keras_cost,
   "against_rivals": against_rivals,
   "flat_memory": flat_memory,
   "coordinates": coordinates,

@@ -97,15 +97,23 @@ def mnist() -> str:
 
 
 def quadratics() -> str:
-  """Section 3.1 in brief, with medians."""
+  """Section 3.1 in brief, with medians and on how many functions each ends ahead of the best."""
   results = read("quadratic")
   best = results["best_rival"]
   rows = []
   for name, label in {**QUADRATICS, best: f"{RIVAL_LABELS[best]}, the best rival"}.items():
     row = _row(results, name, label)
     median = results["optimizers"][name]["final_loss_quantiles"]["50"]
-    rows.append([*row[:3], f"{median:.2g}", row[3]])
-  return table(["Quadratics, 2,000 functions", *SHOWN[:2], "median", SHOWN[2]], rows)
+    rows.append([*row[:3], f"{median:.2g}", row[3], _wins(results, name)])
+  heads = [*SHOWN[:2], "median", SHOWN[2], "ahead of it on"]
+  return table(["Quadratics, 2,000 functions", *heads], rows)
+
+
+def _wins(results: dict[str, Any], name: str) -> str:
+  """On how many instances it ends below the best rival, which itself has none."""
+  pairs = ((r["numerator"], r["denominator"], r["wins"]) for r in results["ratios"])
+  share = next((w for a, b, w in pairs if (a, b) == (name, results["best_rival"])), None)
+  return "" if share is None else f"{100 * share:.0f} %"
 
 
 def quadratics_final() -> str:
@@ -134,6 +142,23 @@ def quadratics_others() -> str:
   rows.append(
     ["best rival", *(f"{RIVAL_LABELS[n]}, {e['final_loss']['mean']:.3g}" for n, e in ends)]
   )
+  return table(["", *SPANS.values()], rows)
+
+
+def quadratics_medians() -> str:
+  """Median final losses, and on how many functions ours end ahead of the best rival."""
+  found = {name: read(name) for name in SPANS}
+  rows = []
+  for name, label in {
+    **QUADRATICS,
+    **{n: RIVAL_LABELS[n] for n in _rivals(read("quadratic"))},
+  }.items():
+    cells = []
+    for results in found.values():
+      median = results["optimizers"][name]["final_loss_quantiles"]["50"]
+      share = _wins(results, name)
+      cells.append(f"{median:.2g}" + (f", {share}" if share else ""))
+    rows.append([label, *cells])
   return table(["", *SPANS.values()], rows)
 
 
@@ -220,6 +245,7 @@ TABLES = {
   "quadratics": quadratics,
   "quadratics_final": quadratics_final,
   "quadratics_others": quadratics_others,
+  "quadratics_medians": quadratics_medians,
   "cifar10": cifar10,
   "cifar10_early": cifar10_early,
   "neural_art": neural_art,
