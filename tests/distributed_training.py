@@ -1,10 +1,12 @@
-"""A meta-training for tests of distribution: python -m tests.distributed_training STRATEGY OUT ...
+"""Meta-trainings for tests of distribution: python -m tests.distributed_training STRATEGY OUT ...
 
-Takes 20 meta-steps on 4 instances and writes phi to OUT (.npz). A JSON object as a third argument
-changes the options; multi_worker needs TF_CONFIG.
+Takes 20 meta-steps on 4 instances and writes phi to OUT (.npz). Further arguments are trainings of
+their own: NAME={...}, a JSON object, changes the options and writes to OUT_NAME (.npz), or the
+message of a `DistributionError` to OUT_NAME.txt. multi_worker needs TF_CONFIG.
 """
 
 import json
+import pathlib
 import sys
 
 import numpy as np
@@ -40,18 +42,22 @@ def train(distribution: distribution_lib.Distribution, **options) -> dict[str, n
   return values | {"report": report, "curve": curve, "theta": np.concatenate(thetas or [[]])}
 
 
-def main(strategy: str, out: str, options: str = "{}"):
+def main(strategy: str, out: str, *others: str):
   """Runs the program."""
   if strategy == "mirrored":
     (cpu,) = tf.config.list_physical_devices("CPU")
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
   distribution = distribution_lib.make(strategy)
-  try:
-    values = train(distribution, **json.loads(options))
-  except distribution_lib.DistributionError as error:
-    sys.exit(str(error))
-  np.savez(out, replicas=distribution.num_replicas, chief=distribution.is_chief, **values)
+  for name, _, options in ("={}".partition("="), *(other.partition("=") for other in others)):
+    path = f"{out}_{name}" if name else out
+    try:
+      values = train(distribution, **json.loads(options))
+    except distribution_lib.DistributionError as error:
+      pathlib.Path(f"{path}.txt").write_text(str(error))
+    else:
+      about = {"replicas": distribution.num_replicas, "chief": distribution.is_chief}
+      np.savez(f"{path}.npz", **about, **values)
   distribution.highest(0)  # so that none ends before the others
 
 

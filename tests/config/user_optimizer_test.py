@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 
 import keras
@@ -98,13 +99,26 @@ BOWL = [
 BOWL += [word for word in tiny_training.TINY if "layer_sizes" not in word]
 
 
-@pytest.fixture(name="best")
-def _best():
-  """The directory of one that was trained for a moment."""
-  status, out, err = tiny_training.run(*BOWL, "--run_dir=run")
+@pytest.fixture(name="trained", scope="module")
+def _trained(tmp_path_factory):
+  """The folder of a run `run` that was trained for a moment."""
+  folder = tmp_path_factory.mktemp("trained")
+  (folder / "my_optimizers.py").write_text(MODULE)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.chdir(folder)
+    patch.setattr(sys, "path", list(sys.path))
+    status, out, err = tiny_training.run(*BOWL, "--run_dir=run")
+  sys.modules.pop("my_optimizers", None)
   assert status == 0, err
   assert "load_optimizer('run/best', 'my_optimizers:plain')" in out
   assert "--optimizer=run/best --user_optimizer=my_optimizers:plain" in out
+  return folder
+
+
+@pytest.fixture(name="best")
+def _best(trained, module):
+  """The directory of its optimizer, in the current directory."""
+  shutil.copytree(trained / "run", module.parent / "run")
   return "run/best"
 
 

@@ -3,6 +3,7 @@
 A process has one backend of Keras, so each runs tests/keras/any_backend.py in one of its own.
 """
 
+import functools
 import importlib.util
 import os
 import subprocess
@@ -15,6 +16,7 @@ from tests import sources
 
 pytestmark = pytest.mark.slow
 BACKENDS = ("tensorflow", "jax", "torch")
+EARLIER = sources.ROOT / "tests" / "keras" / "saved_by_an_earlier_version.keras"  # of 3046867
 ATOL = {"variables_of_other_float_types": 0.02, "bfloat16_states": 1e-3}
 
 
@@ -37,14 +39,42 @@ def _folder(tmp_path_factory):
 @pytest.fixture(name="reference", scope="module")
 def _reference(folder):
   """The weights that each case ends with on TensorFlow."""
-  run("tensorflow", folder / "cases_tensorflow.npz", f"--save={folder}")
-  return np.load(folder / "cases_tensorflow.npz")
+  return cases("tensorflow", folder)
+
+
+@functools.cache
+def cases(backend, folder):
+  """The weights that each case ends with; a training is saved."""
+  run(backend, folder / f"cases_{backend}.npz", f"--save={folder}")
+  return np.load(folder / f"cases_{backend}.npz")
+
+
+@functools.cache
+def continued(backend, folder):
+  """The weights that what is saved ends with: by an earlier version, and on the other backends."""
+  saved = [EARLIER, *(path for path in sorted(folder.glob("*.keras")) if path.stem != backend)]
+  run(backend, folder / f"continued_{backend}.npz", *(f"--continue={path}" for path in saved))
+  return np.load(folder / f"continued_{backend}.npz")
+
+
+@pytest.fixture(name="saved", scope="module")
+def _saved(folder):
+  """Each backend that is installed has saved its training."""
+  for backend in BACKENDS:
+    if importlib.util.find_spec(backend):
+      cases(backend, folder)
+
+
+def assert_goes_on(found, path):
+  """From a file, as where it was saved."""
+  expected = np.load(path.with_suffix(".npz"))
+  for k, name in enumerate(expected.files):
+    np.testing.assert_allclose(found[f"{path.stem}:{k}"], expected[name], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_every_case_ends_with_the_weights_that_it_has_on_tensorflow(folder, reference, backend):
-  run(backend, folder / f"cases_{backend}.npz", f"--save={folder}")
-  found = np.load(folder / f"cases_{backend}.npz")
+  found = cases(backend, folder)
   missing = {name.split(":")[0] for name in reference.files} - {
     name.split(":")[0] for name in found.files
   }
@@ -55,26 +85,16 @@ def test_every_case_ends_with_the_weights_that_it_has_on_tensorflow(folder, refe
     np.testing.assert_allclose(found[name], reference[name], rtol=1e-5, atol=atol, err_msg=name)
 
 
-EARLIER = sources.ROOT / "tests" / "keras" / "saved_by_an_earlier_version.keras"  # of 3046867
-
-
+@pytest.mark.usefixtures("saved")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_model_saved_by_an_earlier_version_goes_on(folder, backend):
-  out = folder / f"earlier_{backend}.npz"
-  run(backend, out, f"--continue={EARLIER}")
-  found, expected = np.load(out), np.load(EARLIER.with_suffix(".npz"))
-  for k, name in enumerate(expected.files):
-    np.testing.assert_allclose(found[f"{EARLIER.stem}:{k}"], expected[name], rtol=0, atol=1e-5)
+  assert_goes_on(continued(backend, folder), EARLIER)
 
 
+@pytest.mark.usefixtures("saved")
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_model_saved_on_one_goes_on_on_another(folder, reference, backend):
+def test_a_model_saved_on_one_goes_on_on_another(folder, backend):
   others = [path for path in sorted(folder.glob("*.keras")) if path.stem != backend]
   assert others
-  out = folder / f"continued_{backend}.npz"
-  run(backend, out, *(f"--continue={path}" for path in others))
-  found = np.load(out)
   for path in others:
-    expected = np.load(path.with_suffix(".npz"))
-    for k, name in enumerate(expected.files):
-      np.testing.assert_allclose(found[f"{path.stem}:{k}"], expected[name], rtol=0, atol=1e-5)
+    assert_goes_on(continued(backend, folder), path)

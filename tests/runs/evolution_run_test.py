@@ -1,5 +1,6 @@
 """Runs by evolution strategies: a stop changes nothing; a mixture has a closing table."""
 
+import functools
 import os
 import re
 import signal
@@ -52,11 +53,23 @@ def contents(directory):
   return [v.numpy().tobytes() for v in optimizer.trainable_variables], about["history"]
 
 
+@functools.cache
+def undisturbed(estimator, directory):
+  """The contents of a whole training."""
+  run(directory / estimator, estimator).train()
+  return contents(directory / estimator)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+  return tmp_path_factory.mktemp("undisturbed")
+
+
 @pytest.mark.parametrize(
   "estimator, count", [("es", 2), ("es", 3), ("es", 5), ("pes", 2), ("pes", 9), ("pes", 13)]
 )
-def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, estimator, count):
-  run(tmp_path / "whole", estimator).train()
+def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, estimator, count):
+  expected = undisturbed(estimator, directory)
   step, calls = Trainer.step, []
 
   def stopped(self):
@@ -70,7 +83,7 @@ def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, estimator, coun
     run(tmp_path / "stopped", estimator).train()
   TrainingRun.resume(str(tmp_path / "stopped")).train()
   assert len(calls) == {"es": 6, "pes": 18}[estimator]
-  assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+  assert contents(tmp_path / "stopped") == expected
 
 
 def test_the_closing_table_has_a_row_for_each_problem_that_validates(tmp_path, capsys):

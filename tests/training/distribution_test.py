@@ -22,12 +22,12 @@ def alone():
   return distributed_training.train(distribution.Distribution())
 
 
-def start(strategy, out, options=None, tf_config=None):
+def start(strategy, out, *others, tf_config=None):
   """The program of `distributed_training` in a process of its own."""
   env = os.environ | ({"TF_CONFIG": json.dumps(tf_config)} if tf_config else {})
   command = [sys.executable, "-m", "tests.distributed_training", strategy, str(out)]
   return subprocess.Popen(
-    [*command, json.dumps(options or {})],
+    [*command, *others],
     cwd=sources.ROOT,
     env=env,
     stderr=subprocess.PIPE,
@@ -52,38 +52,43 @@ def assert_same(path, expected, **about):
     np.testing.assert_allclose(values[name], value, err_msg=name, **SEVEN_DIGITS)
 
 
-def test_two_devices_train_the_same_phi(tmp_path, alone):
+OTHERS = {"es": {"estimator": "es"}, "xla": {"jit_compile": True}, "three": {"num_tasks": 3}}
+
+
+@pytest.fixture(name="mirrored", scope="module")
+def _mirrored(tmp_path_factory):
+  """The folder of what two devices have trained: a process for plain options and `OTHERS`."""
+  folder = tmp_path_factory.mktemp("mirrored")
+  others = [f"{name}={json.dumps(options)}" for name, options in OTHERS.items()]
+  err, status = finish(start("mirrored", folder / "out", *others))
+  assert status == 0, err
+  return folder
+
+
+def test_two_devices_train_the_same_phi(mirrored, alone):
   """And see the same instances, in the same order, and the same validation."""
-  err, status = finish(start("mirrored", tmp_path / "out.npz"))
-  assert status == 0, err
-  assert_same(tmp_path / "out.npz", alone, replicas=2, chief=True)
+  assert_same(mirrored / "out.npz", alone, replicas=2, chief=True)
 
 
-def test_two_devices_evolve_the_same_phi(tmp_path):
+def test_two_devices_evolve_the_same_phi(mirrored):
   """Pairs are split; their differences have one unit over all of them."""
-  options = {"estimator": "es"}
-  expected = distributed_training.train(distribution.Distribution(), **options)
-  err, status = finish(start("mirrored", tmp_path / "out.npz", options))
-  assert status == 0, err
-  with np.load(tmp_path / "out.npz") as arrays:
+  expected = distributed_training.train(distribution.Distribution(), **OTHERS["es"])
+  with np.load(mirrored / "out_es.npz") as arrays:
     for name, value in expected.items():
       np.testing.assert_allclose(arrays[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow
-def test_two_devices_with_xla(tmp_path, alone):
+def test_two_devices_with_xla(mirrored, alone):
   """XLA rounds otherwise, and Adam's steps are as large for small gradients."""
-  err, status = finish(start("mirrored", tmp_path / "out.npz", {"jit_compile": True}))
-  assert status == 0, err
-  with np.load(tmp_path / "out.npz") as arrays:
+  with np.load(mirrored / "out_xla.npz") as arrays:
     for name, value in alone.items():
       np.testing.assert_allclose(arrays[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
-def test_instances_that_two_devices_cannot_share(tmp_path):
-  err, status = finish(start("mirrored", tmp_path / "out.npz", {"num_tasks": 3}))
-  assert status == 1 and "num_tasks must be a multiple of the number of replicas" in err
-  assert "got 3 and 2 replicas" in err and not list(tmp_path.iterdir())
+def test_instances_that_two_devices_cannot_share(mirrored):
+  error = (mirrored / "out_three.txt").read_text()
+  assert "num_tasks must be a multiple of the number of replicas" in error
+  assert "got 3 and 2 replicas" in error and not (mirrored / "out_three.npz").exists()
 
 
 def free_ports(count):
@@ -98,7 +103,7 @@ def free_ports(count):
 @pytest.mark.slow
 def test_two_processes_train_the_same_phi(tmp_path, alone):
   cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
-  outs = [tmp_path / f"{i}.npz" for i in range(2)]
+  outs = [tmp_path / f"{i}" for i in range(2)]
   processes = []
   for i, out in enumerate(outs):
     config = {"cluster": cluster, "task": {"type": "worker", "index": i}}
@@ -110,7 +115,7 @@ def test_two_processes_train_the_same_phi(tmp_path, alone):
       process.kill()
   for i, (err, status) in enumerate(ends):
     assert status == 0, err
-    assert_same(outs[i], alone, replicas=2, chief=i == 0)
+    assert_same(f"{outs[i]}.npz", alone, replicas=2, chief=i == 0)
 
 
 CLUSTER = {"worker": ["a:1", "b:2"]}
