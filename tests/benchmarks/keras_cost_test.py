@@ -29,6 +29,7 @@ def _one_process_a_backend(monkeypatch):
 
 def test_cost(tmp_path, monkeypatch, one_process_a_backend):
   monkeypatch.setattr(keras_cost, "SMALL", [(3, 3), (3,)])
+  monkeypatch.setattr(keras_cost, "CLASSIFIER", [(3, 2), (3,), (3,)])
   out = str(tmp_path / "cost.json")
   arguments = ["--parameters=400000", "--repeats=2", f"--out={out}"]
   assert keras_cost.main(["program", *arguments]) == 0
