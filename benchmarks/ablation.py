@@ -4,7 +4,7 @@ Trains the rule of optimizers/general.py again and again, each time with one par
 controller of plain Adam's rates to units, a mixture of directions, transformed problems and long
 episodes. Everything else stays: eight small networks on the bundled digits and on random teachers,
 so many meta-steps, seeds. Each phi then meets the benchmark's tasks of docs/zoo.md at its first
-horizon; the rivals are those of --results. Weights and runs stay under --runs, and the same command
+horizon; the rivals' are in results/. Weights and runs stay under --runs, and the same command
 goes on with what is missing.
 """
 
@@ -49,6 +49,7 @@ from l2l_tf.zoo import tasks
 HORIZON = 100
 PLAIN_UNIT = 0.1  # in place of a parameter's RMS: the controller begins at Adam's default rate
 PAIRS = 16
+RESULTS = "results"  # where those of the rivals are
 
 
 class _InUnits(formula.Rule):
@@ -115,7 +116,6 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(int, "meta_steps", 500, "of each training", bounds=(1, 10**5))
   flags.add(int, "phis", 2, "trainings of each variant, from other seeds", bounds=(1, 10))
   flags.add(int, "runs_a_task", 2, "seeds of each task that a phi is scored on", bounds=(1, 5))
-  flags.add(paths.Read, "results", "results", "directory of zoo_Adam.json and of tuned Adam")
   flags.add(paths.Written, "runs", "runs/ablation", "directory of weights and of the runs' files")
   text = "trainings at the same time, one core each"
   flags.add(int, "jobs", os.cpu_count() or 1, text, bounds=(1, 64))
@@ -132,7 +132,7 @@ def main(argv: Sequence[str]) -> int:
   check = functools.partial(outputs.check, flags.out, outputs.Content({}, counts), flags.overwrite)
   check()
   references = {
-    name: summary.read(os.path.join(flags.results, summary.file_name(name)))
+    name: summary.read(os.path.join(RESULTS, summary.file_name(name)))
     for name in (comparison.DEFAULT, summary.TUNED)
   }
   one = functools.partial(_one, flags.meta_steps, flags.runs_a_task, flags.runs, references)

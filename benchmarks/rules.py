@@ -81,7 +81,6 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(int, "phis", 2, "trainings of a variant that is trained, other seeds", bounds=(1, 10))
   flags.add(int, "runs_a_task", 2, "seeds of each task that a phi is scored on", bounds=(1, 3))
   flags.add(int, "instances", 6, "of each validation problem; 0 for none", bounds=(0, 100))
-  flags.add(paths.Read, "results", "results", "directory of general_plain and of tuned Adam")
   flags.add(paths.Written, "runs", "runs/rules", "directory of weights and of the runs' files")
   text = "variants at the same time, one core each"
   flags.add(int, "jobs", os.cpu_count() or 1, text, bounds=(1, 64))
@@ -100,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
   check()
   files_ = {summary.TUNED: summary.file_name(summary.TUNED), pretrained.GENERAL: PLAIN}
   references = {
-    name: summary.read(os.path.join(flags.results, path)) for name, path in files_.items()
+    name: summary.read(os.path.join(ablation.RESULTS, path)) for name, path in files_.items()
   }
   one = functools.partial(_one, flags.meta_steps, flags.runs_a_task, flags.runs, references)
   work = [
