@@ -105,6 +105,7 @@ asked mnist_40 && evaluate mnist_40 --optimizer=mnist_lstm --num_runs=100 --hidd
 asked mnist_2x20 && evaluate mnist_2x20 --optimizer=mnist_lstm --num_runs=100 --hidden=20,20
 asked mnist_relu && evaluate mnist_relu --optimizer=mnist_lstm --num_runs=100 --activation=relu
 asked mnist_100_test && evaluate mnist_100_test --optimizer=mnist_lstm --num_runs=100 --split=test
+asked modern_rivals && benchmark modern_rivals
 asked general_mnist_100 && general general_mnist_100
 asked general_mnist_200 && general general_mnist_200 --num_steps=200
 asked general_mnist_40 && general general_mnist_40 --hidden=40

@@ -1,5 +1,6 @@
 """Tables of what the trained optimizers reach on the paper's problems, from results/*.json."""
 
+import math
 import os
 from typing import Any
 
@@ -240,6 +241,32 @@ def own_ground() -> str:
   return table(["final loss over that of", "best rival", "`general`", "`mnist_lstm`"], rows)
 
 
+def modern_rivals() -> str:
+  """Optimizers younger than the paper on the same instances of MNIST, and ours over the best."""
+  document = files.read_json(os.path.join("results", "modern_rivals.json"))
+  rows = []
+  for name, title in MNIST_FILES.items():
+    found = {r["rival"]: r for r in document["rows"] if r["setting"] == name}
+    if found:
+      ends = [_end(row) for row in found.values()]
+      best = min(
+        found.values(), key=lambda r: math.inf if r["final_mean"] is None else r["final_mean"]
+      )
+      ours = [
+        ratio({key: best[f"{one}_over_it_{key}"] for key in ("ratio", "low", "high")})
+        for one in ("mnist_lstm", "general")
+      ]
+      rows.append([title, *ends, *ours])
+  names = list(dict.fromkeys(row["rival"] for row in document["rows"]))
+  return table(["final loss", *names, "`mnist_lstm` / best", "`general` / best"], rows)
+
+
+def _end(row: dict[str, Any]) -> str:
+  """A final loss, and the rate that it was reached at."""
+  end = pm({"mean": row["final_mean"], "half": row["final_half"]})
+  return end if row["learning_rate"] is None else f"{end} at {row['learning_rate']:.2g}"
+
+
 TABLES = {
   "mnist": mnist,
   "quadratics": quadratics,
@@ -252,4 +279,5 @@ TABLES = {
   "neural_art_lead": neural_art_lead,
   "exact_line_search": exact_line_search,
   "own_ground": own_ground,
+  "modern_rivals": modern_rivals,
 }
