@@ -53,7 +53,7 @@ check: lint
 	$(VENV)/bin/mypy
 
 test: check
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 faults: install
 	-$(VENV)/bin/python -m pip install --quiet --only-binary=:all: atheris

@@ -105,12 +105,12 @@ def _install(wheel, extra: str, folder: pathlib.Path) -> pathlib.Path:
     for top in {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}:
       if not (others / top).exists():
         (others / top).symlink_to(distribution.locate_file(top))
-  _run(sys.executable, "-m", "venv", folder, cwd=folder)
+  _run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
   programs = folder / ("Scripts" if os.name == "nt" else "bin")
   own = _run(programs / "python", "-c", "import site; print(site.getsitepackages()[0])", cwd=folder)
   pathlib.Path(own.strip(), "tests.pth").write_text(str(others), encoding="utf-8")
   install = ("install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", wheel)
-  _run(programs / "python", "-m", "pip", *install, cwd=folder)
+  _run(sys.executable, "-m", "pip", "--python", programs / "python", *install, cwd=folder)
   return programs
 
 
@@ -160,9 +160,12 @@ def test_one_line_of_keras_and_a_problem_on_tensorflow(tensorflow, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_one_line_of_keras_needs_the_backend_alone(wheel, tmp_path, backend):
+def test_one_line_of_keras_needs_the_backend_alone(request, wheel, tmp_path, backend):
   try:
-    programs = _install(wheel, backend, tmp_path)
+    if backend == "tensorflow":
+      programs = request.getfixturevalue("tensorflow")
+    else:
+      programs = _install(wheel, backend, tmp_path)
   except importlib.metadata.PackageNotFoundError as error:
     pytest.skip(f'{error} is not installed: python -m pip install "l2l_tf[{backend}]"')
   out = _run(programs / "python", "-c", ANYWHERE, cwd=tmp_path, backend=backend)

@@ -84,7 +84,7 @@ LEARNED = "--optimizer=optimizer"
 ART = ["--size=32", "--vgg=hed", "--num_steps=1", "--num_rows=1"]
 ZOO = ["--task=cars_tanh", "--horizon=100", "--seeds=1", "--jobs=1"]
 TABLE = {  # arguments of each program, and how what it writes begins; None: it insists on --out
-  "train": ([*tiny_training.BOWL, "--tuning_runs=0"], "bowl-2"),
+  "train": ([*tiny_training.BOWL, "--num_epochs=1", "--tuning_runs=0"], "bowl-2"),
   "evaluate": ([*BOWL, LEARNED, "--num_runs=2"], "results/bowl_4.json"),
   "visualize": ([*BOWL, LEARNED], "results/visualizations/optimizer.json"),
   "figures": ([], "figures/figure_4.svg"),

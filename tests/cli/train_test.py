@@ -197,7 +197,7 @@ def test_the_table_at_the_end_is_on_no_instance_that_an_evaluation_reports(tmp_p
     return curves(problem, optimizer, seeds, num_steps)
 
   monkeypatch.setattr(protocol, "curves", spy)
-  status, out, err = run(*BOWL, "--test_runs=20", f"--run_dir={tmp_path / 'run'}")
+  status, out, err = run(*BOWL, "--num_epochs=1", "--test_runs=20", f"--run_dir={tmp_path / 'run'}")
   assert status == 0 and "20 fresh instances" in out, err
   table = set(map(tuple, make_seeds(0, Stream.DEVELOPMENT, count=20)))
   reported = set(map(tuple, make_seeds(0, Stream.TEST, count=1000)))

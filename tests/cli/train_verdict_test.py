@@ -19,6 +19,7 @@ from tests.tiny_training import run
 QUICK = ["--problem=mnist", "--data=bundled", "--num_steps=50", "--unroll_length=50"]
 QUICK += ["--num_epochs=1", "--episodes_per_epoch=1", "--learning_rate=1e-7"]
 QUICK += ["--learning_rate_decay=0", "--validation_runs=2", "--test_runs=4"]
+ONE_EPOCH = [*MNIST, "--num_epochs=1"]
 RATIO = r"\d\S* \(\d\S* to \d\S*\) times Adam's"
 
 
@@ -47,7 +48,7 @@ def test_the_verdict_on_the_quick_preset(tmp_path, ahead):
 
 
 def test_without_adam(tmp_path):
-  status, out, _ = run(*MNIST, "--tuning_runs=0", f"--run_dir={tmp_path / 'run'}")
+  status, out, _ = run(*ONE_EPOCH, "--tuning_runs=0", f"--run_dir={tmp_path / 'run'}")
   assert status == 0
   pattern = (
     r"takes the loss from 2\.\d+ to 2\.\d+; it was compared with no other\. \(--tuning_runs=0\)"
@@ -58,7 +59,7 @@ def test_without_adam(tmp_path):
 
 def test_where_no_rate_serves_adam_it_loses(tmp_path, monkeypatch):
   monkeypatch.setattr(protocol, "best_rate", lambda losses: None)
-  status, out, err = run(*MNIST, f"--run_dir={tmp_path / 'run'}")
+  status, out, err = run(*ONE_EPOCH, f"--run_dir={tmp_path / 'run'}")
   assert status == 0, err
   assert "learning rates: none, all diverge, SGD's: none, all diverge" in out
   assert re.search(r"^  Adam, no learning rate +diverged +diverged$", out, re.M), out

@@ -1,11 +1,12 @@
-"""Trains under a strategy of TensorFlow: python -m tests.keras.strategies STRATEGY WAYS NAMES OUT
+"""Trains under a strategy: python -m tests.keras.strategies STRATEGY OUT WAYS NAMES ...
 
-WAYS and NAMES are separated by commas; multi_worker needs TF_CONFIG. Writes the weights of each
-name and way to OUT (.npz).
+WAYS and NAMES are separated by commas; others may follow. multi_worker needs TF_CONFIG. Writes the
+weights of each name and way to OUT (.npz).
 """
 
 import contextlib
 import functools
+import itertools
 import sys
 
 import keras
@@ -91,7 +92,7 @@ def loop(scope, name, how, graph, distribution):
   return model.get_weights()
 
 
-def main(kind: str, ways: str, names: str, out: str):
+def main(kind: str, out: str, *cases: str):
   """Runs the program."""
   distribution = strategy(kind)
   scope = distribution.scope if distribution else contextlib.nullcontext
@@ -102,8 +103,8 @@ def main(kind: str, ways: str, names: str, out: str):
     "eager": functools.partial(loop, how="apply", graph=False, distribution=distribution),
   }
   weights = {}
-  for name in names.split(","):
-    for way in ways.split(","):
+  for ways, names in zip(cases[::2], cases[1::2]):
+    for name, way in itertools.product(names.split(","), ways.split(",")):
       for k, value in enumerate(how[way](scope, name)):
         weights[f"{name}/{way}/{k}"] = value
   np.savez(out, **weights)

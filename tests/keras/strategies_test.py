@@ -17,14 +17,18 @@ from tests.training import distribution_test
 SHIPPED = ["mnist_lstm", "cifar10_conv_fc", "quadratic_lstm_gac", "quadratic_ntm_bfgs"]
 SHIPPED += ["quadratic_ntm_lbfgs", "general", "quadratic_lstm_gac@odd", "adam"]
 FEW = ["quadratic_lstm_gac", "general"]  # where replicas share nothing
+# Ways and names.
+FAST = ((("fit",), ("mnist_lstm", "lstm_gac")), (("eager",), ("lstm_gac",)))
+SLOW = ((("fit", "apply", "apply_gradients"), tuple(SHIPPED)), (("eager",), ("mnist_lstm",)))
 
 
-def start(kind, ways, names, out, tf_config=None):
-  """`tests.keras.strategies` in a process of its own."""
+def start(kind, cases, out, tf_config=None):
+  """`tests.keras.strategies` in a process of its own, `cases` being [(ways, names), ...]."""
   env = os.environ | ({"TF_CONFIG": json.dumps(tf_config)} if tf_config else {})
   command = [sys.executable, "-m", "tests.keras.strategies", kind]
+  words = [",".join(words) for case in cases for words in case]
   return subprocess.Popen(
-    [*command, ",".join(ways), ",".join(names), str(out)],
+    [*command, str(out), *words],
     cwd=sources.ROOT,
     env=env,
     stderr=subprocess.PIPE,
@@ -53,53 +57,54 @@ def assert_same(received, expected):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-  """A function of ways and names to the weights without a strategy, computed once."""
+  """A function of cases to the weights without a strategy, computed once."""
 
   @functools.cache
-  def run(ways, names):
+  def run(*cases):
     out = tmp_path_factory.mktemp("alone") / "weights"
-    return weights(start("none", ways, names, out), out)
+    return weights(start("none", cases, out), out)
 
-  return lambda ways, names: run(tuple(ways), tuple(names))
+  def get(cases):
+    whole = run(*(FAST if cases is FAST else SLOW))
+    keys = {f"{name}/{way}" for ways, names in cases for name in names for way in ways}
+    return {key: value for key, value in whole.items() if key.rpartition("/")[0] in keys}
+
+  return get
 
 
-def assert_as_alone(kind, ways, names, folder, alone):
+def assert_as_alone(kind, cases, folder, alone):
   """Under a strategy, and without: the same weights."""
-  process = start(kind, ways, names, folder / kind)
-  expected = alone(ways, names)
+  process = start(kind, cases, folder / kind)
+  expected = alone(cases)
   assert_same(weights(process, folder / kind), expected)
 
 
-def test_fit_on_two_devices(tmp_path, alone):
+def test_fit_and_an_eager_loop_on_two_devices(tmp_path, alone):
   """With a horizon that ends within the run, and the shipped one of the report."""
-  assert_as_alone("mirrored", ["fit"], ["mnist_lstm", "lstm_gac"], tmp_path, alone)
-
-
-def test_an_eager_loop_on_two_devices(tmp_path, alone):
-  assert_as_alone("mirrored", ["eager"], ["lstm_gac"], tmp_path, alone)
+  assert_as_alone("mirrored", FAST, tmp_path, alone)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one_device", "mirrored_one", "mirrored", "central"])
 def test_every_kind_of_optimizer_in_every_way(kind, tmp_path, alone):
-  ways = ["fit", "apply"] if kind == "central" else ["fit", "apply_gradients"]
-  assert_as_alone(kind, ways, SHIPPED if kind == "mirrored" else FEW, tmp_path, alone)
-  assert_as_alone(kind, ["apply", "eager"], ["mnist_lstm"], tmp_path, alone)
+  ways = ("fit", "apply") if kind == "central" else ("fit", "apply_gradients")
+  names = SHIPPED if kind == "mirrored" else FEW
+  assert_as_alone(kind, [(ways, names), (("apply", "eager"), ("mnist_lstm",))], tmp_path, alone)
 
 
 @pytest.mark.slow
 def test_two_workers(tmp_path, alone):
   """In loops: `fit` of Keras 3.15 fails on two workers with any optimizer, its own Adam too."""
   cluster = {"worker": [f"127.0.0.1:{port}" for port in distribution_test.free_ports(2)]}
-  ways = ["apply", "apply_gradients"]
+  cases = [(("apply", "apply_gradients"), SHIPPED)]
   outs = [tmp_path / f"{i}" for i in range(2)]
   processes = []
   for i, out in enumerate(outs):
     config = {"cluster": cluster, "task": {"type": "worker", "index": i}}
-    processes.append(start("multi_worker", ways, SHIPPED, out, config))
+    processes.append(start("multi_worker", cases, out, config))
   try:
     for process, out in zip(processes, outs):
-      assert_same(weights(process, out), alone(ways, SHIPPED))
+      assert_same(weights(process, out), alone(cases))
   finally:
     for process in processes:
       process.kill()
