@@ -27,11 +27,12 @@ from l2l_tf.storage import outputs
 from l2l_tf.storage import phi_files
 
 PART = 200  # meta-steps of a row of the history
+AFTERWARDS = "orthogonal was turned on; the weights are those of the training without it"
 
 
-def trained(phi: np.ndarray) -> optimizers.Optimizer:
+def trained(phi: np.ndarray, orthogonal: bool = False) -> optimizers.Optimizer:
   """The optimizer with this phi, flat."""
-  optimizer = optimizers.General()
+  optimizer = optimizers.General(orthogonal=orthogonal)
   variables = optimizer.trainable_variables
   ends = np.cumsum([math.prod(v.shape) for v in variables])
   if phi.shape != (ends[-1],):
@@ -65,7 +66,7 @@ def about_of(about: dict[str, Any], log: np.ndarray, index: int) -> dict[str, An
   )
   parts = [log[k : k + PART] for k in range(0, len(log), PART)]
   return {
-    "experiment": experiment.describe(GeneralProblem(), General(), training),
+    "experiment": experiment.describe(GeneralProblem(), General(orthogonal=False), training),
     "data": about["data"],
     "data_sha256": about["data_sha256"],
     "versions": about["versions"],
@@ -89,6 +90,8 @@ def main(argv: Sequence[str]) -> int:
   flags.add(paths.Read, "phi", "phi.npz", "OUT.npz of evolve.py")
   flags.add(int, "index", 0, "which of the optimizers in it", range(2))
   flags.add(bool, "average", True, "the average of late phi, not the last one")
+  text = "make updates of small matrices orthogonal, which the training did not"
+  flags.add(bool, "orthogonal", False, text)
   default = os.path.join(outputs.RUNS, "general")
   flags.add(paths.Written, "out", default, "folder of the optimizer")
   flags.parse(argv)
@@ -101,7 +104,10 @@ def main(argv: Sequence[str]) -> int:
     raise experiment_flags.UsageError(text) from error
   if os.path.exists(os.path.join(flags.out, phi_files.CONFIG_FILE)):
     raise experiment_flags.UsageError(f"{flags.out} has an optimizer; name another --out.")
-  optimizer_files.save_optimizer(flags.out, trained(phi), about_of(about, log, flags.index))
+  what = about_of(about, log, flags.index)
+  if flags.orthogonal:
+    what = {"after_training": AFTERWARDS, **what}
+  optimizer_files.save_optimizer(flags.out, trained(phi, flags.orthogonal), what)
   print(flags.out)
   return 0
 

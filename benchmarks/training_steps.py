@@ -25,7 +25,7 @@ from l2l_tf.zoo import measure
 from l2l_tf.zoo import rivals
 from l2l_tf.zoo import tasks
 
-HORIZON = 100
+NUM_STEPS = 500
 NAMES = (comparison.DEFAULT, pretrained.GENERAL)
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Written, "out", None, "JSON file to write")
-  flags.add(int, "repeats", 3, "runs of 100 steps for each optimizer", bounds=(1, 5))
+  flags.add(int, "repeats", 3, "runs of 500 steps for each optimizer", bounds=(1, 5))
   flags.add(tuple[str, ...], "task", None, "names of tasks; default those of held-out families")
   flags.parse(argv)
   names = [name for group in flags.task or () for name in group]
@@ -59,7 +59,7 @@ def measured(task: str, repeats: int) -> dict[str, float | str]:
   found: dict[str, list[float]] = {name: [] for name in NAMES}
   for seed in range(repeats):
     for name in NAMES:
-      run = measure.Run(task, name, HORIZON, seed)
+      run = measure.Run(task, name, NUM_STEPS, seed)
       with tempfile.TemporaryDirectory() as directory:
         measure.do(measure.Job((run,), directory))
         expected = measure.identity(run, tasks.TASKS[task], rivals.find(name).digest)
