@@ -234,7 +234,9 @@ def _costs(results) -> str:
     if times:
       rows.append([name, f"{np.median(times):.2g}", f"{np.median(sizes):.0f}"])
   text = (
-    "A whole step of training, in units of default Adam's, and the optimizer's state: medians.\n\n"
+    "A whole step of training, in units of default Adam's, and the optimizer's state: medians. The"
+    " runs were made at different times, beside others: half as much again is noise."
+    " benchmarks/training_steps.json has `general` and Adam in turn.\n\n"
   )
   return text + _table(["optimizer", "time of a step", "bytes a parameter"], rows)
 
