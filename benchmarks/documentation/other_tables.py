@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.documentation.markdown import pm
 from benchmarks.documentation.markdown import seconds
 from benchmarks.documentation.markdown import table
+from benchmarks.rules import PLAIN
 from l2l_tf.storage import files
 from l2l_tf.zoo import report
 from l2l_tf.zoo import summary
@@ -36,9 +37,12 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 
 @functools.cache
-def _zoo_page() -> str:
-  """What docs/zoo.md is, from the results."""
-  return report.document(summary.read_all("results"))
+def _zoo_page(general: str | None = None) -> str:
+  """What docs/zoo.md is, from the results; with those of another file for `general`."""
+  documents = summary.read_all("results")
+  if general:
+    documents["general"] = summary.read(os.path.join("results", general))
+  return report.document(documents)
 
 
 def held_out() -> str:
@@ -238,9 +242,18 @@ def ablation() -> str:
     ]
     texts = [", ".join(f"{value:.2f}" for value in values) for values in cells]
     lines.append([f"{'+ ' if lines else ''}{adds}", *texts])
-  page = _zoo_page()
-  row = _cells(page, "## Held-out families, 100 steps", "general")
-  lines.append(["`general`, for comparison", *(cell.split(" ")[0] for cell in row[1:3])])
+  shipped = {
+    "`general` without orthogonal updates, trained for long": _zoo_page(PLAIN),
+    "`general`: + orthogonal updates of small matrices": _zoo_page(),
+  }
+  for label, page in shipped.items():
+    cells = [
+      _cells(page, f"## {families}, 100 steps", "general")
+      for families in ("Held-out families", "Families to train on")
+    ]
+    held, trained = ([cell.split(" ")[0] for cell in row] for row in cells)
+    over = _cells(page, "## general against each of the others", "tuned Adam")[0].split(" ")[0]
+    lines.append([label, f"{float(held[1]):.2f}", held[2], f"{float(over):.2f}", trained[2]])
   heads = ("speed-up over default Adam, held-out", "over tuned Adam, held-out")
   heads += ("final loss of tuned Adam's, held-out", "speed-up over tuned Adam, training families")
   return table(["", *heads], lines)
