@@ -16,6 +16,7 @@ import numpy as np
 from l2l_tf.rule.ops import Fixed
 
 SAMPLE = 2**14  # coordinates of a parameter, at most, that its statistics are of
+MOST_TAKEN = 2**11  # of one that is spread with its neighbours: a compiler takes them one by one
 
 Shape = tuple[int, ...]
 
@@ -29,7 +30,7 @@ class Layout:
     sizes: their numbers of coordinates.
     n: the sum of these.
     log_sizes: their logarithms.
-    taken: the coordinates of the sample; None for all.
+    taken: the coordinates of the sample, in slices that follow each other.
   """
 
   def __init__(self, shapes: Sequence[Shape]):
@@ -41,14 +42,13 @@ class Layout:
     self.log_sizes = Fixed(np.log(np.array(self.sizes, np.float32)))
     steps = [_step(size) for size in self.sizes]
     self._sampled = _Pieces([-(-size // step) for size, step in zip(self.sizes, steps)])
-    self.taken: Fixed | None = None
-    if max(steps, default=1) > 1:
-      starts = np.cumsum([0, *self.sizes[:-1]])
-      pieces = [np.arange(a, a + n, s) for a, n, s in zip(starts, self.sizes, steps)]
-      self.taken = Fixed(np.concatenate(pieces).astype(np.int32))
+    starts = np.cumsum([0, *self.sizes]).tolist()
+    self.taken = [
+      slice(starts[run[0]], starts[run[-1] + 1], steps[run[0]]) for run in _runs(self.sizes, SAMPLE)
+    ]
     self._runs = [
       Fixed(np.repeat(np.array(run, np.int32), [self.sizes[k] for k in run])) if run[1:] else run[0]
-      for run in _runs(self.sizes)
+      for run in _runs(self.sizes, MOST_TAKEN)
     ]
 
   def sample(self, ops: Any, x: Any) -> Any:
@@ -57,7 +57,10 @@ class Layout:
     Those are all, but of large parameters each s-th. s has no divisor in common with the size, so
     that no row or column is passed over.
     """
-    return x if self.taken is None or x.shape[1] == 1 else ops.take(x, self.taken, 1)
+    if x.shape[1] == 1 or all(piece.step == 1 for piece in self.taken):
+      return x
+    pieces = [x[:, piece] for piece in self.taken]
+    return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
 
   def products(self, ops: Any, rows: Any) -> Any:
     """Mean products over each parameter of `[B, K, n]`, K vectors of the sample: `[B, L, K, K]`."""
@@ -159,11 +162,11 @@ def _of_one_size(sizes: Sequence[int]) -> list[list[int]]:
   return list(groups.values())
 
 
-def _runs(sizes: Sequence[int]) -> list[list[int]]:
-  """Small parameters that follow each other, and large ones each for itself."""
+def _runs(sizes: Sequence[int], most: int) -> list[list[int]]:
+  """Parameters of at most so many that follow each other, and larger ones each for itself."""
   runs: list[list[int]] = []
   for k, size in enumerate(sizes):
-    if size <= SAMPLE and k and sizes[k - 1] <= SAMPLE:
+    if size <= most and k and sizes[k - 1] <= most:
       runs[-1].append(k)
     else:
       runs.append([k])
