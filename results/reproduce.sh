@@ -158,7 +158,7 @@ asked keras_experiments && benchmark keras_experiments
 asked limited_memory && benchmark limited_memory
 asked long_unrolls && benchmark long_unrolls
 asked state_dtype && benchmark state_dtype
-asked training_steps && benchmark training_steps
+asked training_steps && benchmark training_steps --repeats=1
 asked tensorboard_cost && benchmark tensorboard_cost --epochs=8 --repeats=1
 
 # Pictures, from the committed JSON files alone; Figure 6 from bundled photographs.
