@@ -132,8 +132,7 @@ asked visualizations/neural_art_lstm && art visualize neural_art_lstm van_gogh_s
 
 # The benchmark: hours of two cores.
 asked zoo && zoo zoo --full
-asked zoo_general && zoo zoo_general --optimizer=general \
-  --family=dense_classification,dense_regression,autoencoders,convolutional,recurrent_text,attention,embeddings,time_series,metric_learning,mixed_precision,fine_tuning,published
+asked zoo_general && zoo zoo_general --optimizer=general
 asked zoo_general@ema && zoo zoo_general@ema --optimizer=general@ema
 asked zoo_cifar10_lstm@odd && zoo zoo_cifar10_lstm@odd --optimizer=cifar10_lstm@odd,mnist_lstm@odd --horizon=100,1000 --seeds=2
 asked zoo_mnist_lstm@odd && zoo zoo_mnist_lstm@odd --optimizer=cifar10_lstm@odd,mnist_lstm@odd --horizon=100,1000 --seeds=2
