@@ -243,7 +243,7 @@ def own_ground() -> str:
 
 def modern_rivals() -> str:
   """Optimizers younger than the paper on the same instances of MNIST, and ours over the best."""
-  document = files.read_json(os.path.join("results", "modern_rivals.json"))
+  document = files.read_json(os.path.join("benchmarks", "modern_rivals.json"))
   rows = []
   for name, title in MNIST_FILES.items():
     found = {r["rival"]: r for r in document["rows"] if r["setting"] == name}

@@ -98,7 +98,7 @@ def test_an_unknown_setting():
 
 
 def test_the_committed_ones_are_of_the_instances_of_the_others():
-  found = json.loads((sources.ROOT / "results" / "modern_rivals.json").read_text())
+  found = json.loads((sources.ROOT / "benchmarks" / "modern_rivals.json").read_text())
   assert {row["setting"] for row in found["rows"]} == set(modern_rivals.SETTINGS)
   for name, ours in found["final_losses"].items():
     other = json.loads((sources.ROOT / "results" / f"{name}.json").read_text())

@@ -199,6 +199,7 @@ BAD_VALUES = {  # what no experiment takes, and a word of the answer
   "num_write_heads": ("2000", "at most 1024"),
   "history": ("0", "at least 1"),
   "controller_sizes": ("24,0", "at least 1"),
+  "orthogonal": ("maybe", "maybe"),
   "num_steps": ("30", "multiple of unroll_length"),
   "unroll_length": ("0", "at least 1"),
   "num_tasks": ("1.5", "1.5"),
@@ -223,6 +224,7 @@ ANYTHING_GOES = {"data_dir", "content_dir", "style"}
 NEEDS = {"dimensions": "--problem=quadratic", "num_gacs": "--optimizer=lstm_gac"}
 NEEDS |= {"num_read_heads": "--optimizer=ntm_bfgs", "num_write_heads": "--optimizer=ntm_bfgs"}
 NEEDS |= {"history": "--optimizer=ntm_lbfgs", "controller_sizes": "--optimizer=general"}
+NEEDS |= {"orthogonal": "--optimizer=general"}
 NEEDS |= dict.fromkeys(
   ["size", "content_weight", "style_weight", "smoothness_weight", "vgg"], "--problem=neural_art"
 )

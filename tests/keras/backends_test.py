@@ -17,7 +17,12 @@ from tests import sources
 pytestmark = pytest.mark.slow
 BACKENDS = ("tensorflow", "jax", "torch")
 EARLIER = sources.ROOT / "tests" / "keras" / "saved_by_an_earlier_version.keras"  # of 3046867
-ATOL = {"variables_of_other_float_types": 0.02, "bfloat16_states": 1e-3}
+ATOL = {
+  "variables_of_other_float_types": 0.02,
+  "bfloat16_states": 1e-3,
+  # Many steps; orthogonal updates enlarge what rounding leaves in small singular values.
+  "fit_learns": 1e-3,
+}
 
 
 def run(backend: str, *arguments: object) -> subprocess.CompletedProcess:
