@@ -20,7 +20,6 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
-from benchmarks import orthogonal
 from benchmarks import reports
 from l2l_tf import pretrained
 from l2l_tf.cli import experiment_flags
@@ -32,6 +31,8 @@ from l2l_tf.optimizers import base
 from l2l_tf.optimizers import hand_designed
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import Stream
+from l2l_tf.rule import matrices
+from l2l_tf.rule import ops
 from l2l_tf.storage import optimizer_files
 
 OURS = ("mnist_lstm", pretrained.GENERAL)
@@ -116,7 +117,7 @@ def _apart(tensors: base.Params) -> tuple[base.Params, base.Params]:
 
 def _with_unit_singular_values(x: tf.Tensor) -> tf.Tensor:
   """`[B, r, c]`, singular values near 1: the norm of all is the root of how many there are."""
-  found = orthogonal.orthogonal(x, 5)
+  found = matrices.orthogonal(ops.of("tensorflow"), x, rounds=5)
   norm = tf.sqrt(tf.reduce_sum(found**2, [1, 2], keepdims=True))
   return tf.math.divide_no_nan(found, norm) * min(x.shape[1:]) ** 0.5
 
@@ -164,9 +165,9 @@ def measured(name: str, problem: Problem, num_steps: int, num_runs: int, tuning_
   return {"rows": rows, "ours": {one: float(np.mean(losses)) for one, losses in ours.items()}}
 
 
-def _finite(key: str, values: tuple[float, ...]) -> dict[str, float | None]:
-  """The fields of a named tuple, behind a key; None for what is not finite."""
-  fields = values._asdict().items()  # type: ignore[attr-defined]
+def _finite(key: str, values: intervals.Interval | intervals.Ratio) -> dict[str, float | None]:
+  """The fields of one, behind a key; None for what is not finite."""
+  fields = values._asdict().items()
   return {f"{key}_{name}": float(x) if np.isfinite(x) else None for name, x in fields}
 
 

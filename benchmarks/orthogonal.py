@@ -1,8 +1,6 @@
 """The general rule with orthogonal updates of matrices, after Muon (Jordan et al. 2024)."""
 
 from collections.abc import Callable, Sequence
-import functools
-import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +8,9 @@ import tensorflow as tf
 
 from l2l_tf.optimizers import base
 from l2l_tf.optimizers import general
+from l2l_tf.rule import matrices
+from l2l_tf.rule import ops
 
-QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton and Schulz's iteration, as Muon has it
 POWER = 2  # rounds of subspace iteration
 ABOVE = 2.0  # times the RMS of the other singular values
 
@@ -48,7 +47,7 @@ class Orthogonal(general.General):
   ) -> tuple[base.Params, base.State]:
     updates, state = super().step(phi, gradients, state, params)
     for name, update in updates.items():
-      shape = matrix_shape(update.shape[1:])
+      shape = matrices.sides(tuple(update.shape[1:]))
       if min(shape) > 1:
         updates[name] = self._turned(update, shape)
     return updates, state
@@ -58,28 +57,9 @@ class Orthogonal(general.General):
     if self._rank:
       found = flattened(matrix, self._rank)
     else:
-      found = orthogonal(matrix, self._rounds)
+      found = matrices.orthogonal(ops.of("tensorflow"), matrix, self._rounds)
     share = tf.reshape(self._share, [-1] + [1] * (len(update.shape) - 1))
     return update + share * (tf.reshape(found, update.shape) - update)
-
-
-def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
-  """All axes but the last, and the last: a kernel's inputs and outputs; `(1, n)` of a vector."""
-  return (math.prod(shape[:-1]), shape[-1]) if len(shape) > 1 else (1, math.prod(shape))
-
-
-def orthogonal(x: tf.Tensor, rounds: int) -> tf.Tensor:
-  """Matrices with the singular vectors of these, singular values near each other, the same RMS.
-
-  X p(X'X) by Newton and Schulz's iteration with QUINTIC, on the product of the smaller side with
-  itself: beside that product and one with X nothing has the longer side. A matrix of zeros, and
-  each zero in a matrix, stays as it is.
-
-  Args:
-    x: `[B, r, c]`.
-    rounds: of the iteration; 5 bring all singular values above a thousandth of the norm near 1.
-  """
-  return _of_tall(functools.partial(_orthogonal, rounds=rounds), x)
 
 
 def flattened(x: tf.Tensor, rank: int) -> tf.Tensor:
@@ -87,7 +67,7 @@ def flattened(x: tf.Tensor, rank: int) -> tf.Tensor:
 
   Those above twice the RMS of all that are left become so much. The singular vectors are those of
   two rounds of subspace iteration from fixed vectors: 16 `rank` operations a number, where
-  `orthogonal` takes at least four times the shorter side.
+  `matrices.orthogonal` takes at least four times the shorter side.
 
   Args:
     x: `[B, r, c]`.
@@ -119,19 +99,6 @@ def _of_tall(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Ten
   y = function(tf.transpose(x, [0, 2, 1]) if turned else x)
   y = tf.transpose(y, [0, 2, 1]) if turned else y
   return largest * _with_rms_of(tf.where(x != 0, y, tf.zeros_like(y)), x)
-
-
-def _orthogonal(x: tf.Tensor, rounds: int) -> tf.Tensor:
-  """`[B, r, c]`, r >= c."""
-  square = tf.reduce_sum(x**2, [1, 2], keepdims=True)
-  product = tf.matmul(x * _inverse(square), x, transpose_a=True)
-  a, b, c = QUINTIC
-  total = eye = tf.eye(x.shape[2], dtype=x.dtype)
-  for k in range(rounds):
-    p = a * eye + b * product + c * product @ product
-    total = total @ p if k > 0 else p
-    product = product @ p @ p if k < rounds - 1 else product
-  return _with_rms_of(x @ total, x)
 
 
 def _with_rms_of(y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from l2l_tf.config.optimizers import BEFORE
 from l2l_tf.config.optimizers import INDEPENDENT
 from l2l_tf.config.optimizers import AnyOptimizer
 from l2l_tf.config.options import Options
@@ -78,7 +79,10 @@ class Experiment(Options):
     if not isinstance(values, dict) or values.keys() != cls.model_fields.keys():
       parts = ", ".join(cls.model_fields)
       raise ValueError(f"An experiment has the parts {parts}, got {values!r:.200}.")
-    return cls(**values)
+    optimizer = values["optimizer"]
+    if isinstance(optimizer, dict) and optimizer.get("name") in list(BEFORE):
+      optimizer = {**BEFORE[optimizer["name"]], **optimizer}
+    return cls(**{**values, "optimizer": optimizer})
 
 
 def describe(problem: Options, optimizer: Options, training: Options) -> dict[str, Any]:

@@ -29,6 +29,7 @@ else:
 
 MAX_P = 80.0  # e^p and e^-p are normal numbers of float32
 MAX_GROUPS = 16  # of a partition
+BEFORE = {"general": {"orthogonal": False}}  # what options were before files and runs had them
 CONSTANTS = {"log_and_sign": ("p", 10.0), "rescale": ("factor", 1.0)}  # names in files, defaults
 
 
@@ -156,7 +157,7 @@ class General(_Learned):
   @classmethod
   def _hidden_of_files(cls, values: Any) -> Any:
     if isinstance(values, dict) and "hidden" in values:
-      values = {"orthogonal": False, **values, "controller_sizes": values["hidden"]}
+      values = {**BEFORE["general"], **values, "controller_sizes": values["hidden"]}
       del values["hidden"]
     return values
 

@@ -41,7 +41,7 @@ def all_orthogonal(ops: Any, updates: Sequence[Any]) -> list[Any]:
   return found
 
 
-def orthogonal(ops: Any, x: Any) -> Any:
+def orthogonal(ops: Any, x: Any, rounds: int = ROUNDS) -> Any:
   """Matrices with the singular vectors of these, singular values near each other, the same RMS.
 
   X p(X'X), p by Newton and Schulz's iteration with QUINTIC, on the product of the shorter side with
@@ -51,27 +51,28 @@ def orthogonal(ops: Any, x: Any) -> Any:
   Args:
     ops: of the framework.
     x: `[..., r, c]`.
+    rounds: of the iteration; 5 bring all singular values above a thousandth of the norm near 1.
   """
   largest = ops.max(ops.max(ops.abs(x), -1), -1)[..., None, None]
   x = x * inverse(ops, largest)  # whose squares are numbers
   square = _square(ops, x)
   is_wide = x.shape[-2] < x.shape[-1]
   product = ops.gram(x if is_wide else ops.swapaxes(x, -1, -2)) * inverse(ops, square)
-  factor, rest = _polynomial(product)
+  factor, rest = _polynomial(product, rounds)
   y = factor * x + (rest @ x if is_wide else x @ rest)
   y = ops.where(x != 0, y, ops.zeros_like(y))
   return largest * ops.sqrt(square * inverse(ops, _square(ops, y))) * y
 
 
-def _polynomial(product: Any) -> tuple[float, Any]:
+def _polynomial(product: Any, rounds: int) -> tuple[float, Any]:
   """The polynomial of the product, as a multiple of the identity and what is added to it."""
   a, b, c = QUINTIC
   factor, total = 1.0, None
-  for k in range(ROUNDS):
+  for k in range(rounds):
     change = b * product + c * (product @ product)  # a round multiplies by a + this
     total = change if total is None else factor * change + a * total + total @ change
     factor *= a
-    if k < ROUNDS - 1:
+    if k < rounds - 1:  # that of what the round leaves: once for X', once for X
       product = a * product + product @ change
       product = a * product + product @ change
   return factor, total

@@ -114,6 +114,16 @@ def test_optimizers_build_what_their_options_say(name):
       assert option in apart or config[option] == value
 
 
+def test_a_general_rule_of_before_is_what_it_was():
+  """In a run that knows no orthogonal updates, and in the files of an optimizer."""
+  values = presets.PRESETS["quick"]["general"].to_dict()
+  assert values["optimizer"].pop("orthogonal") is True
+  assert Experiment.from_dict(values).optimizer.orthogonal is False
+  assert Experiment.from_dict(values).optimizer.build(0).config()["kind"] == "general"
+  stored = optimizer_options.of_file({"kind": "general", "hidden": [6, 7]})
+  assert stored.build(0).config() == {"kind": "general", "hidden": [6, 7]}
+
+
 def test_options_and_optimizers_have_the_same_names():
   assert optimizer_options.OPTIMIZERS.keys() == optimizers.LEARNED.keys()
   for table in (optimizer_options.OPTIMIZERS, problem_options.PROBLEMS):

@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli.flags import Flags
 from tests import sources
 from tests.documentation import pages_test
 
@@ -39,17 +40,29 @@ def test_there_are_many():
   assert {"README.md", "docs/training.md", "docs/own_problem.md"} <= {page for page, _ in PRINTED}
 
 
+class Parsed(Exception):
+  """In place of what a program does once its flags are right."""
+
+
 @pytest.mark.parametrize("page, command", PRINTED)
-def test_the_program_takes_it(page, command):
-  found = PROGRAM.match(command)
-  name, benchmark, rest = found.groups()
+def test_the_program_takes_it(page, command, monkeypatch):
+  name, benchmark, rest = PROGRAM.match(command).groups()
   module = importlib.import_module(f"l2l_tf.cli.{name}" if name else benchmark)
-  if not hasattr(module, "make_flags"):
-    pytest.skip(f"{benchmark} makes its flags as it runs: tests/benchmarks runs it")
   words = shlex.split(rest.replace("$", ""))
-  flags = module.make_flags().parse([name or benchmark, *words])
+  parse = Flags.parse
+
+  def parse_and_stop(flags, argv):
+    raise Parsed(parse(flags, argv))
+
+  monkeypatch.setattr(Flags, "parse", parse_and_stop)
+  with pytest.raises(Parsed) as found:
+    module.main([name or benchmark, *words])
+  (flags,) = found.value.args
+  named = {word[2:].split("=")[0] for word in words if word.startswith("--")}
+  given = flags.given().keys()
+  assert {name.removeprefix("no") if name not in given else name for name in named} == given
   if name == "train" and not flags.resume:
-    experiment_flags.experiment(flags)
+    assert experiment_flags.experiment(flags).problem.name == flags.problem
 
 
 def test_what_is_named_is_there():

@@ -42,11 +42,23 @@ def test_well_conditioned_ones_become_nearly_orthogonal():
   assert values.min() > 0.55 * values.max()  # Muon's polynomial ends within 0.68 to 1.13
 
 
+@pytest.mark.parametrize("shape", [(3, 12, 5), (3, 5, 12), (1, 6, 6)])
+def test_five_rounds_bring_them_nearer(shape):
+  x = np.random.default_rng(3).normal(size=shape).astype(np.float32)
+  found = matrices.orthogonal(OPS, x, rounds=5).numpy()
+  u, _, v = np.linalg.svd(x, full_matrices=False)
+  values = np.einsum("brk,brc,bkc->bk", u, found, v)
+  rebuilt = np.einsum("brk,bk,bkc->brc", u, values, v)
+  np.testing.assert_allclose(found, rebuilt, atol=2e-3)
+  assert np.all(values.max(1) < 2.7 * values.min(1))
+  np.testing.assert_allclose(np.mean(found**2, (1, 2)), np.mean(x**2, (1, 2)), rtol=1e-4)
+
+
 @pytest.mark.parametrize("factor", [1e-30, 1e-20, 1e20, 1e30])
 def test_the_scale_passes_through(factor):
-  x = sample(12, 7)
-  scaled = matrices.orthogonal(OPS, np.float32(factor) * x).numpy().astype(np.float64) / factor
-  np.testing.assert_allclose(scaled, matrices.orthogonal(OPS, x), rtol=1e-3, atol=1e-4)
+  x = np.random.default_rng(3).normal(size=(1, 8, 4)).astype(np.float32)
+  scaled = matrices.orthogonal(OPS, np.float32(factor) * x).numpy() / np.float32(factor)
+  np.testing.assert_allclose(scaled, matrices.orthogonal(OPS, x), rtol=1e-4, atol=1e-6)
 
 
 def test_zeros_stay():
@@ -69,6 +81,11 @@ def test_those_of_one_shape_go_together():
       np.testing.assert_allclose(
         np.reshape(one, expected.shape), expected, atol=1e-4 * np.abs(x).max()
       )
+
+
+def test_a_kernel_is_a_matrix_of_inputs_and_outputs():
+  sides = {(3, 3, 4, 8): (36, 8), (5, 2): (5, 2), (5,): (1, 5), (): (1, 1)}
+  assert {shape: matrices.sides(shape) for shape in sides} == sides
 
 
 def test_which_are_small_matrices():
