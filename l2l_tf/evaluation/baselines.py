@@ -1,6 +1,7 @@
 """Tuned rivals: hand-designed optimizers with the best of 30 learning rates (section 3)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -36,14 +37,17 @@ def tune(
     seed: of the experiment.
     num_steps: T.
     num_runs: tuning instances.
-    over: passes on the instances of each rival, and may count them.
+    over: passes on the instances of each round of a rival's race, and may count them.
   """
   seeds = problem.seeds(seed, Stream.TUNING, count=num_runs)
-  rates = {}
-  for name in names:
-    grid = protocol.grid_curves(problem, optimizers.HAND_DESIGNED[name], over(seeds), num_steps)
-    rates[name] = protocol.best_rate(grid)
-  return rates
+
+  def run(name, rates, steps):
+    kind = optimizers.HAND_DESIGNED[name]
+    return protocol.grid_curves(problem, kind, over(seeds), steps, rates)
+
+  return {
+    name: protocol.least(protocol.race(functools.partial(run, name), num_steps)) for name in names
+  }
 
 
 def validate(

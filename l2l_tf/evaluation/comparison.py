@@ -91,6 +91,7 @@ class Comparison:
     """How many runs `progress` hears of; a climb among finalists may take more."""
     setting, num_rates = self.setting, len(protocol.LEARNING_RATES)
     everybody = len(self._rivals) + len(self.contenders)
+    num_rates += protocol.FINALISTS * protocol.has_first_round(setting.num_steps)
     tuning = num_rates * setting.tuning_runs + 3 * setting.finalist_runs
     return len(self._rivals) * tuning + everybody * setting.num_runs
 
@@ -141,7 +142,8 @@ class Comparison:
     None if every rate diverged on the tuning instances.
     """
     setting, rates = self.setting, protocol.LEARNING_RATES
-    final = protocol.final_losses(self._grid(name, rates, setting.tuning_runs)).mean(axis=1)
+    run = lambda some, steps: self._grid(name, some, setting.tuning_runs, steps)  # noqa: E731
+    final = protocol.race(run, setting.num_steps, rates)
     best = int(np.argmin(final))
     about: dict[str, Any] = {"tuning_final_losses": results.numbers(final)}
     any_ends = np.isfinite(final[best])
@@ -167,7 +169,8 @@ class Comparison:
       around = [k for k in (best - 1, best, best + 1) if 0 <= k < len(rates)]
       for k in around:
         if k not in finalists:
-          curves = self._grid(name, [rates[k]], self.setting.finalist_runs)
+          setting = self.setting
+          curves = self._grid(name, [rates[k]], setting.finalist_runs, setting.num_steps)
           finalists[k] = float(protocol.final_losses(curves).mean())
       winner = min(around, key=finalists.__getitem__)
       if winner == best:
@@ -183,15 +186,15 @@ class Comparison:
     optimizer = optimizers.HAND_DESIGNED[name](rate)
     return self._curves(name, optimizer, {"rival": name, "learning_rate": rate})
 
-  def _grid(self, name: str, rates: Sequence[float], num_runs: int) -> np.ndarray:
+  def _grid(self, name: str, rates: Sequence[float], num_runs: int, num_steps: int) -> np.ndarray:
     """The curves of a rival at K rates from the first R tuning seeds, `[K, R, T+1]`."""
     setting = self.setting
     at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
-    run = protocol.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], setting.num_steps)
+    run = protocol.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], num_steps)
     seeds = self._problem.seeds(setting.seed, Stream.TUNING, count=num_runs)
     rows = []
     for some in (rates[i : i + at_once] for i in range(0, len(rates), at_once)):
-      key = {"grid": name, "learning_rates": list(some)}
+      key = {"grid": name, "learning_rates": list(some), "num_steps": num_steps}
       runs = functools.partial(_run_each, run, some)
       rows.append(np.concatenate(self._parts_of(name, key, runs, seeds), axis=1))
     return np.concatenate(rows)
@@ -201,6 +204,7 @@ class Comparison:
     setting = self.setting
     seeds = self._problem.seeds(setting.seed, Stream.TEST, count=setting.num_runs)
     run = protocol.runner(self._problem, optimizer, setting.num_steps)
+    key = key | {"num_steps": setting.num_steps}
     return np.concatenate(self._parts_of(name, key, run, seeds))
 
   def _parts_of(self, name: str, key: dict, run: Callable, seeds: np.ndarray) -> list[np.ndarray]:
@@ -214,7 +218,6 @@ class Comparison:
       "problem": self.setting.config(),
       "data": self.data,
       "digest": self._problem.digest,
-      "num_steps": self.setting.num_steps,
       "seeds": seeds.tolist(),
       "libraries": provenance.libraries(),
       "devices": sorted({d.device_type for d in tf.config.list_logical_devices()}),
@@ -222,7 +225,7 @@ class Comparison:
     }
     losses = self._parts.get(key, lambda: run(seeds))
     self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
-    self._progress(name, losses.size // (self.setting.num_steps + 1))
+    self._progress(name, losses.size // losses.shape[-1])
     return losses.astype(np.float64)
 
 

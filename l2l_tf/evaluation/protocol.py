@@ -19,6 +19,8 @@ from l2l_tf.problems import base as problem_lib
 LEARNING_RATES = tuple(1e-6 * 2.0**k for k in range(30))  # section 3
 COORDINATES_AT_ONCE = 80_000  # of a batch of instances: on a CPU as fast as more
 MAX_BATCH = 1000
+LOOK = 8  # the first round of a race has an eighth of the steps,
+FINALISTS = 10  # and so many rates reach its end
 
 
 def runner(
@@ -126,8 +128,63 @@ def best_rate(losses: np.ndarray, rates: Sequence[float] = LEARNING_RATES) -> fl
   A run that diverged counts as infinite: a rate wins with all of its runs or not at all. None if
   every rate diverged: such a rival has no rate, is not run (`lost`), and loses to all that end.
   """
-  final = final_losses(losses).mean(axis=1)
+  return least(mean_final_losses(losses), rates)
+
+
+def mean_final_losses(losses: np.ndarray) -> np.ndarray:
+  """The final loss of each rate over its runs, `[K]` of curves `[K, R, T+1]`."""
+  return final_losses(losses).mean(axis=1)
+
+
+def least(final: np.ndarray, rates: Sequence[float] = LEARNING_RATES) -> float | None:
+  """The rate of the least of K final losses; None if none is finite."""
   return float(rates[int(np.argmin(final))]) if np.isfinite(final).any() else None
+
+
+def has_first_round(num_steps: int) -> bool:
+  """Whether a race over so many steps begins with a look at all rates."""
+  return num_steps // LOOK >= unroll.FINAL_STEPS
+
+
+def race(
+  run: Callable[[Sequence[float], int], np.ndarray],
+  num_steps: int,
+  rates: Sequence[float] = LEARNING_RATES,
+) -> np.ndarray:
+  """The final losses of the rates that can be the best, in less than half of the grid's steps.
+
+  One round of successive halving (Jamieson and Talwalkar 2016, section 3): all rates run for
+  T / `LOOK` steps, then the `FINALISTS` best of them from the beginning for T. Neighbours of the
+  winner follow until it is better than both of its own, so that it is a minimum of the whole grid.
+  Where an eighth of the steps is too few for a final loss, all rates run for T.
+
+  Args:
+    run: of rates and a number of steps T, gives the curves `[K, R, T+1]`.
+    num_steps: T.
+    rates: of the grid, in order.
+
+  Returns:
+    The mean final losses, float64 `[K]`; of what diverged or is out of the race infinity.
+  """
+  final, everybody = np.full(len(rates), np.inf), list(range(len(rates)))
+  finished: set[int] = set()
+
+  def finish(numbers):
+    left = sorted(set(numbers) - finished)
+    if left:
+      final[left] = mean_final_losses(run([rates[k] for k in left], num_steps))
+    finished.update(left)
+    return bool(left)
+
+  if has_first_round(num_steps):
+    early = mean_final_losses(run(rates, num_steps // LOOK))
+    finish([int(k) for k in np.argsort(early, kind="stable")[:FINALISTS] if np.isfinite(early[k])])
+  if not np.isfinite(final).any():
+    finish(everybody)
+  around = lambda k: [n for n in (k - 1, k + 1) if n in everybody]  # noqa: E731
+  while finish(around(int(np.argmin(final)))):
+    pass
+  return final
 
 
 def lost(num_runs: int, num_steps: int) -> np.ndarray:

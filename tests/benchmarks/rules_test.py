@@ -84,7 +84,7 @@ def test_a_phi_for_each_instance():
     for variable, value in zip(rule.trainable_variables, phi):
       variable.assign(value[k])
     expected, _ = rule(alone, rule.initial_state(alone), alone)
-    np.testing.assert_allclose(updates["w"][k], expected["w"][0], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(updates["w"][k], expected["w"][0], rtol=1e-3, atol=1e-6)
 
 
 def test_each_variant_takes_the_weights_of_general():

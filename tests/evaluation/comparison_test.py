@@ -111,8 +111,8 @@ def test_a_rival_that_always_diverges_has_no_rate_is_not_run_and_loses(
 ):
   grid = Comparison._grid
 
-  def without_sgd(self, name, rates, num_runs):
-    losses = grid(self, name, rates, num_runs)
+  def without_sgd(self, name, rates, *args):
+    losses = grid(self, name, rates, *args)
     return np.full_like(losses, np.nan) if name == "sgd" else losses
 
   monkeypatch.setattr(Comparison, "_grid", without_sgd)
@@ -141,7 +141,7 @@ def test_the_best_rate_meets_its_neighbours_on_more_instances(
 ):
   heard = []
 
-  def grid(self, name, rates, num_runs):
+  def grid(self, name, rates, num_runs, num_steps):
     heard.append((list(rates), num_runs))
     losses = {10: 1.0, 20: 2.0} if num_runs == 3 else many
     final = [losses.get(protocol.LEARNING_RATES.index(rate), 9.0) for rate in rates]
@@ -162,7 +162,7 @@ def test_the_best_rate_meets_its_neighbours_on_more_instances(
 
 @pytest.mark.parametrize("end", [0, 29])
 def test_a_climb_ends_at_the_ends_of_the_grid(tmp_path, monkeypatch, end):
-  grid = lambda self, name, rates, runs: np.array([abs(np.log(r / best)) for r in rates])  # noqa: E731
+  grid = lambda self, name, rates, *args: np.array([abs(np.log(r / best)) for r in rates])  # noqa: E731
   best = protocol.LEARNING_RATES[end]
   tiled = lambda *args: np.tile(grid(*args)[:, np.newaxis, np.newaxis], (1, 3, 13))  # noqa: E731
   monkeypatch.setattr(Comparison, "_grid", tiled)

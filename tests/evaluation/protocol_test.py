@@ -92,6 +92,60 @@ def test_where_all_rates_diverged_there_is_no_best():
   assert protocol.final_losses(protocol.lost(3, 11)).tolist() == [np.inf] * 3
 
 
+def _of(losses, heard=None):
+  """What `race` asks, answered from the losses of the whole grid."""
+
+  def run(rates, num_steps):
+    numbers = [protocol.LEARNING_RATES.index(rate) for rate in rates]
+    if heard is not None:
+      heard.append((numbers, num_steps))
+    return losses[numbers, :, : num_steps + 1]
+
+  return run
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("rival", optimizers.HAND_DESIGNED)
+def test_a_race_picks_the_rate_of_the_whole_grid_in_less_than_half_of_its_steps(name, rival):
+  grid = protocol.grid_curves(PROBLEMS[name](), optimizers.HAND_DESIGNED[rival], SEEDS, 80)
+  heard = []
+  final = protocol.race(_of(grid, heard), 80)
+  assert protocol.least(final) == protocol.best_rate(grid)
+  everywhere = protocol.mean_final_losses(grid)
+  finished = sorted(k for numbers, steps in heard if steps == 80 for k in numbers)
+  np.testing.assert_array_equal(final[finished], everywhere[finished])
+  assert np.isinf(np.delete(final, finished)).all()
+  assert heard[0] == (list(range(30)), 10)
+  assert sum(len(numbers) * steps for numbers, steps in heard) <= 0.55 * 30 * 80
+
+
+def test_a_race_goes_on_until_the_winner_is_better_than_its_neighbours():
+  losses = np.empty((30, 1, 81))
+  losses[:, 0, :11] = np.arange(30.0)[:, np.newaxis]  # at first the smallest rates are ahead,
+  losses[:, 0, 11:] = np.abs(np.arange(30.0) - 12)[:, np.newaxis]  # and rate 12 at the end
+  heard = []
+  final = protocol.race(_of(losses, heard), 80)
+  assert protocol.least(final) == protocol.LEARNING_RATES[12]
+  assert [numbers for numbers, _ in heard[1:]] == [list(range(10)), [10], [11], [12], [13]]
+
+
+def test_a_race_of_few_steps_runs_all_rates_to_the_end():
+  losses, heard = np.random.default_rng(0).uniform(size=(30, 2, 80)), []
+  final = protocol.race(_of(losses, heard), 79)
+  assert heard == [(list(range(30)), 79)]
+  np.testing.assert_array_equal(final, protocol.mean_final_losses(losses))
+
+
+@pytest.mark.parametrize("ends", [None, 4])
+def test_a_race_whose_finalists_diverge_runs_all_others(ends):
+  losses = np.full((30, 2, 81), np.nan)
+  losses[:, :, :11] = np.arange(30.0, 0.0, -1.0)[:, np.newaxis, np.newaxis]
+  if ends is not None:
+    losses[ends] = 1e3
+  final = protocol.race(_of(losses), 80)
+  assert protocol.least(final) == (None if ends is None else protocol.LEARNING_RATES[ends])
+
+
 def test_sgd_that_diverges_gives_a_curve_all_the_same():
   curves = protocol.curves(problems.bowl(4), optimizers.SGD(1e30), SEEDS, 12)
   assert np.isfinite(curves[:, 0]).all() and not np.isfinite(curves[:, -1]).any()
