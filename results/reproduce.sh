@@ -81,7 +81,7 @@ zoo() { # NAME FLAGS...: into a folder of its own
 }
 
 quadratics() { # NAME FLAGS...
-  evaluate "$@" --problem=quadratic --num_runs=2000 --tuning_runs=200 \
+  evaluate "$@" --problem=quadratic --num_runs=2000 --tuning_runs=2000 \
     --optimizer=quadratic_lstm,quadratic_lstm_gac,quadratic_ntm_bfgs,quadratic_ntm_lbfgs
 }
 
@@ -151,6 +151,7 @@ asked double_backprop && benchmark double_backprop
 asked evolution_steps && benchmark evolution_steps
 asked exact_line_search && benchmark exact_line_search
 asked flat_memory && benchmark flat_memory
+asked grid && benchmark grid
 asked instances && benchmark instances
 asked keras_cost && benchmark keras_cost --repeats=20
 asked keras_experiments && benchmark keras_experiments
