@@ -15,6 +15,7 @@ import tensorflow as tf
 import l2l_tf
 from l2l_tf import optimizers
 from l2l_tf import problems
+from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Stream
 
@@ -55,9 +56,8 @@ def main(num_epochs: int = 8) -> dict[str, float]:
     row = trainer.run_epoch()
     print(f"epoch {row['epoch']}: validation loss {row['validation_final_loss']:.4f}", flush=True)
   trainer.use_best()
-  tuning, test = (problem.seeds(0, stream, count=100) for stream in (Stream.TUNING, Stream.TEST))
-  grid = protocol.grid_curves(problem, optimizers.Adam, tuning[:10], training.num_steps)
-  rate = protocol.best_rate(grid)
+  rate = baselines.tune(problem, ("adam",), 0, training.num_steps, num_runs=10)["adam"]
+  test = problem.seeds(0, Stream.TEST, count=100)
   losses = {}
   for name, optimizer in {
     "learned": learned,

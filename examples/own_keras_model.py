@@ -17,6 +17,7 @@ import numpy as np
 import l2l_tf
 from l2l_tf import optimizers
 from l2l_tf import problems
+from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Stream
 
@@ -48,9 +49,8 @@ def main(num_epochs: int = 14) -> dict[str, float]:
     row = trainer.run_epoch()
     print(f"epoch {row['epoch']}: validation loss {row['validation_final_loss']:.3f}", flush=True)
   trainer.use_best()
-  tuning, test = (problem.seeds(0, stream, count=10) for stream in (Stream.TUNING, Stream.TEST))
-  grid = protocol.grid_curves(problem, optimizers.Adam, tuning[:2], training.num_steps)
-  rate = protocol.best_rate(grid)
+  rate = baselines.tune(problem, ("adam",), 0, training.num_steps, num_runs=2)["adam"]
+  test = problem.seeds(0, Stream.TEST, count=10)
   losses, rows = {}, {"learned": learned, "Adam": optimizers.Adam(1e-3)}
   for name, optimizer in {**rows, f"tuned Adam, {rate:.2g}": optimizers.Adam(rate)}.items():
     curves = protocol.curves(problem, optimizer, test, training.num_steps)
