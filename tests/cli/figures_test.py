@@ -1,5 +1,7 @@
 """Tests of bin/figures.py and l2l_tf/plotting/curves.py."""
 
+import shutil
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -14,19 +16,46 @@ from tests import tiny_results
 figures, work = programs.load("figures"), programs.work("figures")
 
 
-@pytest.fixture(name="directory")
-def _directory(tmp_path):
+@pytest.fixture(name="made", scope="module")
+def _made(tmp_path_factory):
   """A results directory with tiny results of every panel."""
-  (tmp_path / "results").mkdir()
+  folder = tmp_path_factory.mktemp("made") / "results"
+  (folder / "visualizations").mkdir(parents=True)
   for panels in work.FIGURES.values():
     for panel in panels:
-      made = tiny_results.make(panel.problem, panel.num_steps)
-      results.write(str(tmp_path / "results" / panel.file), made)
-  (tmp_path / "results" / "visualizations").mkdir()
-  for file in work.VISUALIZATIONS.values():
-    path = tmp_path / "results" / "visualizations" / file
-    proposal_files.write(str(path), tiny_results.visualization())
+      results.write(str(folder / panel.file), tiny_results.make(panel.problem, panel.num_steps))
+  for problem, file in work.VISUALIZATIONS.items():
+    document = tiny_results.visualization()
+    if problem != "mnist":  # one is drawn with all its steps, which takes a while
+      _keep_steps(document, 1)
+    proposal_files.write(str(folder / "visualizations" / file), document)
+  return folder
+
+
+def _keep_steps(document, count):
+  """Leaves the first sweeps of a visualization only."""
+  del document["steps"][count:]
+  for entry in document["coordinates"].values():
+    for sweeps in entry["swept_updates"].values():
+      del sweeps[count:]
+
+
+@pytest.fixture(name="directory")
+def _directory(made, tmp_path):
+  """The same, to be changed."""
+  shutil.copytree(made, tmp_path / "results")
   return tmp_path
+
+
+@pytest.fixture(name="counted")
+def _counted(monkeypatch):
+  """In place of each picture, which takes a second to render, the number of its panels."""
+
+  def count(figure, **_):
+    return b"%d panels" % sum(axes.get_visible() for axes in figure.axes)
+
+  monkeypatch.setattr(plots, "png", count)
+  monkeypatch.setattr(plots, "svg", count)
 
 
 def _run(directory) -> int:
@@ -52,6 +81,11 @@ def test_draws_every_figure_as_png_and_svg(directory, capsys):
   svg = (directory / "figures" / "figure_5.svg").read_bytes()
   assert svg.startswith(b"<?xml") and b"<svg" in svg
   assert "figure_5.svg" in capsys.readouterr().out
+  shutil.rmtree(directory / "results" / "visualizations")
+  for name in ("figure_4", "figure_7", "figure_8"):
+    for panel in work.FIGURES[name]:
+      (directory / "results" / panel.file).unlink()
+  (directory / "figures" / "figure_5.svg").unlink()
   assert _run(directory) == 0
   assert (directory / "figures" / "figure_5.svg").read_bytes() == svg
 
@@ -149,7 +183,7 @@ def test_nothing_finite_is_drawn_all_the_same():
 
 
 @pytest.mark.parametrize("how", ["missing", "corrupt", "mismatched"])
-def test_a_bad_file_costs_its_panel_only(directory, capsys, how):
+def test_a_bad_file_costs_its_panel_only(directory, counted, capsys, how):
   path = directory / "results" / "mnist_relu.json"
   if how == "missing":
     path.unlink()
@@ -162,6 +196,9 @@ def test_a_bad_file_costs_its_panel_only(directory, capsys, how):
   assert error.count("\n") == 1 and "figure_5 lacks the panel 'MNIST, ReLU'" in error
   assert "mnist_relu.json" in error
   assert len(list((directory / "figures").iterdir())) == 17
+  for kind in ("png", "svg"):
+    assert (directory / "figures" / f"figure_5.{kind}").read_bytes() == b"2 panels"
+    assert (directory / "figures" / f"figure_4.{kind}").read_bytes() == b"3 panels"
 
 
 def test_histories_show_the_updates_of_all_optimizers():
@@ -193,7 +230,7 @@ def test_sweeps_are_a_grid_of_steps_with_the_gradient_seen():
     assert low < seen[1] < high
 
 
-def test_a_bad_visualization_costs_its_pictures_only(directory, capsys):
+def test_a_bad_visualization_costs_its_pictures_only(directory, counted, capsys):
   path = directory / "results" / "visualizations" / "mnist_lstm.json"
   path.write_text("{}")
   assert _run(directory) == 1
@@ -203,17 +240,20 @@ def test_a_bad_visualization_costs_its_pictures_only(directory, capsys):
   assert len(list((directory / "figures").iterdir())) == 14
 
 
-def test_figures_without_any_results_are_left_as_they_were(directory, capsys):
-  assert _run(directory) == 0
+def test_figures_without_any_results_are_left_as_they_were(directory, counted, capsys):
+  names = ["figure_5.png", "figure_5.svg", "figure_9_neural_art.png", "figure_10_neural_art_1.png"]
+  (directory / "figures").mkdir()
+  for name in [*names, "figure_4.png"]:
+    (directory / "figures" / name).write_text("before")
   (directory / "results" / "visualizations" / "neural_art_lstm.json").unlink()
-  before = (directory / "figures" / "figure_5.png").read_bytes()
   for panel in work.FIGURES["figure_5"]:
     (directory / "results" / panel.file).unlink()
   assert _run(directory) == 0
   error = capsys.readouterr().err
   assert "figure_5 is left as it is: no results yet (mnist_40.json)" in error
   assert "figures 9 and 10 of neural_art are left as they are: no results yet" in error
-  assert (directory / "figures" / "figure_5.png").read_bytes() == before
+  assert all((directory / "figures" / name).read_text() == "before" for name in names)
+  assert (directory / "figures" / "figure_4.png").read_text() == "3 panels"
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["empty", "missing"])
