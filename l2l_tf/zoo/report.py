@@ -53,6 +53,23 @@ hindsight. **Held-out families are the claim**; what meta-training may see is to
 """
 
 
+class _Results(dict[str, dict[str, Any]]):
+  """Results files by optimizer; what two of them have in common is computed once."""
+
+  def __init__(self, results: Mapping[str, dict[str, Any]]):
+    super().__init__(results)
+    self._found: dict[tuple[str, str], list[comparison.Comparison]] = {}
+
+  def against(self, name: str, reference: str) -> list[comparison.Comparison]:
+    """The rows of an optimizer against those of another; none if a file is missing."""
+    if name not in self or reference not in self:
+      return []
+    pair = name, reference
+    if pair not in self._found:
+      self._found[pair] = comparison.comparisons(self[name], self[reference])
+    return self._found[pair]
+
+
 def document(results: Mapping[str, dict[str, Any]]) -> str:
   """The page.
 
@@ -66,6 +83,7 @@ def document(results: Mapping[str, dict[str, Any]]) -> str:
     raise ValueError(
       f"There are no results of the default {comparison.DEFAULT}, to which all are compared."
     )
+  results = _Results(results)
   parts = [_START, f"\n![Performance profiles]({PICTURE})\n"]
   for split, title in (("held-out", "Held-out families"), ("training", "Families to train on")):
     for horizon in protocol.HORIZONS:
@@ -85,11 +103,12 @@ def document(results: Mapping[str, dict[str, Any]]) -> str:
 
 def draw_profiles(results: Mapping[str, dict[str, Any]], names: Sequence[str]) -> curves.Figure:
   """For each horizon the share of runs on held-out families that are below a ratio of losses."""
+  results = _Results(results)
   figure = curves.new_figure(10.5, 3.4)
   all_axes = figure.subplots(1, len(protocol.HORIZONS), sharey=True)
   for axes, horizon in zip(all_axes, protocol.HORIZONS):
     for number, name in enumerate(names):
-      found = _against(results, name, comparison.DEFAULT)
+      found = results.against(name, comparison.DEFAULT)
       ratios = [c.log_ratios for c in comparison.of_split(found, "held-out", horizon)]
       if ratios:
         style = _STYLES[number % len(_STYLES)]
@@ -119,20 +138,14 @@ _SCORE_HEADER = (
 )
 
 
-def _against(results, name: str, reference: str) -> list[comparison.Comparison]:
-  if name not in results or reference not in results:
-    return []
-  return comparison.comparisons(results[name], results[reference])
-
-
-def _score_rows(results, split: str, horizon: int) -> list[list[str]]:
+def _score_rows(results: _Results, split: str, horizon: int) -> list[list[str]]:
   rows = []
   for name in results:
-    found = comparison.of_split(_against(results, name, comparison.DEFAULT), split, horizon)
+    found = comparison.of_split(results.against(name, comparison.DEFAULT), split, horizon)
     if not found:
       continue
     score = comparison.score(found)
-    bar = comparison.of_split(_against(results, name, summary.TUNED), split, horizon)
+    bar = comparison.of_split(results.against(name, summary.TUNED), split, horizon)
     tuned = scores.bootstrap([c.speed_ups for c in bar]) if bar else None
     worst, ratio = score.worst
     rows.append(
@@ -144,7 +157,7 @@ def _score_rows(results, split: str, horizon: int) -> list[list[str]]:
           _estimate(score.speed_up),
           _estimate(tuned) if tuned else "",
           *(str(number) for number in (score.num_tasks, score.won, score.lost)),
-          str(comparison.score(bar).lost) if bar else "",
+          str(sum(scores.lost(c.log_ratios) for c in bar)) if bar else "",
           str(score.generalizes),
           f"{worst} {math.exp(ratio):.2g}",
           f"{100 * score.diverged:.0f} %" if score.diverged else "",
@@ -154,13 +167,13 @@ def _score_rows(results, split: str, horizon: int) -> list[list[str]]:
   return [row for _, row in sorted(rows)]
 
 
-def _against_all(results) -> str:
+def _against_all(results: _Results) -> str:
   """The ratios of losses of `GENERAL` to each of the others, on held-out families."""
   rows = []
   for name in results:
     cells = []
     for horizon in protocol.HORIZONS:
-      found = comparison.of_split(_against(results, GENERAL, name), "held-out", horizon)
+      found = comparison.of_split(results.against(GENERAL, name), "held-out", horizon)
       ratios = [c.log_ratios for c in found]
       lost = sum(map(scores.lost, ratios))
       cells += [_ratio(scores.bootstrap(ratios)), f"{lost} of {len(found)}"] if found else ["", ""]
@@ -174,11 +187,11 @@ def _against_all(results) -> str:
   return text + (_table(header, rows) if rows else "Not measured yet.\n")
 
 
-def _odd(results) -> list[str]:
+def _odd(results: _Results) -> list[str]:
   """The ratios of losses of odd parts to the optimizers that they are of."""
   rows = []
   for name in (n for n in results if n.endswith("@odd")):
-    found = _against(results, name, name.removesuffix("@odd"))
+    found = results.against(name, name.removesuffix("@odd"))
     for horizon in protocol.HORIZONS:
       for split in comparison.SPLITS:
         if own := comparison.of_split(found, split, horizon):
@@ -193,12 +206,12 @@ def _odd(results) -> list[str]:
   return ["\n## Odd parts\n", text, _table(header, rows)] if rows else []
 
 
-def _families(results) -> str:
+def _families(results: _Results) -> str:
   """The geometric mean of the losses over default Adam's, by family, at 1,000 steps."""
   families = [family for family in FAMILIES if family != PUBLISHED]
   rows = []
   for name in results:
-    found = _against(results, name, comparison.DEFAULT)
+    found = results.against(name, comparison.DEFAULT)
     means = [_family_mean(found, family) for family in families]
     if any(mean is not None for mean in means):
       rows.append((name, means))
@@ -222,11 +235,11 @@ def _family_mean(found, family: str) -> float | None:
   return float(np.mean(ratios)) if ratios else None
 
 
-def _costs(results) -> str:
+def _costs(results: _Results) -> str:
   """Milliseconds of one core over default Adam's, and bytes of state a parameter: medians."""
   rows = []
   for name, document_ in results.items():
-    found = _against(results, name, comparison.DEFAULT)
+    found = results.against(name, comparison.DEFAULT)
     adam = {(r["task"], r["horizon"]): r["ms_per_step"] for r in results["Adam"]["rows"]}
     times = [(c.row["ms_per_step"], adam[c.row["task"], c.row["horizon"]]) for c in found]
     times = [mine / theirs for mine, theirs in times if mine and theirs]

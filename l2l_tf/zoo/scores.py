@@ -4,6 +4,7 @@ A curve is the loss by number of steps. Lower is better everywhere but in speed-
 """
 
 from collections.abc import Callable, Sequence
+import functools
 import math
 from typing import NamedTuple
 
@@ -151,12 +152,18 @@ def bootstrap(
 
 def lost(log_ratios: np.ndarray) -> bool:
   """Whether a task is lost: the interval of the mean log ratio of its runs lies above 0."""
-  return bootstrap([log_ratios], mean).low > 0
+  return _interval(tuple(log_ratios)).low > 0
 
 
 def won(log_ratios: np.ndarray) -> bool:
   """Whether a task is won: the interval of the mean log ratio of its runs lies below 0."""
-  return bootstrap([log_ratios], mean).high < 0
+  return _interval(tuple(log_ratios)).high < 0
+
+
+@functools.lru_cache(maxsize=2**14)
+def _interval(log_ratios: tuple[float, ...]) -> Estimate:
+  """The interval of the mean of a task's runs: a page asks for each several times."""
+  return bootstrap([np.array(log_ratios)], mean)
 
 
 def profile(scores: Sequence[np.ndarray], levels: np.ndarray) -> np.ndarray:
