@@ -3,6 +3,7 @@
 import json
 import re
 
+import keras
 import numpy as np
 import pytest
 
@@ -17,10 +18,18 @@ from benchmarks import meta_step
 from benchmarks import state_dtype
 from benchmarks import tensorboard_cost
 from l2l_tf.cli import experiment_flags
+from l2l_tf.config import presets
+from l2l_tf.optimizers import blocks
 
 
 @pytest.fixture
-def rows(tmp_path, monkeypatch):
+def one_block(monkeypatch):
+  """All coordinates in one: each block is traced anew."""
+  monkeypatch.setattr(blocks, "SIZE", 2**20)
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch, one_block):
   """Runs a benchmark, all in this process; returns the rows it writes."""
   monkeypatch.setattr(measuring, "in_own_process", lambda function, *args: function(*args))
 
@@ -90,7 +99,7 @@ def test_bad_flags(module, flag, message):
 
 
 @pytest.mark.slow
-def test_a_meta_step(capsys):
+def test_a_meta_step(capsys, one_block):
   assert meta_step.main(["meta_step", "--data=bundled", "--repeats=1"]) == 0
   lines = capsys.readouterr().out.splitlines()
   assert "5000 examples" in lines[0]
@@ -128,9 +137,20 @@ def test_exact_line_search_as_a_program(tmp_path, capsys):
   assert "2 functions of 3 dimensions" in capsys.readouterr().out
 
 
+def _small_vgg(include_top, weights, input_shape):
+  """VGG-16's blocks of one layer each."""
+  assert not include_top and weights is None
+  x = inputs = keras.Input(input_shape)
+  for k, filters in enumerate((3, 4, 4, 5, 5)):
+    x = keras.layers.Conv2D(filters, 3, 1, "same", activation="relu", name=f"block{k}_conv1")(x)
+    x = keras.layers.MaxPooling2D()(x)
+  return keras.Model(inputs, x)
+
+
 @pytest.mark.slow
-def test_the_linearised_meta_loss_is_the_plain_one(rows):
-  """On the convolutional network and behind a VGG: losses and meta-gradients."""
+def test_the_linearised_meta_loss_is_the_plain_one(rows, monkeypatch):
+  """On the convolutional network and behind a VGG of few filters: losses and meta-gradients."""
+  monkeypatch.setattr(keras.applications, "VGG16", _small_vgg)
   found = rows(double_backprop, "--num_steps=2", "--batch_size=3", "--repeats=1")
   kinds = [(row["problem"], row["meta_loss"]) for row in found]
   assert kinds == [(name, kind) for name in ("convnet", "vgg") for kind in ("plain", "linearised")]
@@ -155,7 +175,12 @@ def test_bad_numbers():
 
 
 @pytest.mark.slow
-def test_tensorboard_cost(rows):
+def test_tensorboard_cost(rows, monkeypatch):
+  bowl = presets.PRESETS["quick"]["bowl"]
+  less = {"num_steps": 4, "unroll_length": 2, "num_tasks": 1, "episodes_per_epoch": 1}
+  training = bowl.training.replace(**less, validation_runs=2, imitation_rounds=0, jit_compile=False)
+  tiny = bowl.replace(optimizer=bowl.optimizer.replace(layer_sizes=(3,)), training=training)
+  monkeypatch.setitem(presets.PRESETS["quick"], "bowl", tiny)
   found = rows(tensorboard_cost, "--problem=bowl", "--epochs=1", "--repeats=1")
   assert [row["watched"] for row in found] == [0, 1]
   assert [row["mb"] > 0 for row in found] == [False, True]
