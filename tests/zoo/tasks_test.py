@@ -28,8 +28,10 @@ LARGE = ("Conv_Cifar10_32x64x64", "Conv_Cifar10_32x64x64_batchnorm")
 @pytest.mark.parametrize(
   "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in tasks.TASKS]
 )
-def test_a_task_is_built_and_takes_steps_with_adam(name):
+def test_a_task_is_built_and_takes_steps_with_adam(name, monkeypatch):
+  """Few examples are enough for a look at losses that are new to the optimizer."""
   task = tasks.TASKS[name]
+  monkeypatch.setattr(session, "FRESH_BATCHES", 2)
   mine = session.Session(task, rivals.find("Adam"), STEPS)
   mine.reset(0)
   before = [v.numpy() for v in mine.model.trainable_variables]
