@@ -1,13 +1,12 @@
 """What a result depends on beside its seeds: the versions of everything."""
 
+from importlib import metadata
 import os
 import platform
 import subprocess
 import sys
 
 import numpy as np
-import sonnet as snt
-import tensorflow as tf
 
 from l2l_tf.version import VERSION
 
@@ -29,11 +28,23 @@ def versions() -> dict[str, str | None]:
 def libraries() -> dict[str, str | None]:
   """The versions of the libraries that compute; of Keras where it is imported."""
   return {
-    "tensorflow": tf.__version__,
-    "keras": getattr(sys.modules.get("keras"), "__version__", None),
-    "sonnet": snt.__version__,
+    "tensorflow": _imported("tensorflow") or _installed("tensorflow"),
+    "keras": _imported("keras"),
+    "sonnet": _imported("sonnet") or _installed("dm-sonnet"),
     "numpy": np.__version__,
   }
+
+
+def _imported(module: str) -> str | None:
+  """The version of a module that this process has; it is not imported for that."""
+  return getattr(sys.modules.get(module), "__version__", None)
+
+
+def _installed(distribution: str) -> str | None:
+  try:
+    return metadata.version(distribution)
+  except metadata.PackageNotFoundError:
+    return None
 
 
 def _commit() -> str | None:
