@@ -12,7 +12,7 @@ from tests import sources
 
 @pytest.mark.slow
 def test_both_are_timed(tmp_path, monkeypatch):
-  monkeypatch.setattr(training_steps, "NUM_STEPS", 300)
+  monkeypatch.setattr(training_steps, "NUM_STEPS", 201)
   out = tmp_path / "out.json"
   arguments = ["--task=digits_sigmoid", "--repeats=1", f"--out={out}"]
   assert training_steps.main(["program", *arguments]) == 0
