@@ -65,11 +65,21 @@ def test_it_sees_what_windows_alone_do_not():
   )
   rule, pairs, sigma, steps, window = Drift(), 1024, 0.01, 20, 5
   seeds, length = tf.constant(make_seeds(5, count=pairs)), tf.constant(steps)
-  carry, total = evolution.start(problem, rule, seeds), tf.zeros([pairs])
+
+  @tf.function(autograph=False)  # the loops over the pairs are slow out of a graph
+  def start():
+    return evolution.start(problem, rule, seeds)
+
+  @tf.function(autograph=False)
+  def follow(carry, k):
+    phi, (noise,) = evolution.perturb([rule.value], seeds + tf.stack([k, 0]), sigma)
+    size = tf.constant(window)
+    return noise, *evolution.objectives(problem, rule, phi, carry, size, length)[:2]
+
+  carry, total = start(), tf.zeros([pairs])
   persistent = alone = 0.0
   for k in range(steps // window):
-    phi, (noise,) = evolution.perturb([rule.value], seeds + tf.constant([k, 0]), sigma)
-    carry, values, _ = evolution.objectives(problem, rule, phi, carry, tf.constant(window), length)
+    noise, carry, values = follow(carry, tf.constant(k))
     total += noise
     differences = evolution.differences(values)
     persistent += float(evolution.gradient(differences, [total], sigma)[0])
