@@ -66,22 +66,31 @@ def directory(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-  "estimator, count", [("es", 2), ("es", 3), ("es", 5), ("pes", 2), ("pes", 9), ("pes", 13)]
+  "estimator, counts",
+  [
+    ("es", [3, 5]),  # at the end of an epoch, and in the middle of the next
+    ("pes", [2, 9]),  # in the middle of an episode, and at the end of an epoch
+    ("pes", [13]),
+  ],
 )
-def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, estimator, count):
+def test_resuming_is_never_having_stopped(tmp_path, monkeypatch, directory, estimator, counts):
   expected = undisturbed(estimator, directory)
   step, calls = Trainer.step, []
 
   def stopped(self):
     calls.append(self)
-    if len(calls) == count:
+    if len(calls) in counts:
       os.kill(os.getpid(), signal.SIGINT)
     return step(self)
 
   monkeypatch.setattr(Trainer, "step", stopped)
-  with pytest.raises(Interrupted):
-    run(tmp_path / "stopped", estimator).train()
-  TrainingRun.resume(str(tmp_path / "stopped")).train()
+  training = run(tmp_path / "stopped", estimator)
+  for count in counts:
+    with pytest.raises(Interrupted):
+      training.train()
+    assert len(calls) == count
+    training = TrainingRun.resume(str(tmp_path / "stopped"))
+  training.train()
   assert len(calls) == {"es": 6, "pes": 18}[estimator]
   assert contents(tmp_path / "stopped") == expected
 
