@@ -11,6 +11,7 @@ from tests import programs
 from tests import tiny_training
 
 ENCODINGS = ["ascii", "latin-1", "cp1252", "cp437", "koi8-r", "utf-8", "utf-16"]
+SHORT = [*tiny_training.BOWL, "--num_epochs=1"]
 
 
 @pytest.fixture(name="streams")
@@ -74,7 +75,8 @@ def test_a_training_ends_with_its_table_and_curves(streams, tmp_path, errors):
   written = streams("ascii", errors)
   run_dir = tmp_path / "rün\udcff"
   main = tiny_training.train.main
-  assert programs.run(main, *tiny_training.BOWL, f"--run_dir={run_dir}") == 0
+  with tiny_training.eagerly():
+    assert programs.run(main, *SHORT, f"--run_dir={run_dir}") == 0
   out = written("stdout")
   assert "mean +- 95 % interval" in out and "Train it on" in out and r"r\xfcn" in out
   assert (run_dir / "learning_curves.png").stat().st_size > 1000
@@ -92,5 +94,6 @@ def test_curves_are_kept_even_if_nobody_takes_the_output(tmp_path, monkeypatch):
   monkeypatch.setattr(sys, "stdout", Closed())
   run_dir = tmp_path / "run"
   main = tiny_training.train.main
-  assert programs.run(main, *tiny_training.BOWL, f"--run_dir={run_dir}") == 1
+  with tiny_training.eagerly():
+    assert programs.run(main, *SHORT, f"--run_dir={run_dir}") == 1
   assert (run_dir / "learning_curves.png").exists()
