@@ -17,6 +17,7 @@ from l2l_tf.training.counters import Progress
 from tests import programs
 from tests.tiny_training import BOWL
 from tests.tiny_training import run
+from tests.tiny_training import run_eagerly
 from tests.tiny_training import train
 
 
@@ -197,7 +198,7 @@ def test_an_error_of_the_disk_is_one_line(begun, tmp_path, name):
   directory = str(tmp_path / "bowl")
   shutil.copytree(begun, directory)
   write(name, b"mine")(directory)
-  status, _, err = run("--resume", f"--run_dir={directory}")
+  status, _, err = run_eagerly("--resume", f"--run_dir={directory}", "--tuning_runs=1")
   assert status == 1 and f"\nprogram: Cannot write to {directory}" in f"\n{err}", err
   assert "Traceback" not in err
 
@@ -206,14 +207,15 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_from_what_was_saved(begun, 
   """Files of the run can have no more than 100 bytes: TensorFlow's errors, and Python's."""
   directory = str(tmp_path / "bowl")
   shutil.copytree(begun, directory)
+  again = ["--resume", f"--run_dir={directory}", "--test_runs=2", "--tuning_runs=0"]
   signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
   limits = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
   try:
-    status, _, err = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+    status, _, err = run_eagerly(*again)
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
   assert status == 1 and "Cannot write to" in err and "--resume goes on" in err, err
   assert not glob.glob(f"{directory}/**/*.tmp", recursive=True)
-  status, out, _ = run("--resume", f"--run_dir={directory}", "--test_runs=2")
+  status, out, _ = run_eagerly(*again)
   assert status == 0 and "  learned  " in out
