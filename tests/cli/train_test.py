@@ -32,6 +32,7 @@ from tests.tiny_training import BOWL
 from tests.tiny_training import MNIST
 from tests.tiny_training import TINY
 from tests.tiny_training import run
+from tests.tiny_training import run_eagerly
 from tests.tiny_training import train
 
 
@@ -100,6 +101,7 @@ def test_event_files(finished):
 
 CIFAR10 = ["--problem=cifar10", "--filters=3,2", "--kernel_size=3", "--units=5", "--pooling=2"]
 CIFAR10 += ["--batch_size=8"]
+SHORT = [*TINY, "--num_epochs=1", "--num_steps=2"]
 
 
 @pytest.mark.slow
@@ -107,7 +109,7 @@ def test_cifar10_is_trained_with_two_lstms_and_evaluated_on_held_out_images(tmp_
   """Without Adam, as where tuning it takes too long; then all of it in bin/evaluate.py."""
   coloured_digits.stand_in(monkeypatch)
   monkeypatch.chdir(tmp_path)
-  status, out, err = run(*CIFAR10, *TINY, "--tuning_runs=0", "--run_dir=runs/cifar10_conv_fc")
+  status, out, err = run(*CIFAR10, *SHORT, "--tuning_runs=0", "--run_dir=runs/cifar10_conv_fc")
   assert status == 0, err
   assert "Data: coloured digits train: 300 examples\n" in out
   assert "  learned  " in out and "Adam" not in out
@@ -116,7 +118,7 @@ def test_cifar10_is_trained_with_two_lstms_and_evaluated_on_held_out_images(tmp_
   resume = ["--resume", "--run_dir=runs/cifar10_conv_fc", "--tuning_runs=0", "--test_runs=2"]
   assert run(*resume)[0] == 0
   more = ["--tuning_runs=0", "--init_from=runs/cifar10_conv_fc/best", "--run_dir=runs/longer"]
-  status, _, err = run(*CIFAR10, *TINY, "--num_steps=6", *more)
+  status, _, err = run(*CIFAR10, *SHORT, "--num_steps=4", *more)
   assert status == 0, err
   evaluate = programs.load("evaluate")
   monkeypatch.setattr(
@@ -124,10 +126,10 @@ def test_cifar10_is_trained_with_two_lstms_and_evaluated_on_held_out_images(tmp_
     "Comparison",
     functools.partial(programs.work("evaluate").Comparison, rivals=("sgd",)),
   )
-  arguments = [*CIFAR10, "--split=test", "--num_steps=4", "--num_runs=2", "--tuning_runs=1"]
+  arguments = [*CIFAR10, "--split=test", "--num_steps=2", "--num_runs=2", "--tuning_runs=1"]
   arguments.append("--optimizer=runs/cifar10_conv_fc/best,longer=runs/longer/best")
   assert programs.run(evaluate.main, *arguments) == 0
-  found = results.read("runs/results/cifar10_4.json")
+  found = results.read("runs/results/cifar10_2.json")
   assert found["problem"]["split"] == "test" and found["data"].startswith("coloured digits test")
   assert {*found["optimizers"]} == {"cifar10_conv_fc", "longer", "sgd"}
   starts = {entry["mean"][0] for entry in found["optimizers"].values()}
@@ -149,14 +151,14 @@ def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypa
     return step(self)
 
   monkeypatch.setattr(MetaTrainer, "step", stopped)
-  status, out, err = run(*BOWL, f"--run_dir={directory}")
+  status, out, err = run_eagerly(*BOWL, f"--run_dir={directory}")
   assert status == 128 + signal.SIGINT and "Traceback" not in err
   assert "Stopped by SIGINT" in out
   python, program, *args = shlex.split(out.splitlines()[-1])
   assert (python, program) == (sys.executable, "program")
   assert args == ["--resume", f"--run_dir={directory}", "--tuning_runs=1"]
   monkeypatch.setattr(MetaTrainer, "step", step)
-  status, out, _ = run(*args, "--test_runs=2")
+  status, out, _ = run_eagerly(*args, "--test_runs=2")
   assert status == 0 and "Data: generated" in out and "  learned  " in out
 
 
@@ -184,7 +186,7 @@ def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
     raise programs.work("train").trainer_lib.Diverged("20 meta-steps in a row.")
 
   monkeypatch.setattr(MetaTrainer, "step", diverge)
-  status, _, err = run(*BOWL, f"--run_dir={tmp_path / 'bowl'}")
+  status, _, err = run_eagerly(*BOWL, "--tuning_runs=0", f"--run_dir={tmp_path / 'bowl'}")
   assert status == 1 and "program: 20 meta-steps in a row." in err
 
 
@@ -197,7 +199,9 @@ def test_the_table_at_the_end_is_on_no_instance_that_an_evaluation_reports(tmp_p
     return curves(problem, optimizer, seeds, num_steps)
 
   monkeypatch.setattr(protocol, "curves", spy)
-  status, out, err = run(*BOWL, "--num_epochs=1", "--test_runs=20", f"--run_dir={tmp_path / 'run'}")
+  status, out, err = run_eagerly(
+    *BOWL, "--num_epochs=1", "--test_runs=20", f"--run_dir={tmp_path / 'run'}"
+  )
   assert status == 0 and "20 fresh instances" in out, err
   table = set(map(tuple, make_seeds(0, Stream.DEVELOPMENT, count=20)))
   reported = set(map(tuple, make_seeds(0, Stream.TEST, count=1000)))
