@@ -167,13 +167,14 @@ def test_a_run_is_resumed_with_its_name_and_its_code_alone(best, module):
   status, _, err = tiny_training.run("--resume", "--run_dir=run")
   assert status == 1 and f"was trained on the code {NAME}. Add --optimizer={NAME} if" in err
   resume = ["--resume", "--run_dir=run", f"--optimizer={NAME}", "--test_runs=2"]
-  status, out, _ = tiny_training.run(*resume)
+  resume.append("--tuning_runs=0")
+  status, out, _ = tiny_training.run_eagerly(*resume)
   assert status == 0 and "  learned  " in out
   module.write_text(MODULE.replace("0.5 * state[name] + 0.5", "0.4 * state[name] + 0.6"))
   status, _, err = tiny_training.run(*resume)
   assert status == 1 and "was trained on another version of the optimizer's code" in err
-  started = [*BOWL, f"--init_from={best}", "--run_dir=next"]
-  assert tiny_training.run(*started)[0] == 0  # which keeps phi
+  started = [*BOWL, "--tuning_runs=0", f"--init_from={best}", "--run_dir=next"]
+  assert tiny_training.run_eagerly(*started)[0] == 0  # which keeps phi
   assert tiny_training.run(*started, "--run_dir=x", "--optimizer=lstm")[0] == 1
 
 
