@@ -209,7 +209,7 @@ def test_the_command_line_takes_a_name_with_a_colon_only():
 def test_train_resume_and_evaluate(module, monkeypatch):
   monkeypatch.setattr(programs.work("evaluate"), "Comparison", one_rival)
   problem = "--problem=my_problems:parabola"
-  status, out, _ = tiny_training.run(problem, *tiny_training.TINY)
+  status, out, _ = tiny_training.run_eagerly(problem, *tiny_training.TINY, "--num_epochs=1")
   assert status == 0 and "Data: my_problems:parabola, my_problems.py sha256" in out
   (directory,) = os.listdir("runs")
   assert directory.startswith("my_problems-parabola-")
@@ -221,7 +221,7 @@ def test_train_resume_and_evaluate(module, monkeypatch):
   status, _, err = tiny_training.run("--resume", f"--run_dir={directory}")
   assert status == 1 and "Add --problem=my_problems:parabola if you trust it" in err
   resume = ["--resume", f"--run_dir={directory}", problem, "--test_runs=2"]
-  status, out, _ = tiny_training.run(*resume)
+  status, out, _ = tiny_training.run_eagerly(*resume)
   assert status == 0 and "  learned  " in out
   arguments = [problem, "--num_steps=4", "--num_runs=3", "--tuning_runs=1"]
   arguments.append(f"--optimizer=mine={directory}/best")
