@@ -95,7 +95,9 @@ def test_fewer_runs_over_more(here, monkeypatch, capsys):
   assert _run(f"visualize {words} --out=v.json --num_values=3 --num_panels=2") == 0
   assert _run("zoo --optimizer=Lion --task=cars_tanh --horizon=100 --seeds=2 --jobs=1") == 0
   assert search("--num_runs=3", *line) == 0
-  status, _, err = tiny_training.run(*tiny_training.BOWL, "--num_epochs=1", "--run_dir=run")
+  status, _, err = tiny_training.run_eagerly(
+    *tiny_training.BOWL, "--num_epochs=1", "--tuning_runs=0", "--run_dir=run"
+  )
   assert status == 0, err
   capsys.readouterr()
   before = _bytes()
