@@ -98,7 +98,7 @@ def test_every_program_keeps_to_its_photographs(visited, tmp_path):
   options = unittest.mock.patch.object(NeuralArt, "build", lambda self: (problem, "tiny"))
   with options:
     compared = comparison.Comparison(setting, [], parts.Parts(str(tmp_path)), ("sgd",))
-  compared._grid("sgd", protocol.LEARNING_RATES, 1)
+  compared._grid("sgd", protocol.LEARNING_RATES, 1, 2)
   assert set(visited) == {4}
   visited.clear()
   compared._curves("sgd", optimizers.SGD(1e-3), {})
