@@ -81,7 +81,7 @@ zoo() { # NAME FLAGS...: into a folder of its own
 }
 
 quadratics() { # NAME FLAGS...
-  evaluate "$@" --problem=quadratic --num_runs=2000 --tuning_runs=2000 \
+  evaluate "$@" --problem=quadratic --num_runs=2000 \
     --optimizer=quadratic_lstm,quadratic_lstm_gac,quadratic_ntm_bfgs,quadratic_ntm_lbfgs
 }
 
@@ -92,11 +92,11 @@ general() { # NAME FLAGS...
 mkdir -p "$OUT"
 
 # Section 3.1, quadratics: some minutes each.
-asked quadratic && quadratics quadratic
-asked quadratic_2d && quadratics quadratic_2d --dimensions=2
-asked quadratic_20d && quadratics quadratic_20d --dimensions=20
-asked quadratic_50d && quadratics quadratic_50d --dimensions=50
-asked quadratic_200 && quadratics quadratic_200 --num_steps=200
+asked quadratic && quadratics quadratic --tuning_runs=2000
+asked quadratic_2d && quadratics quadratic_2d --tuning_runs=2000 --dimensions=2
+asked quadratic_20d && quadratics quadratic_20d --tuning_runs=200 --dimensions=20
+asked quadratic_50d && quadratics quadratic_50d --tuning_runs=200 --dimensions=50
+asked quadratic_200 && quadratics quadratic_200 --tuning_runs=200 --num_steps=200
 
 # Section 3.2, MNIST: about five minutes each.
 asked mnist_100 && evaluate mnist_100 --optimizer=mnist_lstm --num_runs=100 "$(peers)"
