@@ -2,8 +2,8 @@
 
 Six rivals x 30 learning rates x 10 seeds x 100 steps of the MNIST base problem (section 3.2), as
 bin/evaluate.py runs it: tracing included, nothing from the disk. Each rival's rate is picked by
-`protocol.race`, then from the whole grid. The files go to --out=benchmarks/grid.json or elsewhere;
-other problems and steps by flags. Run it on an otherwise idle machine.
+`protocol.race`, then from the whole grid. --out=FILE.json keeps the times and the rates. Run it on
+an otherwise idle machine.
 """
 
 import os
@@ -31,8 +31,8 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Written, "out", None, "JSON file to write")
-  flags.add(int, "num_steps", STEPS, "T, the steps of each run")
-  flags.add(int, "tuning_runs", RUNS, "instances for each rate")
+  flags.add(int, "num_steps", STEPS, "T, the steps of each run", bounds=(1, 10**6))
+  flags.add(int, "tuning_runs", RUNS, "instances for each rate", bounds=(1, 10**6))
   flags.group("Problem")
   experiment_flags.add_problem(flags, "what the rivals are tuned on")
   flags.parse(argv)

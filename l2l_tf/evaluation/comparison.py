@@ -88,7 +88,7 @@ class Comparison:
 
   @property
   def total_runs(self) -> int:
-    """How many runs `progress` hears of; a climb among finalists may take more."""
+    """How many runs `progress` hears of; neighbours of a winner may take more."""
     setting, num_rates = self.setting, len(protocol.LEARNING_RATES)
     everybody = len(self._rivals) + len(self.contenders)
     num_rates += protocol.FINALISTS * protocol.has_first_round(setting.num_steps)

@@ -155,7 +155,8 @@ def race(
 
   One round of successive halving (Jamieson and Talwalkar 2016, section 3): all rates run for
   T / `LOOK` steps, then the `FINALISTS` best of them from the beginning for T. Neighbours of the
-  winner follow until it is better than both of its own, so that it is a minimum of the whole grid.
+  winner follow until it is better than both of its own, so that it is a local minimum of
+  the whole grid.
   Where an eighth of the steps is too few for a final loss, all rates run for T.
 
   Args:

@@ -1,5 +1,6 @@
 """Scores of an optimizer against default and tuned Adam, from results files."""
 
+from collections.abc import Mapping
 import functools
 import json
 import os
@@ -88,6 +89,23 @@ def comparisons(document: dict[str, Any], reference: dict[str, Any]) -> list[Com
   pairs = [(row, others.get((row["task"], row["horizon"]))) for row in document["rows"]]
   found = [compare(row, other) for row, other in pairs if other is not None]
   return [comparison for comparison in found if comparison is not None]
+
+
+class Results(dict[str, dict[str, Any]]):
+  """Results files by optimizer; what two of them have in common is computed once."""
+
+  def __init__(self, results: Mapping[str, dict[str, Any]]):
+    super().__init__(results)
+    self._found: dict[tuple[str, str], list[Comparison]] = {}
+
+  def against(self, name: str, reference: str) -> list[Comparison]:
+    """The rows of an optimizer against those of another; none if a file is missing."""
+    if name not in self or reference not in self:
+      return []
+    pair = name, reference
+    if pair not in self._found:
+      self._found[pair] = comparisons(self[name], self[reference])
+    return self._found[pair]
 
 
 def score(found: list[Comparison]) -> Score:

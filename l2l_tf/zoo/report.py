@@ -53,23 +53,6 @@ hindsight. **Held-out families are the claim**; what meta-training may see is to
 """
 
 
-class _Results(dict[str, dict[str, Any]]):
-  """Results files by optimizer; what two of them have in common is computed once."""
-
-  def __init__(self, results: Mapping[str, dict[str, Any]]):
-    super().__init__(results)
-    self._found: dict[tuple[str, str], list[comparison.Comparison]] = {}
-
-  def against(self, name: str, reference: str) -> list[comparison.Comparison]:
-    """The rows of an optimizer against those of another; none if a file is missing."""
-    if name not in self or reference not in self:
-      return []
-    pair = name, reference
-    if pair not in self._found:
-      self._found[pair] = comparison.comparisons(self[name], self[reference])
-    return self._found[pair]
-
-
 def document(results: Mapping[str, dict[str, Any]]) -> str:
   """The page.
 
@@ -83,7 +66,7 @@ def document(results: Mapping[str, dict[str, Any]]) -> str:
     raise ValueError(
       f"There are no results of the default {comparison.DEFAULT}, to which all are compared."
     )
-  results = _Results(results)
+  results = comparison.Results(results)
   parts = [_START, f"\n![Performance profiles]({PICTURE})\n"]
   for split, title in (("held-out", "Held-out families"), ("training", "Families to train on")):
     for horizon in protocol.HORIZONS:
@@ -103,7 +86,7 @@ def document(results: Mapping[str, dict[str, Any]]) -> str:
 
 def draw_profiles(results: Mapping[str, dict[str, Any]], names: Sequence[str]) -> curves.Figure:
   """For each horizon the share of runs on held-out families that are below a ratio of losses."""
-  results = _Results(results)
+  results = comparison.Results(results)
   figure = curves.new_figure(10.5, 3.4)
   all_axes = figure.subplots(1, len(protocol.HORIZONS), sharey=True)
   for axes, horizon in zip(all_axes, protocol.HORIZONS):
@@ -138,7 +121,7 @@ _SCORE_HEADER = (
 )
 
 
-def _score_rows(results: _Results, split: str, horizon: int) -> list[list[str]]:
+def _score_rows(results: comparison.Results, split: str, horizon: int) -> list[list[str]]:
   rows = []
   for name in results:
     found = comparison.of_split(results.against(name, comparison.DEFAULT), split, horizon)
@@ -167,7 +150,7 @@ def _score_rows(results: _Results, split: str, horizon: int) -> list[list[str]]:
   return [row for _, row in sorted(rows)]
 
 
-def _against_all(results: _Results) -> str:
+def _against_all(results: comparison.Results) -> str:
   """The ratios of losses of `GENERAL` to each of the others, on held-out families."""
   rows = []
   for name in results:
@@ -187,7 +170,7 @@ def _against_all(results: _Results) -> str:
   return text + (_table(header, rows) if rows else "Not measured yet.\n")
 
 
-def _odd(results: _Results) -> list[str]:
+def _odd(results: comparison.Results) -> list[str]:
   """The ratios of losses of odd parts to the optimizers that they are of."""
   rows = []
   for name in (n for n in results if n.endswith("@odd")):
@@ -206,7 +189,7 @@ def _odd(results: _Results) -> list[str]:
   return ["\n## Odd parts\n", text, _table(header, rows)] if rows else []
 
 
-def _families(results: _Results) -> str:
+def _families(results: comparison.Results) -> str:
   """The geometric mean of the losses over default Adam's, by family, at 1,000 steps."""
   families = [family for family in FAMILIES if family != PUBLISHED]
   rows = []
@@ -235,7 +218,7 @@ def _family_mean(found, family: str) -> float | None:
   return float(np.mean(ratios)) if ratios else None
 
 
-def _costs(results: _Results) -> str:
+def _costs(results: comparison.Results) -> str:
   """Milliseconds of one core over default Adam's, and bytes of state a parameter: medians."""
   rows = []
   for name, document_ in results.items():

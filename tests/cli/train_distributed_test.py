@@ -14,7 +14,6 @@ from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from tests import programs
 from tests.tiny_training import run
-from tests.tiny_training import run_eagerly
 from tests.training import distribution_test
 
 ARGS = ["--problem=quadratic", "--dimensions=3", "--num_tasks=2", "--layer_sizes=3"]
@@ -84,7 +83,7 @@ def test_two_workers_train_what_one_does_and_go_on_after_ctrl_c(tmp_path):
 
 def test_a_run_keeps_its_number_of_replicas(tmp_path):
   directory = tmp_path / "run"
-  assert run_eagerly(*ARGS, "--num_epochs=1", f"--run_dir={directory}")[0] == 0
+  assert run(*ARGS, "--num_epochs=1", f"--run_dir={directory}")[0] == 0
   path = str(directory / "config.json")
   config = files.read_json(path)
   assert config["replicas"] == 1
