@@ -290,6 +290,18 @@ def _cost(row: dict[str, Any], adam: dict[str, Any]) -> str:
   return f"{middle} ({low}, {high})" + (f", {times:.1f} × Adam" if row is not adam else "")
 
 
+def grid() -> str:
+  """The race of each rival's rates against the whole grid."""
+  document = files.read_json(os.path.join("benchmarks", "grid.json"))
+  rows = []
+  for row in document["rows"]:
+    times = row["race_seconds"], row["grid_seconds"], row["race_seconds"] / row["grid_seconds"]
+    rates = (f"{row[key]:.3g}" for key in ("race_rate", "grid_rate"))
+    rows.append([row["rival"], f"{times[0]:.1f}", f"{times[1]:.1f}", f"{times[2]:.2f}", *rates])
+  rows.append(["all", "", "", f"{document['race_over_grid']:.2f}", "", ""])
+  return table(["", "race, s", "grid, s", "ratio", "rate of the race", "of the grid"], rows)
+
+
 TABLES = {
   "held_out": held_out,
   "limits": limits,
@@ -301,6 +313,7 @@ TABLES = {
   "flat_memory": flat_memory,
   "coordinates": coordinates,
   "instances": instances,
+  "grid": grid,
   "long_unrolls": long_unrolls,
   "double_backprop": double_backprop,
   "limited_memory": limited_memory,
