@@ -8,6 +8,8 @@ import pytest
 # PyTorch's threads wait for each other by spinning: on two cores, beside another worker of
 # pytest-xdist, small steps take six times the processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Programs that XLA compiles run for less time here than LLVM would take to make them fast.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 gc.set_threshold(20_000, 10, 10)
 
 

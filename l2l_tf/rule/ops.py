@@ -17,7 +17,11 @@ import weakref
 
 import numpy as np
 
-Namespace = types.SimpleNamespace
+
+class Namespace(types.SimpleNamespace):
+  """Operations by name. There is one of each framework, so that it may be a key."""
+
+  __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 class Fixed:

@@ -1,9 +1,12 @@
 """The rule on a list of parameters: what Keras, optax and PyTorch have in common."""
 
 from collections.abc import Callable, Sequence
+import functools
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from l2l_tf.rule import formula
 from l2l_tf.rule import layout as layouts
@@ -21,14 +24,13 @@ class RuleOnParameters:
 
   def __init__(self, ops: Any, phi: Phi, shapes: Sequence[Shape]):
     """Takes the operations of the framework, phi, and the shapes."""
-    self._ops, self._phi = ops, [Fixed(w) for w in phi.layers]
-    self._shapes = [tuple(shape) for shape in shapes]
-    self._rule = formula.Rule(ops, phi.orthogonal)
+    self._ops, self._phi = ops, _Frozen.of(phi)
+    self._shapes = tuple(map(tuple, shapes))
     self._steps: dict[tuple[bool, ...], Callable[..., Any]] = {}
 
   def initial_state(self, zeros: Callable[[Sequence[int], str], Any]) -> GeneralState:
     """The state before the first step, B = 1; `zeros(shape, dtype)` makes its tensors."""
-    layout = layouts.of(tuple(self._shapes))
+    layout = layouts.of(self._shapes)
     return formula.initial_state(layout, 1, lambda shape, dtype: zeros(shape, dtype or DTYPE))
 
   def step(
@@ -51,29 +53,48 @@ class RuleOnParameters:
     """
     active = tuple(g is not None for g in gradients)
     if active not in self._steps:
-      sizes = {math.prod(shape) for shape in itertools.compress(self._shapes, active)}
-      self._steps[active] = self._ops.compiled(self._step_of(active), len(sizes))
+      self._steps[active] = _step(self._ops, self._phi, self._shapes, active)
     given = [(g, x) for g, x in zip(gradients, params) if g is not None]
     return self._steps[active]([g for g, _ in given], [x for _, x in given], state, scale)
 
-  def _step_of(self, active: Sequence[bool]) -> Callable[..., Any]:
-    """The step of those that are active."""
-    ops, shapes = self._ops, [shape for shape, is_on in zip(self._shapes, active) if is_on]
-    layout = layouts.of(tuple(shapes))
-    part = None if all(active) else Partial(self._shapes, active)
 
-    def step(
-      gradients: Any, params: Any, state: GeneralState, scale: Any
-    ) -> tuple[list[Any], GeneralState]:
-      if not layout.n:
-        return [ops.cast(g, DTYPE) for g in gradients], state
-      own = part.select(ops, state) if part else state
-      phi = [ops.constant(w, own.v) for w in self._phi]
-      flat, theta = _row(ops, gradients), _row(ops, params)
-      updates, own = self._rule.step(phi, flat, own, theta, layout, scale)
-      return [x[0] for x in updates], part.merge(ops, state, own) if part else own
+class _Frozen(NamedTuple):
+  """Phi as a key."""
 
-    return step
+  layers: tuple[tuple[Shape, bytes], ...]
+  orthogonal: bool
+
+  @classmethod
+  def of(cls, phi: Phi) -> "_Frozen":
+    layers = [np.asarray(w, DTYPE) for w in phi.layers]
+    return cls(tuple((w.shape, w.tobytes()) for w in layers), phi.orthogonal)
+
+  def fixed(self) -> list[Fixed]:
+    """Its layers as arrays."""
+    return [Fixed(np.frombuffer(w, DTYPE).reshape(shape).copy()) for shape, w in self.layers]
+
+
+@functools.lru_cache(maxsize=64)
+def _step(
+  ops: Any, phi: _Frozen, shapes: tuple[Shape, ...], active: tuple[bool, ...]
+) -> Callable[..., Any]:
+  """The step of those that are active, made once: a compiler takes seconds for it."""
+  moving = tuple(itertools.compress(shapes, active))
+  layout, rule, fixed = layouts.of(moving), formula.Rule(ops, phi.orthogonal), phi.fixed()
+  part = None if all(active) else Partial(shapes, active)
+
+  def step(
+    gradients: Any, params: Any, state: GeneralState, scale: Any
+  ) -> tuple[list[Any], GeneralState]:
+    if not layout.n:
+      return [ops.cast(g, DTYPE) for g in gradients], state
+    own = part.select(ops, state) if part else state
+    constants = [ops.constant(w, own.v) for w in fixed]
+    flat, theta = _row(ops, gradients), _row(ops, params)
+    updates, own = rule.step(constants, flat, own, theta, layout, scale)
+    return [x[0] for x in updates], part.merge(ops, state, own) if part else own
+
+  return ops.compiled(step, len(set(map(math.prod, moving))))
 
 
 def _row(ops: Any, tensors: Sequence[Any]) -> Any:

@@ -6,6 +6,7 @@ A process has one backend of Keras, so each runs tests/keras/any_backend.py in o
 import functools
 import importlib.util
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -25,12 +26,17 @@ ATOL = {
 }
 
 
-def run(backend: str, *arguments: object) -> subprocess.CompletedProcess:
+def run(backend: str, out: pathlib.Path, *arguments: object) -> subprocess.CompletedProcess:
   """Runs the cases, or what `arguments` say, on a backend."""
   if not importlib.util.find_spec(backend):
     pytest.skip(f'{backend} is not installed: python -m pip install "l2l_tf[{backend}]"')
   environment = os.environ | {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""}
-  command = [sys.executable, "-m", "tests.keras.any_backend", *map(str, arguments)]
+  if backend == "jax":  # which compiles the same for one optimizer after the other
+    environment |= {
+      "JAX_COMPILATION_CACHE_DIR": str(out.parent / "jax"),
+      "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+    }
+  command = [sys.executable, "-m", "tests.keras.any_backend", str(out), *map(str, arguments)]
   found = subprocess.run(command, cwd=sources.ROOT, env=environment, capture_output=True, text=True)
   assert found.returncode == 0, found.stderr[-3000:]
   return found
@@ -71,10 +77,10 @@ def _saved(folder):
 
 
 def assert_goes_on(found, path):
-  """From a file, as where it was saved."""
+  """From a file, as where it was saved; 48 steps enlarge what differs in the last bits."""
   expected = np.load(path.with_suffix(".npz"))
   for k, name in enumerate(expected.files):
-    np.testing.assert_allclose(found[f"{path.stem}:{k}"], expected[name], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found[f"{path.stem}:{k}"], expected[name], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])
