@@ -16,10 +16,13 @@ from tests.training import distribution_test
 # One of each kind of optimizer, and Adam.
 SHIPPED = ["mnist_lstm", "cifar10_conv_fc", "quadratic_lstm_gac", "quadratic_ntm_bfgs"]
 SHIPPED += ["quadratic_ntm_lbfgs", "general", "quadratic_lstm_gac@odd", "adam"]
-FEW = ["quadratic_lstm_gac", "general"]  # where replicas share nothing
+FEW = ["quadratic_lstm_gac", "general"]  # where replicas share nothing; and in `apply_gradients`
 # Ways and names.
 FAST = ((("fit",), ("mnist_lstm", "lstm_gac")), (("eager",), ("lstm_gac",)))
-SLOW = ((("fit", "apply", "apply_gradients"), tuple(SHIPPED)), (("eager",), ("mnist_lstm",)))
+SLOW = (
+  *((("fit", "apply"), tuple(SHIPPED)), (("apply_gradients",), tuple(FEW))),
+  (("eager",), ("mnist_lstm",)),
+)
 
 
 def start(kind, cases, out, tf_config=None):
@@ -87,16 +90,17 @@ def test_fit_and_an_eager_loop_on_two_devices(tmp_path, alone):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one_device", "mirrored_one", "mirrored", "central"])
 def test_every_kind_of_optimizer_in_every_way(kind, tmp_path, alone):
-  ways = ("fit", "apply") if kind == "central" else ("fit", "apply_gradients")
+  other = "apply" if kind == "central" else "apply_gradients"
   names = SHIPPED if kind == "mirrored" else FEW
-  assert_as_alone(kind, [(ways, names), (("apply", "eager"), ("mnist_lstm",))], tmp_path, alone)
+  cases = [(("fit",), names), ((other,), FEW), (("apply", "eager"), ("mnist_lstm",))]
+  assert_as_alone(kind, cases, tmp_path, alone)
 
 
 @pytest.mark.slow
 def test_two_workers(tmp_path, alone):
   """In loops: `fit` of Keras 3.15 fails on two workers with any optimizer, its own Adam too."""
   cluster = {"worker": [f"127.0.0.1:{port}" for port in distribution_test.free_ports(2)]}
-  cases = [(("apply", "apply_gradients"), SHIPPED)]
+  cases = [(("apply",), SHIPPED), (("apply_gradients",), FEW)]
   outs = [tmp_path / f"{i}" for i in range(2)]
   processes = []
   for i, out in enumerate(outs):
