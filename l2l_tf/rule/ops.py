@@ -21,6 +21,7 @@ import numpy as np
 class Namespace(types.SimpleNamespace):
   """Operations by name. There is one of each framework, so that it may be a key."""
 
+  __eq__ = object.__eq__
   __hash__ = object.__hash__  # type: ignore[assignment]
 
 

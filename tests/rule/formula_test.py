@@ -73,6 +73,35 @@ def _expected(orthogonal):
   return follow(rule_ops.of("tensorflow"), zeros("tensorflow"), orthogonal)
 
 
+def test_a_step_is_compiled_once_for_the_same_phi_and_shapes():
+  """Not anew for each optimizer, nor when one starts again: it takes seconds."""
+  compiled, framework = [], rule_ops.of("tensorflow")
+
+  def compile_and_count(function, sizes):
+    compiled.append(sizes)
+    return function
+
+  ops = rule_ops.Namespace(**{**vars(framework), "compiled": compile_and_count})
+  phi, shapes = shipped_phi(), [(4, 3), (3,)]
+  other = Phi([2 * w for w in phi.layers], phi.orthogonal)
+
+  def step(phi, shapes):
+    rule, theta = RuleOnParameters(ops, phi, shapes), [keras.ops.ones(s) for s in shapes]
+    state = rule.initial_state(zeros("tensorflow"))
+    for _ in range(2):
+      updates, state = rule.step([0.1 * x for x in theta], theta, state)
+    return [np.asarray(u) for u in updates]
+
+  first = step(phi, shapes)
+  for a, b in zip(step(phi._replace(layers=[w.copy() for w in phi.layers]), shapes), first):
+    np.testing.assert_array_equal(a, b)
+  assert len(compiled) == 1
+  assert any(np.abs(a - b).max() > 1e-6 for a, b in zip(step(other, shapes), first))
+  step(phi._replace(orthogonal=not phi.orthogonal), shapes)
+  step(phi, shapes[:1])
+  assert len(compiled) == 4
+
+
 @pytest.mark.parametrize("framework", ["jax", "torch", "keras"])
 def test_the_trajectory_is_that_of_tensorflow(expected, framework, orthogonal):
   ops = keras_ops() if framework == "keras" else rule_ops.of(framework)
