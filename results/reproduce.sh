@@ -11,7 +11,7 @@
 #   TFDS_DATA_DIR  prepared TensorFlow Datasets copies: `tfds build mnist cifar10` makes them
 #   CONTENT        a folder of photographs. Ours were 1,000 of ImageNet, one a class
 #   STYLES         a folder with van_gogh_starry_night.jpg and hokusai_great_wave.jpg
-#   PEERS          a folder with the weights of another implementation: docs/results.md, "A peer's weights"
+#   PEERS          a folder with the weights of another implementation: docs/results.md, "A peer's weights". Without it its rows are left out
 set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
@@ -63,9 +63,10 @@ lbfgs() { # SIZE STYLE FLAGS...
     --content_dir="${CONTENT:?names the folder of photographs}" --style="${STYLES:?names the folder of styles}/$style" "$@"
 }
 
-peers() {
-  first="${PEERS:?names the folder of the weights}/l2o_training_techniques_dm.npz"
-  echo "--peer=$first,${first%.npz}_aug.npz"
+with_peers() { # FLAGS...: of an evaluation, its peers' rows too
+  first=${PEERS:-}/l2o_training_techniques_dm
+  [ -z "${PEERS:-}" ] && echo "The peers' rows are left out: PEERS names no folder of their weights." >&2
+  evaluate "$@" ${PEERS:+"--peer=$first.npz,${first}_aug.npz"}
 }
 
 benchmark() { # NAME FLAGS...
@@ -99,8 +100,8 @@ asked quadratic_50d && quadratics quadratic_50d --tuning_runs=200 --dimensions=5
 asked quadratic_200 && quadratics quadratic_200 --tuning_runs=200 --num_steps=200
 
 # Section 3.2, MNIST: about five minutes each.
-asked mnist_100 && evaluate mnist_100 --optimizer=mnist_lstm --num_runs=100 "$(peers)"
-asked mnist_200 && evaluate mnist_200 --optimizer=mnist_lstm --num_runs=100 --num_steps=200 "$(peers)"
+asked mnist_100 && with_peers mnist_100 --optimizer=mnist_lstm --num_runs=100
+asked mnist_200 && with_peers mnist_200 --optimizer=mnist_lstm --num_runs=100 --num_steps=200
 asked mnist_40 && evaluate mnist_40 --optimizer=mnist_lstm --num_runs=100 --hidden=40
 asked mnist_2x20 && evaluate mnist_2x20 --optimizer=mnist_lstm --num_runs=100 --hidden=20,20
 asked mnist_relu && evaluate mnist_relu --optimizer=mnist_lstm --num_runs=100 --activation=relu

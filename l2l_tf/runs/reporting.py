@@ -27,8 +27,9 @@ class Report:
       label: what they are all for.
     """
     self._unit, self._label = unit, label
-    self._total, self._done, self._before = total, done, done
-    self._began = self._last = time.monotonic()
+    self._total, self._done = total, done
+    self._last = time.monotonic()
+    self._first: tuple[float, int] | None = None  # when something was done, and how much
     self._bar = None
     if sys.stderr.isatty():
       self._bar = tqdm.tqdm(
@@ -52,6 +53,7 @@ class Report:
     """So many units are done now; `note` says beside them what is going on."""
     count, self._done = done - self._done, done
     self._total = max(self._total, done)
+    self._first = self._first or (time.monotonic(), done)
     if self._bar is not None:
       self._bar.total = self._total
       self._bar.set_postfix_str(note, refresh=False)
@@ -76,10 +78,12 @@ class Report:
       say(text)
 
   def _line(self, note: str) -> str:
-    seconds = time.monotonic() - self._began
-    left = seconds / max(self._done - self._before, 1) * (self._total - self._done)
-    counted = f"{self._done} of {self._total} {self._unit}s, {_clock(left)} left"
-    return ", ".join(part for part in (self._label, counted, note) if part)
+    counted, left = f"{self._done} of {self._total} {self._unit}s", ""
+    began, before = self._first or (0.0, self._done)
+    if self._done > before:  # the first took longer: something was compiled
+      seconds = (time.monotonic() - began) / (self._done - before)
+      left = f"{_clock(seconds * (self._total - self._done))} left"
+    return ", ".join(part for part in (self._label, counted, left, note) if part)
 
 
 def say(text: str):

@@ -36,18 +36,29 @@ def test_a_line_that_was_asked_for_begins_ten_seconds_anew(clock, capsys):
   assert capsys.readouterr().err == "Epoch 1\n"
   clock[0] += 1
   report.reach(51, "validating")
-  assert capsys.readouterr().err == "51 of 100 windows, 0:18 left, validating\n"
+  assert capsys.readouterr().err == "51 of 100 windows, 0:49 left, validating\n"
+
+
+def test_the_first_says_nothing_of_the_others(clock, capsys):
+  """It waits for what is compiled."""
+  report = reporting.Report(100, "window")
+  for seconds in (60, 10):
+    clock[0] += seconds
+    report.advance()
+  lines = capsys.readouterr().err.splitlines()
+  assert lines == ["1 of 100 windows", "2 of 100 windows, 16:20 left"]
 
 
 def test_more_than_there_seemed_to_be_and_hours(clock, capsys):
   report = reporting.Report(10, "step")
+  report.reach(1)
   clock[0] += 7200
-  report.reach(2)
+  report.reach(3)
   report.reach(12)
   clock[0] += 10
   report.advance(3)
   lines = capsys.readouterr().err.splitlines()
-  assert lines == ["2 of 10 steps, 8:00:00 left", "15 of 15 steps, 0:00 left"]
+  assert lines == ["3 of 10 steps, 7:00:00 left", "15 of 15 steps, 0:00 left"]
 
 
 def test_over_counts_what_is_done(clock, capsys):
