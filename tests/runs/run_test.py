@@ -1,5 +1,6 @@
 """Tests of a run directory: resuming is never having stopped, bit for bit; best/ is the best."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -26,6 +27,7 @@ from l2l_tf.runs.run import TrainingRun
 from l2l_tf.storage import files
 from l2l_tf.storage import optimizer_files
 from l2l_tf.training.meta_trainer import MetaTrainer
+from tests.tiny_training import eagerly
 
 TRAINING = Training(
   num_steps=4, unroll_length=2, num_epochs=2, episodes_per_epoch=2, validation_runs=2, seed=5
@@ -54,6 +56,15 @@ def _digits_once(monkeypatch):
 
 
 digits = functools.cache(datasets._bundled_mnist)
+IN_GRAPHS = {"mnist", "compiled"}
+
+
+@pytest.fixture(autouse=True)
+def _eagerly(request):
+  """But where the graph is of interest: to trace a few steps takes longer than they do."""
+  parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+  with contextlib.nullcontext() if parameters.get("name") in IN_GRAPHS else eagerly():
+    yield
 
 
 def experiment(name):

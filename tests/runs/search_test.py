@@ -16,6 +16,7 @@ from l2l_tf.runs import search
 from l2l_tf.runs.directory import RunError
 from l2l_tf.training.trainer import Diverged
 from tests import programs
+from tests import tiny_training
 from tests.runs.directory_test import HOLD
 
 TINY = {"num_tasks": 4, "num_steps": 4, "unroll_length": 2, "episodes_per_epoch": 1}
@@ -31,6 +32,12 @@ def tiny_experiment():
   preset = PRESETS["quick"]["bowl"]
   training = preset.training.replace(num_epochs=2, validation_runs=4, **TINY)
   return preset.replace(training=training)
+
+
+@pytest.fixture(autouse=True)
+def _eagerly():
+  with tiny_training.eagerly():
+    yield
 
 
 @pytest.fixture(name="experiment", scope="module")
