@@ -95,9 +95,9 @@ mkdir -p "$OUT"
 # Section 3.1, quadratics: some minutes each.
 asked quadratic && quadratics quadratic --tuning_runs=2000
 asked quadratic_2d && quadratics quadratic_2d --tuning_runs=2000 --dimensions=2
-asked quadratic_20d && quadratics quadratic_20d --tuning_runs=200 --dimensions=20
-asked quadratic_50d && quadratics quadratic_50d --tuning_runs=200 --dimensions=50
-asked quadratic_200 && quadratics quadratic_200 --tuning_runs=200 --num_steps=200
+asked quadratic_20d && quadratics quadratic_20d --tuning_runs=2000 --dimensions=20
+asked quadratic_50d && quadratics quadratic_50d --tuning_runs=2000 --dimensions=50
+asked quadratic_200 && quadratics quadratic_200 --tuning_runs=2000 --num_steps=200
 
 # Section 3.2, MNIST: about five minutes each.
 asked mnist_100 && with_peers mnist_100 --optimizer=mnist_lstm --num_runs=100
