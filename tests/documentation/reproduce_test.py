@@ -13,12 +13,13 @@ from tests import sources
 SCRIPT = sources.ROOT / "results" / "reproduce.sh"
 FOLDERS = {"CONTENT": "content_dir", "STYLES": "style", "PEERS": "peer"}
 LEFT_OUT = {"out", "name", "results"}  # where it was written
-OLDER = {  # of which the command was recorded without its flags or by the name of then, or is none
+OLDER = {  # whose command has no flags or a name of then, is none, or ran on another machine
   "results/general_plain/config.json",
   "results/general_plain/zoo.json",
   "results/general_second/choice.json",
   "results/general_second/config.json",
   "results/unfinished/general_first/config.json",
+  "benchmarks/against_rivals_faster_machine.json",
   "benchmarks/export_evolution.json",
   "benchmarks/tensorboard_cost.json",
 }
