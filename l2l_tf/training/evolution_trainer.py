@@ -78,7 +78,7 @@ class EvolutionTrainer(trainer.Trainer):
     single = self.distribution.num_replicas == 1
     own = self._estimator(problem)
     if self.config.jit_compile and not single:
-      own = tf.function(own, autograph=False, jit_compile=True)
+      own = trainer.of_a_problem(own, jit_compile=True)
 
     def meta_step(inputs, length, learning_rate):
       def of_replica(*shares):
@@ -90,7 +90,7 @@ class EvolutionTrainer(trainer.Trainer):
       return loss, *self._update(gradients, loss, learning_rate), kept
 
     jit_compile = self.config.jit_compile and single
-    return tf.function(meta_step, autograph=False, jit_compile=jit_compile)
+    return trainer.of_a_problem(meta_step, jit_compile)
 
   def _estimator(self, problem: Problem):
     """Of one replica: mean loss, differences of its pairs, their perturbations, what is kept."""

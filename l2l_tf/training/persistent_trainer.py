@@ -8,6 +8,7 @@ import tensorflow as tf
 from l2l_tf.problems.base import Problem
 from l2l_tf.training import evolution
 from l2l_tf.training import evolution_trainer
+from l2l_tf.training import trainer
 
 
 class PersistentTrainer(evolution_trainer.EvolutionTrainer):
@@ -68,7 +69,7 @@ class PersistentTrainer(evolution_trainer.EvolutionTrainer):
       zeros = [tf.zeros([seeds.shape[0], *x.shape], x.dtype) for x in self.phi]
       return evolution.start(problem, self.optimizer, seeds), zeros
 
-    return tf.function(lambda seeds: self.distribution.run(begin, seeds), autograph=False)
+    return trainer.of_a_problem(lambda seeds: self.distribution.run(begin, seeds))
 
   def _advance(self, learning_rate):
     window = self.progress.window

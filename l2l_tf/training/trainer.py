@@ -6,6 +6,7 @@ phi is frozen and validated on held-out instances, and kept if it is the best so
 
 import abc
 from collections.abc import Callable
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -252,8 +253,8 @@ class Rollout:
     def follow(carry):
       return unroll.unroll(problem, runner, carry, length)
 
-    self._start = tf.function(lambda seeds: distribution.run(start, seeds), autograph=False)
-    self._follow = tf.function(lambda carry: distribution.run(follow, carry), autograph=False)
+    self._start = of_a_problem(lambda seeds: distribution.run(start, seeds))
+    self._follow = of_a_problem(lambda carry: distribution.run(follow, carry))
 
   def start(self, seeds: Any) -> tuple[Any, Any]:
     """Stands at theta_0: the carries and the losses, over the replicas."""
@@ -268,6 +269,17 @@ class Rollout:
       carry, losses = self._follow(carry)
       curves.append(self._distribution.concat(losses, axis=1))
     return tf.concat(curves, axis=0).numpy().mean(axis=1, dtype=np.float64)
+
+
+def of_a_problem(
+  function: Callable[..., Any], jit_compile: bool | None = None
+) -> Callable[..., Any]:
+  """Compiles what each of many problems has one of.
+
+  TensorFlow tells functions apart by their code when it warns that one is traced over and over.
+  A `partial` has none, so that those of several problems are not taken for one.
+  """
+  return tf.function(functools.partial(function), autograph=False, jit_compile=jit_compile)
 
 
 def variable(value: tf.Tensor) -> tf.Variable:

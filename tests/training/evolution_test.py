@@ -9,6 +9,7 @@ import tensorflow as tf
 from l2l_tf import optimizers
 from l2l_tf import problems
 from l2l_tf import unroll
+from l2l_tf.problems.base import Mixture
 from l2l_tf.problems.base import make_seeds
 from l2l_tf.training import evolution
 from l2l_tf.training.evolution_trainer import EvolutionTrainer
@@ -16,6 +17,18 @@ from tests.tiny_evolution import CONFIG
 from tests.tiny_evolution import general
 from tests.tiny_evolution import lstm
 from tests.tiny_evolution import mixture
+
+
+def test_that_each_of_many_problems_is_compiled_is_no_reason_to_warn(monkeypatch):
+  own = {str(n): problems.bowl(n) for n in range(1, 7)}
+  config = CONFIG.replace(num_steps=2, num_tasks=1, validation_runs=1, episodes_per_epoch=24)
+  trainer = EvolutionTrainer(Mixture(own, dict.fromkeys(own, 1.0), own), lstm(), config)
+  warnings = []
+  monkeypatch.setattr(tf.get_logger(), "warning", lambda *args: warnings.append(args))
+  trainer.validate()
+  while not trainer.epoch_complete:
+    trainer.step()
+  assert not warnings
 
 
 def test_the_gradient_is_that_of_the_smoothed_quadratic():
