@@ -26,20 +26,20 @@ class MatrixProducts(worker.Contestant):
     blocks.use_a_thread_a_block()
     self._num_steps = case.num_steps
     n = sum(value.size for value in case.theta.values())
-    self._products = [p for m in blocks.sizes(n) for p in _products(_layers(case), m)]
+    self._operands = [p for m in blocks.sizes(n) for p in products(_layers(case), m)]
     self._function = tf.function(self._run, autograph=False)
 
   def _run(self):
     """Each pass of a loop does the products of one step, forward or backward, of all blocks."""
     total, steps = 0.0, self._num_steps
     for direction in ("forward", "backward"):
-      products = [operands for kind, operands in self._products if kind == direction]
+      products = [operands for kind, operands in self._operands if kind == direction]
 
       def body(t, *results, products=products):
         del results
         return t + 1, *(tf.matmul(a, b, *transposed) for a, b, *transposed in products)
 
-      zeros = [tf.zeros(_shape(*operands)) for operands in products]
+      zeros = [tf.zeros(shape(*operands)) for operands in products]
       loop = (tf.constant(0), *zeros)
       _, *results = tf.while_loop(lambda t, *_: t < steps, body, loop, parallel_iterations=1)
       total += tf.add_n([x[0, 0] for x in results])  # or else nothing would be done
@@ -59,8 +59,8 @@ def flops(case) -> int:
   """Floating-point operations of the products of one meta-step, 2 a multiplication and addition."""
   n = sum(value.size for value in case.theta.values())
   total = 0
-  for _, (a, b, *transposed) in _products(_layers(case), n):
-    rows, columns = _shape(a, b, *transposed)
+  for _, (a, b, *transposed) in products(_layers(case), n):
+    rows, columns = shape(a, b, *transposed)
     total += 2 * rows * columns * a.shape[0 if transposed[0] else 1]
   return case.num_steps * total
 
@@ -71,7 +71,7 @@ def _layers(case) -> list[tuple[int, int]]:
   return [(rows - columns // 4, columns // 4) for rows, columns in shapes]
 
 
-def _products(layers: list[tuple[int, int]], n: int) -> list[tuple[str, tuple]]:
+def products(layers: list[tuple[int, int]], n: int) -> list[tuple[str, tuple]]:
   """The products of one step for n coordinates: direction, operands, which are transposed."""
   products = []
   for i, (features, units) in enumerate(layers):
@@ -89,7 +89,7 @@ def _products(layers: list[tuple[int, int]], n: int) -> list[tuple[str, tuple]]:
   return products
 
 
-def _shape(a, b, transpose_a, transpose_b) -> list[int]:
+def shape(a, b, transpose_a, transpose_b) -> list[int]:
   return [a.shape[1 if transpose_a else 0], b.shape[0 if transpose_b else 1]]
 
 

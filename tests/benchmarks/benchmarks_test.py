@@ -1,6 +1,7 @@
 """Tests of the benchmarks that use `measuring`, each at a tiny size."""
 
 import json
+import os
 import re
 
 import keras
@@ -11,6 +12,7 @@ from benchmarks import coordinates
 from benchmarks import double_backprop
 from benchmarks import exact_line_search
 from benchmarks import flat_memory
+from benchmarks import forward_step
 from benchmarks import instances
 from benchmarks import long_unrolls
 from benchmarks import measuring
@@ -20,6 +22,7 @@ from benchmarks import tensorboard_cost
 from l2l_tf.cli import experiment_flags
 from l2l_tf.config import presets
 from l2l_tf.optimizers import blocks
+from l2l_tf.optimizers import lstm
 
 
 @pytest.fixture
@@ -74,6 +77,18 @@ def test_instances(rows):
 
 
 @pytest.mark.slow
+def test_forward_step(rows, monkeypatch):
+  monkeypatch.setattr(os, "sched_setaffinity", lambda *args: None)  # of this process, for good
+  found = rows(forward_step, "--threads=1", "--rounds=2", "--num_steps=2", "--data=bundled")
+  assert [row["what"] for row in found] == ["unroll", *forward_step.WAYS, "matrix_products"]
+  assert found[-1]["over_floor"] == 1.0 and all(row["count"] == 2 for row in found)
+  wrong = lambda *args: [lstm.LSTMState(h + 1e-3, c) for h, c in forward_step.plain(*args)]  # noqa: E731
+  monkeypatch.setitem(forward_step.WAYS, "wrong", (wrong, False))
+  with pytest.raises(ValueError, match=r"States of wrong differ from ours by 0\.00"):
+    forward_step.check()
+
+
+@pytest.mark.slow
 def test_long_unrolls(rows):
   args = ["--unroll_lengths=1,2", "--segment_lengths=1", "--repeats=1", "--data=bundled"]
   found = rows(long_unrolls, *args)
@@ -88,6 +103,7 @@ BAD = [
   (meta_step, "--data=attic", "auto|tfds|bundled"),
   (meta_step, "--repeats=0", "--repeats must be at least 1, got 0"),
   (state_dtype, "--optimizer=nobody", "nobody.*pretrained: .*mnist_lstm"),
+  (forward_step, "--threads=99", r"must be of 1..\d+, the cores .*; got \(99,\)"),
   (exact_line_search, "--dimensions=0", "must be at least 1, got 2000, 0"),
 ]
 
