@@ -120,19 +120,34 @@ def states_after(layers: Layers, rows_first: bool, sizes: Sequence[int], num_ste
   return tf.concat([turned(own[-1].hidden) for own in states], axis=1)
 
 
-def floor(sizes: Sequence[int], num_steps: int) -> tf.Tensor:
-  """The products of the layers alone, forward, on blocks of that many coordinates."""
+def floor(sizes: Sequence[int], num_steps: int, with_tanh: bool = False) -> tf.Tensor:
+  """The products of the layers alone, forward, on blocks of that many coordinates.
+
+  Args:
+    sizes: of the blocks.
+    num_steps: how often.
+    with_tanh: also the hyperbolic tangents of what each layer's product gives, of its four gates,
+      and of a cell.
+  """
   both = [matrix_products.products(list(LAYERS), m) for m in sizes]
   products = [operands for kind, operands in itertools.chain(*both) if kind == "forward"]
 
   def body(t, *results):
     del results
-    return t + 1, *(tf.matmul(a, b, *transposed) for a, b, *transposed in products)
+    found = [tf.matmul(a, b, *transposed) for a, b, *transposed in products]
+    if with_tanh:
+      found = [_with_tanh(x) if x.shape[0] == 4 * UNITS else x for x in found]
+    return t + 1, *found
 
   zeros = [tf.zeros(matrix_products.shape(*operands)) for operands in products]
   loop = (tf.constant(0), *zeros)
   _, *results = tf.while_loop(lambda t, *_: t < num_steps, body, loop, parallel_iterations=1)
   return tf.add_n([x[0, 0] for x in results])  # or else nothing would be done
+
+
+def _with_tanh(gates: tf.Tensor) -> tf.Tensor:
+  four = tf.tanh(gates)
+  return tf.concat([tf.tanh(four[:UNITS]), four[UNITS:]], axis=0)
 
 
 def measure(threads: int, rounds: int, num_steps: int, data: str) -> list[dict[str, Any]]:
@@ -147,6 +162,7 @@ def measure(threads: int, rounds: int, num_steps: int, data: str) -> list[dict[s
   functions = {"unroll": lambda: unroll.rollout(problem, optimizer, seeds, num_steps)}
   for name, (layers, rows_first) in WAYS.items():
     functions[name] = lambda own=(layers, rows_first): states_after(*own, sizes, num_steps)
+  functions["products_and_tanh"] = lambda: floor(sizes, num_steps, with_tanh=True)
   functions[FLOOR] = lambda: floor(sizes, num_steps)
   traced = {name: tf.function(f, autograph=False) for name, f in functions.items()}
   seconds: dict[str, list[float]] = {name: [] for name in traced}
