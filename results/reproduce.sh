@@ -152,6 +152,7 @@ asked double_backprop && benchmark double_backprop
 asked evolution_steps && benchmark evolution_steps
 asked exact_line_search && benchmark exact_line_search
 asked flat_memory && benchmark flat_memory
+asked forward_step && benchmark forward_step
 asked grid && benchmark grid --data=bundled
 asked instances && benchmark instances
 asked keras_cost && benchmark keras_cost --repeats=20

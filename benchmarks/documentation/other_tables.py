@@ -152,6 +152,16 @@ def against_rivals() -> str:
   return table(["", *heads, "trace, compile", "peak MiB"], rows)
 
 
+def forward_step() -> str:
+  """A forward step against its floor."""
+  rows = []
+  for row in _rows("forward_step"):
+    milliseconds = {key: 1000 * row[key] for key in ("median_s", "low_s", "high_s")}
+    cells = [f"`{row['what']}`", str(row["threads"]), seconds(milliseconds, 1)]
+    rows.append([*cells, f"{row['over_floor']:.2f}"])
+  return table(["", "threads", "milliseconds (10 %, 90 %)", "of the floor"], rows)
+
+
 def flat_memory() -> str:
   """Memory over 1,000 meta-steps."""
   shown = [
@@ -310,6 +320,7 @@ TABLES = {
   "keras_experiments": keras_experiments,
   "keras_cost": keras_cost,
   "against_rivals": against_rivals,
+  "forward_step": forward_step,
   "flat_memory": flat_memory,
   "coordinates": coordinates,
   "instances": instances,

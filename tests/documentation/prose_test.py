@@ -77,6 +77,17 @@ def faster_machine():
   )
 
 
+def forward_step():
+  found = {(r["what"], r["threads"]): r for r in rows("forward_step")}
+  whole, bound = ([found[what, n] for n in (1, 2)] for what in ("unroll", "products_and_tanh"))
+  one, two = (a["median_s"] / b["median_s"] for a, b in zip(whole, bound))
+  return (
+    f"{whole[0]['over_floor']:.2f} on one thread, {whole[1]['over_floor']:.2f} on two",
+    f"below {bound[0]['over_floor']:.2f} and {bound[1]['over_floor']:.2f}",
+    f"the unroll is at {one:.2f} and {two:.2f}",
+  )
+
+
 def linearised():
   found = {r["problem"]: r for r in rows("double_backprop") if r["meta_loss"] == "linearised"}
   return tuple(
@@ -94,6 +105,7 @@ FACTS = {
   instances: "docs/performance.md",
   meta_step: "docs/performance.md",
   faster_machine: "docs/performance.md",
+  forward_step: "docs/performance.md",
   linearised: "docs/performance.md",
 }
 
