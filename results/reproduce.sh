@@ -86,6 +86,14 @@ quadratics() { # NAME FLAGS...
     --optimizer=quadratic_lstm,quadratic_lstm_gac,quadratic_ntm_bfgs,quadratic_ntm_lbfgs
 }
 
+phis() { # NAME FLAGS...: each optimizer of the quadratics trained three times, seeds 0 (shipped), 1 and 2
+  names=
+  for kind in lstm lstm_gac ntm_bfgs ntm_lbfgs; do
+    names=$names,quadratic_$kind,results/quadratic_phis/quadratic_${kind}_1,results/quadratic_phis/quadratic_${kind}_2
+  done
+  evaluate "$@" --problem=quadratic --num_runs=2000 --tuning_runs=2000 --optimizer="${names#,}"
+}
+
 general() { # NAME FLAGS...
   evaluate "$@" --optimizer=general,mnist_lstm --transfer --num_runs=20 --tuning_runs=5
 }
@@ -98,6 +106,8 @@ asked quadratic_2d && quadratics quadratic_2d --tuning_runs=2000 --dimensions=2
 asked quadratic_20d && quadratics quadratic_20d --tuning_runs=2000 --dimensions=20
 asked quadratic_50d && quadratics quadratic_50d --tuning_runs=2000 --dimensions=50
 asked quadratic_200 && quadratics quadratic_200 --tuning_runs=2000 --num_steps=200
+asked quadratic_phis && phis quadratic_phis
+asked quadratic_phis_200 && phis quadratic_phis_200 --num_steps=200
 
 # Section 3.2, MNIST: about five minutes each.
 asked mnist_100 && with_peers mnist_100 --optimizer=mnist_lstm --num_runs=100

@@ -57,7 +57,7 @@ def _start(tmp_path):
 
   def start(main="", import_="", **environment):
     folder = tmp_path / "stand_ins"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "tensorflow.py").write_text(TENSORFLOW.format(import_=import_))
     (folder / "tensorflow_datasets.py").write_text(DATASETS)
     (folder / "work.py").write_text(WORK.format(main=main or "pass"))
@@ -125,6 +125,26 @@ def test_users_who_want_to_hear_all_of_it(start):
   status, err = ended(start(TF_CPP_MIN_LOG_LEVEL="0"))
   assert status == 0
   assert_said(err, [*HELD, *OURS, "lacks a file"])
+
+
+def test_what_tensorflow_would_import_for_others_is_not_there_for_it_alone(start, tmp_path):
+  (tmp_path / "stand_ins").mkdir()
+  (tmp_path / "stand_ins" / "sklearn.py").write_text("number = 3")
+  import_ = """
+try:
+  import sklearn
+except ImportError:
+  sklearn = None
+assert sklearn is None
+"""
+  status, err = ended(start(import_=import_, main="import sklearn; assert sklearn.number == 3"))
+  assert status == 0, err
+
+
+def test_that_tensorflow_is_missing_is_one_line(start):
+  status, err = ended(start(import_="raise ModuleNotFoundError(name='tensorflow')"))
+  assert status != 0
+  assert_said(err, ["The package tensorflow is not installed", 'pip install "l2l_tf[train]"'])
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -49,6 +49,8 @@ SPANS = {  # of the quadratics, by file
   "quadratic_50d": "50",
   "quadratic_200": "10, 200 steps",
 }
+PHI_FILES = {"quadratic_phis": "100 steps", "quadratic_phis_200": "200 steps"}
+PHIS = ("", "_1", "_2")  # of each optimizer of the quadratics: the shipped one, seeds 1 and 2
 OWN_GROUND = {
   "general_mnist_100": "20 units, 100 steps",
   "general_mnist_200": "20 units, 200 steps",
@@ -110,11 +112,15 @@ def quadratics() -> str:
   return table(["Quadratics, 2,000 functions", *heads], rows)
 
 
-def _wins(results: dict[str, Any], name: str) -> str:
-  """On how many instances it ends below the best rival, which itself has none."""
+def _ahead(results: dict[str, Any], name: str) -> float | None:
+  """On how many of a hundred instances it ends below the best rival, which itself has none."""
   pairs = ((r["numerator"], r["denominator"], r["wins"]) for r in results["ratios"])
-  share = next((w for a, b, w in pairs if (a, b) == (name, results["best_rival"])), None)
-  return "" if share is None else f"{100 * share:.0f} %"
+  return next((100 * w for a, b, w in pairs if (a, b) == (name, results["best_rival"])), None)
+
+
+def _wins(results: dict[str, Any], name: str) -> str:
+  share = _ahead(results, name)
+  return "" if share is None else f"{share:.0f} %"
 
 
 def quadratics_final() -> str:
@@ -161,6 +167,32 @@ def quadratics_medians() -> str:
       cells.append(f"{median:.2g}" + (f", {share}" if share else ""))
     rows.append([label, *cells])
   return table(["", *SPANS.values()], rows)
+
+
+def quadratics_phis() -> str:
+  """What three trainings of each optimizer reach: the median of the three, and their range."""
+  found = {title: read(name) for name, title in PHI_FILES.items()}
+  rows = []
+  for name, label in QUADRATICS.items():
+    cells = []
+    for results in found.values():
+      against = [
+        results_lib.ratio_of(results, f"{name}{phi}", results["best_rival"]) for phi in PHIS
+      ]
+      ends = [results["optimizers"][f"{name}{phi}"]["final_loss_quantiles"]["50"] for phi in PHIS]
+      cells.append(_of_three([one[0] for one in against if one], ".2f"))
+      cells.append(_of_three(ends, ".2g"))
+      cells.append(_of_three([_ahead(results, f"{name}{phi}") for phi in PHIS], ".0f") + " %")
+    rows.append([label, *cells])
+  heads = ("mean / {}", "median function", "ahead on")
+  rivals = (RIVAL_LABELS[results["best_rival"]] for results in found.values())
+  titles = [f"{t}: {h.format(r)}" for t, r in zip(found, rivals) for h in heads]
+  return table(["", *titles], rows)
+
+
+def _of_three(values: list[Any], spec: str) -> str:
+  low, median, high = sorted(values)
+  return f"{median:{spec}} ({low:{spec}}–{high:{spec}})"
 
 
 def cifar10() -> str:
@@ -273,6 +305,7 @@ TABLES = {
   "quadratics_final": quadratics_final,
   "quadratics_others": quadratics_others,
   "quadratics_medians": quadratics_medians,
+  "quadratics_phis": quadratics_phis,
   "cifar10": cifar10,
   "cifar10_early": cifar10_early,
   "neural_art": neural_art,

@@ -17,8 +17,12 @@ import sys
 import tempfile
 from types import ModuleType
 
+from l2l_tf import surroundings
 from l2l_tf.errors import ExpectedError
 
+UNUSED = ("jax", "matplotlib", "sklearn")
+"""What TensorFlow and Keras import where it is installed, for parts that no program uses. It takes
+a third of their start. What is imported later, by our modules too, is as ever."""
 HEADING = "What was said at the start and held back, as it seldom matters:\n"
 
 
@@ -34,6 +38,8 @@ def load(name: str) -> ModuleType:
   held = _hold()
   try:
     with _no_word_on_ctrl_c():
+      with surroundings.extra("train"), _hidden(UNUSED):
+        importlib.import_module("tensorflow")
       module = importlib.import_module(name)
       importlib.import_module("tensorflow").config.list_physical_devices()
   except ExpectedError:  # a package is missing
@@ -101,6 +107,18 @@ def _hold() -> Held | None:
     return Held()
   except OSError:
     return None
+
+
+@contextlib.contextmanager
+def _hidden(names):
+  """For an import, packages are as if they were not installed."""
+  hidden = [name for name in names if name not in sys.modules]
+  sys.modules.update(dict.fromkeys(hidden))
+  try:
+    yield
+  finally:
+    for name in hidden:
+      del sys.modules[name]
 
 
 @contextlib.contextmanager
