@@ -18,6 +18,7 @@ from l2l_tf.runs.signals import Interrupted
 from l2l_tf.storage import optimizer_files
 from l2l_tf.training.trainer import Trainer
 from tests import programs
+from tests.tiny_training import eagerly
 
 train = programs.load("train")
 TRAINING = Training(
@@ -40,6 +41,8 @@ def _small_mixture(monkeypatch):
   held_out = {"bowl_4": problems.bowl(4), "quadratic_4": problems.quadratic(4)}
   mixture = Mixture(own, {"bowl": 2.0, "quadratic": 1.0}, held_out)
   monkeypatch.setattr(problem_options.General, "build", lambda self: (mixture, "made up"))
+  with eagerly():
+    yield
 
 
 def run(directory, estimator):
