@@ -104,8 +104,9 @@ def test_a_step_is_compiled_once_for_the_same_phi_and_shapes():
 
 @pytest.mark.parametrize("framework", ["jax", "torch", "keras"])
 def test_the_trajectory_is_that_of_tensorflow(expected, framework, orthogonal):
+  make = zeros(framework)
   ops = keras_ops() if framework == "keras" else rule_ops.of(framework)
-  found = follow(ops, zeros(framework), orthogonal)
+  found = follow(ops, make, orthogonal)
   for ours, theirs in zip(found, expected, strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
