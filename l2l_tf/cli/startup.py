@@ -22,7 +22,7 @@ from l2l_tf.errors import ExpectedError
 
 UNUSED = ("jax", "matplotlib", "sklearn")
 """What TensorFlow and Keras import where it is installed, for parts that no program uses. It takes
-a third of their start. What is imported later, by our modules too, is as ever."""
+a quarter of their start. What is imported later, by our modules too, is as ever."""
 HEADING = "What was said at the start and held back, as it seldom matters:\n"
 
 

@@ -146,10 +146,15 @@ def stateless_apply_is_apply():
 OPTIONS = {
   "clipnorm": {"clipnorm": 0.1},
   "clipvalue": {"clipvalue": 0.05},
+  "global_clipnorm": {"global_clipnorm": 0.1},
+  "weight_decay": {"weight_decay": 0.01},
+  "accumulation": {"gradient_accumulation_steps": 2},
   "ema": {"use_ema": True, "ema_momentum": 0.9},
+  "ema_overwriting": {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 3},
   "loss_scale": {"loss_scale_factor": 8.0},
+  "update_scale": {"update_scale": 0.5},
   "bfloat16_states": {"state_dtype": "bfloat16"},
-  "the_others_at_once": {
+  "everything": {
     **{"gradient_accumulation_steps": 2, "use_ema": True, "ema_overwrite_frequency": 3},
     **{"weight_decay": 0.01, "global_clipnorm": 0.1, "update_scale": 0.5},
   },
