@@ -88,7 +88,7 @@ def test_the_products_are_computed(case):
   """At the shapes that the flops count; the loop gives what NumPy gives."""
   floor = matrix_products.MatrixProducts(case)
   expected = 0.0
-  for _, (a, b, transpose_a, transpose_b) in floor._products:
+  for _, (a, b, transpose_a, transpose_b) in floor._operands:
     a, b = (x.numpy().T if t else x.numpy() for x, t in ((a, transpose_a), (b, transpose_b)))
     expected += (a @ b)[0, 0]
   assert floor.meta_step() == pytest.approx(expected, rel=1e-4)
