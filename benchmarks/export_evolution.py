@@ -2,8 +2,9 @@
 
 For a machine with JAX's XLA runtime but without TensorFlow: for each problem of `--problem=general`
 a module OUT/NAME.mlir that takes B instances, each with a phi of its own, through T steps, and
-returns the objective of each (training/evolution.py). OUT/modules.json tells what its inputs are,
-OUT/data.npz has those that are data. benchmarks/implementations/evolve.py trains by them.
+returns the objective of each (training/evolution.py). The optimizer is an untrained `general`, or a
+trained one to go on from. OUT/modules.json tells what the modules' inputs are, OUT/data.npz has
+those that are data. benchmarks/implementations/evolve.py trains by them.
 """
 
 import os
@@ -20,6 +21,7 @@ import tensorflow as tf
 
 from benchmarks import export_stablehlo
 from l2l_tf import optimizers
+from l2l_tf import pretrained
 from l2l_tf import problems
 from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
@@ -28,6 +30,7 @@ from l2l_tf.problems import base
 from l2l_tf.problems import general
 from l2l_tf.problems.datasets import SOURCES
 from l2l_tf.storage import files
+from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 from l2l_tf.training import evolution
@@ -95,20 +98,42 @@ class Data:
 
 
 def export(
-  problem: base.Problem, num_instances: int, num_starts: int, path: str, data: Data
+  problem: base.Problem,
+  optimizer: optimizers.Optimizer,
+  num_instances: int,
+  num_starts: int,
+  path: str,
+  data: Data,
 ) -> dict[str, Any]:
   """Writes a module; returns what is to be known of it."""
   count = sum(map(math.prod, base.shapes(problem).values()))
   num_instances //= 2 if count > LARGE else 1
-  optimizer = optimizers.General()
   arguments = arguments_of(problem, optimizer, num_starts, num_instances)
   function = episode(problem, optimizer, num_instances)
   text, inputs = export_stablehlo.stablehlo(function, arguments)
   with open(path, "w", encoding="utf-8") as file:
     file.write(text)
   given = len(tf.nest.flatten(arguments))
-  captured = [data.add(x) for x in inputs[given:]]
+  captured = [data.add(x.numpy()) for x in inputs[given:]]
   return {"coordinates": count, "instances": num_instances, "captured": captured}
+
+
+def _start(init_from: str | None, data: Data) -> tuple[optimizers.Optimizer, dict[str, Any]]:
+  """The optimizer to train, and what modules.json tells of it."""
+  if not init_from:
+    optimizer, about = optimizers.General(), {}
+  else:
+    optimizer, _ = optimizer_files.load_optimizer(pretrained.find(init_from))
+    phi = np.concatenate([np.ravel(v) for v in optimizer.trainable_variables])
+    about = {"init_from": os.path.basename(os.path.normpath(init_from)), "start": data.add(phi)}
+  if optimizer.with_phi(optimizer.trainable_variables) is None:
+    kind = optimizer.config()["kind"]
+    raise experiment_flags.UsageError(
+      f"--init_from must be an optimizer that can have a phi for each instance, got a {kind}."
+    )
+  about["optimizer"] = optimizer.config()
+  about["phi"] = [v.shape.as_list() for v in optimizer.trainable_variables]
+  return optimizer, about
 
 
 def _first(data: problems.Dataset, count: int) -> problems.Dataset:
@@ -124,6 +149,8 @@ def main(argv: Sequence[str]) -> int:
   flags.add(str, "data", "auto", "source of the images, as in bin/train.py", SOURCES)
   flags.add(bool, "pictures", True, "CIFAR-10's, too")
   flags.add(str, "problems", "", "names with commas between; empty for all")
+  text = "trained optimizer to go on from, directory or name; none for an untrained general"
+  flags.add(paths.Read, "init_from", None, text)
   default = os.path.join(outputs.RUNS, "evolution")
   flags.add(paths.Written, "out", default, "folder to write to")
   flags.parse(argv)
@@ -144,18 +171,19 @@ def main(argv: Sequence[str]) -> int:
     raise experiment_flags.UsageError(
       f"--problems must be among {', '.join(mixture.problems)}, got {', '.join(sorted(unknown))}."
     )
-  os.makedirs(flags.out, exist_ok=True)
   arrays, modules = Data(), {}
+  optimizer, about = _start(flags.init_from, arrays)
+  os.makedirs(flags.out, exist_ok=True)
   for name in names:
     path = os.path.join(flags.out, f"{name}.mlir")
     problem, count = mixture.problems[name], flags.num_instances
-    modules[name] = export(problem, count, flags.num_starts, path, arrays)
+    modules[name] = export(problem, optimizer, count, flags.num_starts, path, arrays)
     print(f"{name}: {modules[name]['coordinates']} coordinates, {os.path.getsize(path)} bytes")
   np.savez_compressed(os.path.join(flags.out, "data.npz"), **arrays.arrays)
   document = {
     "modules": modules,
     "num_starts": flags.num_starts,
-    "phi": [v.shape.as_list() for v in optimizers.General().trainable_variables],
+    **about,
     "data": "; ".join(data.source for data in datasets),
     "data_sha256": mixture.digest,
     "num_images": flags.num_images,

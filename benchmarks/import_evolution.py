@@ -20,6 +20,8 @@ from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config import experiment
 from l2l_tf.config.optimizers import General
+from l2l_tf.config.optimizers import of_file
+from l2l_tf.config.options import Options
 from l2l_tf.config.problems import General as GeneralProblem
 from l2l_tf.config.training import Training
 from l2l_tf.storage import optimizer_files
@@ -27,12 +29,13 @@ from l2l_tf.storage import outputs
 from l2l_tf.storage import phi_files
 
 PART = 200  # meta-steps of a row of the history
+BEFORE = {"kind": "general", "hidden": [24, 24]}  # what files are of that do not tell
 AFTERWARDS = "orthogonal was turned on; the weights are those of the training without it"
 
 
-def trained(phi: np.ndarray, orthogonal: bool = False) -> optimizers.Optimizer:
+def trained(phi: np.ndarray, options: Options) -> optimizers.Optimizer:
   """The optimizer with this phi, flat."""
-  optimizer = optimizers.General(orthogonal=orthogonal)
+  optimizer = options.build(seed=0)
   variables = optimizer.trainable_variables
   ends = np.cumsum([math.prod(v.shape) for v in variables])
   if phi.shape != (ends[-1],):
@@ -42,11 +45,14 @@ def trained(phi: np.ndarray, orthogonal: bool = False) -> optimizers.Optimizer:
   return optimizer
 
 
-def about_of(about: dict[str, Any], log: np.ndarray, index: int) -> dict[str, Any]:
+def about_of(
+  about: dict[str, Any], options: Options, log: np.ndarray, index: int
+) -> dict[str, Any]:
   """What config.json tells of the training.
 
   Args:
     about: what evolve.py tells.
+    options: of the optimizer.
     log: a row a meta-step: problem, length, objective of each optimizer.
     index: of the optimizer.
   """
@@ -66,7 +72,8 @@ def about_of(about: dict[str, Any], log: np.ndarray, index: int) -> dict[str, An
   )
   parts = [log[k : k + PART] for k in range(0, len(log), PART)]
   return {
-    "experiment": experiment.describe(GeneralProblem(), General(orthogonal=False), training),
+    "experiment": experiment.describe(GeneralProblem(), options, training),
+    **{name: about[name] for name in ("init_from",) if name in about},
     "data": about["data"],
     "data_sha256": about["data_sha256"],
     "versions": about["versions"],
@@ -104,10 +111,14 @@ def main(argv: Sequence[str]) -> int:
     raise experiment_flags.UsageError(text) from error
   if os.path.exists(os.path.join(flags.out, phi_files.CONFIG_FILE)):
     raise experiment_flags.UsageError(f"{flags.out} has an optimizer; name another --out.")
-  what = about_of(about, log, flags.index)
+  options = of_file(about.get("optimizer", BEFORE))
+  what = about_of(about, options, log, flags.index)
   if flags.orthogonal:
+    if not isinstance(options, General):
+      raise experiment_flags.UsageError(f"--orthogonal is of general; {flags.phi} is of another.")
+    options = options.replace(orthogonal=True)
     what = {"after_training": AFTERWARDS, **what}
-  optimizer_files.save_optimizer(flags.out, trained(phi, flags.orthogonal), what)
+  optimizer_files.save_optimizer(flags.out, trained(phi, options), what)
   print(flags.out)
   return 0
 

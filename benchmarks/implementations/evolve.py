@@ -1,4 +1,4 @@
-"""Trains general optimizers by modules of export_evolution: python evolve.py FOLDER OUT SECONDS
+"""Trains optimizers by modules of export_evolution: python evolve.py FOLDER OUT SECONDS
 
 With JAX's XLA runtime, on its first device; needs JAX and NumPy alone. Two optimizers, of seeds
 SEED and SEED + 1, are trained side by side: a meta-step is an episode of a problem drawn at random,
@@ -52,6 +52,8 @@ def load_all(folder: str) -> tuple[list[Module], dict[str, Any]]:
   device = jax.devices()[0]
   with np.load(os.path.join(folder, "data.npz")) as arrays:
     data = {name: jax.device_put(_decoded(name, arrays[name]), device) for name in arrays}
+  if "start" in document:  # phi of a trained optimizer
+    document["start"] = np.asarray(data[document["start"]])
   options = jax.extend.backend.get_compile_options(num_replicas=1, num_partitions=1)
 
   def compiled(name: str) -> Module | None:
@@ -100,7 +102,9 @@ class Evolution:
     self.modules, self.sigma = modules, sigma
     self.num_starts, self.shapes = document["num_starts"], document["phi"]
     self.rng = np.random.default_rng(seed)
-    self.phi = np.stack([begin(seed, self.shapes), begin(seed + 1, self.shapes)])
+    start = document.get("start")
+    starts = [begin(s, self.shapes) if start is None else start for s in (seed, seed + 1)]
+    self.phi = np.stack(starts)
     self.average = self.phi.copy()
     self.m, self.v, self.t = np.zeros_like(self.phi), np.zeros_like(self.phi), 0
     self.log: list[tuple[float, ...]] = []
@@ -147,12 +151,16 @@ class Evolution:
 
 
 def train(
-  evolution: Evolution, seconds: float, rates: tuple[float, float], save: Callable[[float], None]
+  evolution: Evolution,
+  seconds: float,
+  rates: tuple[float, float],
+  phases: list[Phase],
+  save: Callable[[float], None],
 ):
   """Takes meta-steps for so long, the learning rate on a cosine."""
   started = told = time.time()
   while (share := (time.time() - started) / seconds) < 1:
-    phase = next(p for p in PHASES if share < p.until)
+    phase = next(p for p in phases if share < p.until)
     low, high = math.log(phase.shortest), math.log(phase.longest)
     length = round(math.exp(evolution.rng.uniform(low, high)))
     module = evolution.modules[evolution.rng.integers(len(evolution.modules))]
@@ -187,6 +195,7 @@ def main():
   parser.add_argument("--seed", type=int, default=1)
   parser.add_argument("--sigma", type=float, default=0.03)
   parser.add_argument("--rates", type=float, nargs=2, default=(3e-3, 1e-4))
+  parser.add_argument("--longest", type=int, default=10000, help="steps of an episode, at most")
   parser.add_argument("--measure", type=int, default=0, help="steps to be timed, in place of all")
   arguments = parser.parse_args()
   if os.path.exists(f"{arguments.out}.npz"):
@@ -196,16 +205,18 @@ def main():
   if arguments.measure:
     return measure(evolution, arguments.measure)
 
-  about = {name: value for name, value in document.items() if name not in ("modules", "phi")}
+  phases = [phase._replace(longest=min(phase.longest, arguments.longest)) for phase in PHASES]
+  arrays = ("modules", "phi", "start")
+  about = {name: value for name, value in document.items() if name not in arrays}
   about |= {name: value for name, value in vars(arguments).items() if name not in ("folder", "out")}
-  about |= {"phases": PHASES, "device": jax.devices()[0].device_kind}
+  about |= {"phases": phases, "device": jax.devices()[0].device_kind}
   about["num_pairs"] = max(m.num_instances for m in modules) // (2 * len(evolution.phi))
 
   def save(share: float):
     for path in (f"{arguments.out}.npz", f"{arguments.out}_{int(10 * share)}.npz"):
       evolution.save(path, about)
 
-  train(evolution, arguments.seconds, tuple(arguments.rates), save)
+  train(evolution, arguments.seconds, tuple(arguments.rates), phases, save)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,10 @@ class JaxScan(worker.Contestant):
   def __init__(self, case):
     self._case = case
     self._phi = jax.tree.map(jnp.asarray, case.phi)
-    m, v = (jax.tree.map(jnp.zeros_like, self._phi) for _ in range(2))
-    self._adam = (m, v, jnp.zeros([]))
+    self._adam = adam_start(self._phi)
     self._start = jax.tree.map(jnp.asarray, case.theta)
     self._batches = (jnp.asarray(case.images), jnp.asarray(case.labels))
-    self._gradient = jax.jit(jax.value_and_grad(self._window, has_aux=True))
+    self._gradient = jax.jit(jax.value_and_grad(self.window, has_aux=True))
     self._step = jax.jit(self._update, donate_argnums=(0, 1))
 
   def _preprocess(self, gradients: jax.Array) -> jax.Array:
@@ -30,7 +29,7 @@ class JaxScan(worker.Contestant):
     log = jnp.log(jnp.maximum(jnp.abs(gradients), np.exp(-p))) / p
     return jnp.stack([log, jnp.clip(gradients * np.exp(p), -1, 1)], axis=1)
 
-  def _window(self, phi, start, batches):
+  def window(self, phi, start, batches):
     """The sum of f(theta_1), ..., f(theta_T); those losses and the carry at the end."""
     flat, unflatten = jax.flatten_util.ravel_pytree(start)
     layers = [(phi[f"lstm_{i + 1}/w_gates"], phi[f"lstm_{i + 1}/b_gates"]) for i in self._layers]
@@ -60,13 +59,8 @@ class JaxScan(worker.Contestant):
   def _update(self, phi, adam, start, batches):
     """The whole meta-step; the carry is what a next window would start from."""
     (_, (losses, carry)), gradients = self._gradient(phi, start, batches)
-    m, v, t = adam
-    t = t + 1
-    m = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, m, gradients)
-    v = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g**2, v, gradients)
-    rate = self._case.learning_rate * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
-    phi = jax.tree.map(lambda x, m, v: x - rate * m / (jnp.sqrt(v) + EPSILON), phi, m, v)
-    return phi, (m, v, t), jnp.mean(losses), carry
+    phi, adam = adam_step(phi, adam, gradients, self._case.learning_rate)
+    return phi, adam, jnp.mean(losses), carry
 
   def meta_step(self):
     arguments = (self._phi, self._adam, self._start, self._batches)
@@ -80,6 +74,23 @@ class JaxScan(worker.Contestant):
 
   def phi(self):
     return jax.tree.map(np.asarray, self._phi)
+
+
+def adam_start(phi):
+  """m, v and t before the first step."""
+  m, v = (jax.tree.map(jnp.zeros_like, phi) for _ in range(2))
+  return m, v, jnp.zeros([])
+
+
+def adam_step(phi, adam, gradients, learning_rate: float):
+  """The next phi and state of Adam."""
+  m, v, t = adam
+  t = t + 1
+  m = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, m, gradients)
+  v = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g**2, v, gradients)
+  rate = learning_rate * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+  phi = jax.tree.map(lambda x, m, v: x - rate * m / (jnp.sqrt(v) + EPSILON), phi, m, v)
+  return phi, (m, v, t)
 
 
 def _lstm_cell(x, h, c, w, b):

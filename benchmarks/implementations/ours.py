@@ -67,6 +67,15 @@ def problem(theta: dict[str, tf.Tensor], images: tf.Tensor, labels: tf.Tensor) -
       x = tf.sigmoid(x @ params[f"{name}/w"] + params[f"{name}/b"])
     return cross_entropy(x @ params["output/w"] + params["output/b"], y)
 
+  def losses_at(params, x, y):
+    """Of all instances; exported, the gradient of `base.lift` would hold x and y as constants."""
+    for name in layers[:-1]:
+      x = tf.sigmoid(x @ params[f"{name}/w"] + params[f"{name}/b"][:, tf.newaxis])
+    logits = x @ params["output/w"] + params["output/b"][:, tf.newaxis]
+    labels = tf.broadcast_to(y, logits.shape[:-1])
+    every = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    return tf.reduce_mean(every, axis=1)
+
   def loss(params, task, seed):
     step = (seed - task["seed"])[1] - 1  # the inverse of `base.at_step`
     return loss_at(params, tf.gather(images, step), tf.gather(labels, step))
@@ -74,7 +83,9 @@ def problem(theta: dict[str, tf.Tensor], images: tf.Tensor, labels: tf.Tensor) -
   def lifted_loss(params, tasks, seeds):
     step = (seeds - tasks["seed"])[0, 1] - 1  # all instances are at the same
     x, y = tf.gather(images, step), tf.gather(labels, step)
-    return base.lift(lambda p: loss_at(p, x, y), params)
+    if seeds.shape[0] == 1:
+      return base.lift(lambda p: loss_at(p, x, y), params)
+    return losses_at(params, x, y)
 
   return base.Problem(init, loss, lifted_loss)
 

@@ -66,6 +66,12 @@ class CoordinatewiseLSTM(base.Optimizer):
       **base.dtype_config(self.linear.b),
     }
 
+  def with_phi(self, phi: Sequence[tf.Tensor]) -> base.Optimizer:
+    """Returns this optimizer with values for its phi: `[B, ...]` each, one an instance."""
+    values = {v.ref(): value for v, value in zip(self.trainable_variables, phi, strict=True)}
+    layers = [(values[x.w_gates.ref()], values[x.b_gates.ref()]) for x in self.layers]
+    return _WithPhi(self, layers, (values[self.linear.w.ref()], values[self.linear.b.ref()]))
+
   def initial_state(self, params: base.Params) -> tuple[lstm.LSTMState, ...]:
     """Returns zeros: for each layer `hidden` and `cell`, `[units, B, n]` each."""
     return initial_layers(self.layer_sizes, params, self.linear.b.dtype)
@@ -78,6 +84,55 @@ class CoordinatewiseLSTM(base.Optimizer):
     activation, next_state = run_layers(self.layers, activation, state, self.outgoing)
     outputs = self.output_scale * self.linear(activation)  # [1, B n]
     return base.unflatten(tf.reshape(outputs, flat.shape), gradients), next_state
+
+
+@snt.allow_empty_variables
+class _WithPhi(base.Optimizer):
+  """A `CoordinatewiseLSTM` with values in place of its variables, other ones for each instance."""
+
+  def __init__(
+    self,
+    optimizer: CoordinatewiseLSTM,
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor]],
+    linear: tuple[tf.Tensor, tf.Tensor],
+  ):
+    """Takes W and b of each layer and of the linear map, `[B, ...]`."""
+    super().__init__(optimizer.name)
+    self.coordinatewise = optimizer.coordinatewise
+    self.divisible = optimizer.divisible
+    self._layer_sizes = optimizer.layer_sizes
+    self._preprocessing = optimizer.preprocessing
+    self._output_scale = optimizer.output_scale
+    self._outgoing = optimizer.outgoing
+    self._layers, self._linear = layers, linear
+
+  def initial_state(self, params: base.Params) -> tuple[lstm.InstancesState, ...]:
+    num_tasks, n = base.flatten(params).shape
+    dtype = self._linear[1].dtype
+    zeros = [tf.zeros([num_tasks, units, n], dtype) for units in self._layer_sizes]
+    return tuple(lstm.InstancesState(zero, zero) for zero in zeros)
+
+  def __call__(
+    self, gradients: base.Params, state: base.State, params: base.Params | None = None
+  ) -> tuple[base.Params, base.State]:
+    flat = base.flatten(gradients)  # [B, n]
+    features = tf.reshape(self._preprocessing(tf.reshape(flat, [-1])), [-1, *flat.shape])
+    activation, next_state = _exchanged(features), []
+    for (w_gates, b_gates), layer_state in zip(self._layers, state):
+      layer_state = lstm.lstm_cells(activation, layer_state, w_gates, b_gates)
+      if self._outgoing is not None:
+        hidden = _exchanged(self._outgoing(_exchanged(layer_state.hidden)))
+        layer_state = layer_state._replace(hidden=hidden)
+      activation = layer_state.hidden
+      next_state.append(layer_state)
+    w, b = self._linear
+    outputs = tf.matmul(w, activation, transpose_a=True)[:, 0] + b
+    return base.unflatten(self._output_scale * outputs, gradients), tuple(next_state)
+
+
+def _exchanged(x: tf.Tensor) -> tf.Tensor:
+  """`[units, B, n]` from `[B, units, n]`, and back."""
+  return tf.transpose(x, [1, 0, 2])
 
 
 def check_sizes(layer_sizes: Sequence[int], output_scale: float) -> None:

@@ -61,6 +61,33 @@ def _cell(inputs: Any, hidden: Any, cell: Any, w_gates: Any, b_gates: Any) -> An
   return (0.5 * (1 + o) * squashed, next_cell), gradient
 
 
+class InstancesState(NamedTuple):
+  """State of one layer for B instances that have weights of their own: products batch over B."""
+
+  hidden: tf.Tensor  # [B, units, n]
+  cell: tf.Tensor  # [B, units, n]
+
+  AXES = {"hidden": "B.n", "cell": "B.n"}
+
+
+def lstm_cells(
+  inputs: tf.Tensor, state: InstancesState, w_gates: tf.Tensor, b_gates: tf.Tensor
+) -> InstancesState:
+  """Does what `lstm_cell` does, with weights for each of B instances.
+
+  Args:
+    inputs: x `[B, features, n]`.
+    state: h and c.
+    w_gates: W `[B, features + units, 4 units]`.
+    b_gates: b `[B, 4 units]`.
+  """
+  xh = tf.concat([inputs, state.hidden], axis=1)
+  z = tf.matmul(w_gates, xh, transpose_a=True) + b_gates[..., tf.newaxis]
+  i, f, g, o = tf.split(z, 4, axis=1)
+  next_cell = tf.sigmoid(f + 1) * state.cell + tf.sigmoid(i) * tf.tanh(g)
+  return InstancesState(tf.sigmoid(o) * tf.tanh(next_cell), next_cell)
+
+
 def _d_tanh(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
   """The gradient behind y = tanh(x), d_y (1 - y^2), in one visit of both."""
   return tf.raw_ops.TanhGrad(y=y, dy=d_y)

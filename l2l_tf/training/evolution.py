@@ -63,8 +63,10 @@ def start(problem: Problem, optimizer: Optimizer, seeds: tf.Tensor) -> unroll.Ca
     The carry of all; if the optimizer takes them in turn one carry an instance, stacked.
   """
   twice = tf.concat([seeds, seeds], 0)
-  if optimizer.with_phi(optimizer.trainable_variables) is not None:
-    return unroll.start(problem, optimizer, twice)[0]
+  batched = optimizer.with_phi(optimizer.trainable_variables)
+  if batched is not None:
+    carry, _ = unroll.start(problem, optimizer, twice)
+    return carry._replace(state=batched.initial_state(carry.params))
   begin = lambda seed: unroll.start(problem, optimizer, seed[tf.newaxis])[0]  # noqa: E731
   return tf.map_fn(begin, twice, fn_output_signature=_specs(begin, tf.TensorSpec([2], tf.int32)))
 

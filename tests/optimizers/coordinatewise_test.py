@@ -147,3 +147,22 @@ def test_config_builds_the_same_optimizer():
 def test_bad_arguments_are_named(options, message):
   with pytest.raises(ValueError, match=message):
     make(**options)
+
+
+@pytest.mark.parametrize(
+  "kind", [optimizers.CoordinatewiseLSTM, optimizers.GlobalAveragingLSTM], ids=["lstm", "gac"]
+)
+def test_a_phi_for_each_instance_does_what_each_phi_does(kind):
+  options = {"num_gacs": 1} if kind is optimizers.GlobalAveragingLSTM else {}
+  every = [kind((4, 3), dtype=tf.float64, seed=seed, **options) for seed in (1, 2, 3)]
+  rng = np.random.default_rng(4)
+  for variable in (v for one in every for v in one.trainable_variables):  # the biases too
+    variable.assign(rng.normal(size=variable.shape))
+  phi = [tf.stack(values) for values in zip(*(one.trainable_variables for one in every))]
+  sequence = gradient_sequence(5, {"w": (3, 2, 3), "b": (3, 2)})
+  received = run(every[0].with_phi(phi), sequence)
+  for b, one in enumerate(every):
+    own = [{name: g[b : b + 1] for name, g in gradients.items()} for gradients in sequence]
+    for updates, expected in zip(received, run(one, own)):
+      for name, update in expected.items():
+        np.testing.assert_allclose(updates[name][b], update[0], rtol=1e-12)

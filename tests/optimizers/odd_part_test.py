@@ -122,16 +122,17 @@ def test_parameters_at_rest_are_unknown_to_it(name):
     conformance.assert_close(updates, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_a_phi_for_each_instance():
-  general = conformance.OPTIMIZERS["general"]()
-  phi = [tf.stack([v, 0.5 * v]) for v in general.trainable_variables]
-  two = odd("general").with_phi(phi)
+@pytest.mark.parametrize("name", ["general", "lstm"])
+def test_a_phi_for_each_instance(name):
+  optimizer = conformance.OPTIMIZERS[name]()
+  phi = [tf.stack([v, 0.5 * v]) for v in optimizer.trainable_variables]
+  two = odd(name).with_phi(phi)
   assert isinstance(two, optimizers.OddPart)
   received, _ = conformance.run(two)
-  expected, _ = conformance.run(optimizers.OddPart(general))
+  expected, _ = conformance.run(optimizers.OddPart(optimizer))
   for r, e in zip(received, expected):
     conformance.assert_close({n: x[0] for n, x in r.items()}, {n: x[0] for n, x in e.items()}, 1e-5)
-  assert odd("lstm").with_phi([]) is None
+  assert odd("ntm_bfgs").with_phi([]) is None
 
 
 def test_files_differ_from_those_of_the_optimizer_in_the_config_alone(tmp_path):

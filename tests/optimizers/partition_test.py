@@ -277,7 +277,7 @@ def test_a_phi_for_each_instance_goes_to_the_groups(shared):
 
 
 def test_one_phi_for_all_instances_if_a_group_can_have_no_other():
-  both = optimizers.Partition({"conv": general(1), "fc": lstm()})
+  both = optimizers.Partition({"conv": general(1), "fc": optimizers.NTMBFGS((5,), num_gacs=1)})
   assert both.with_phi(both.trainable_variables) is None
 
 

@@ -97,8 +97,24 @@ def ntm() -> optimizers.NTMBFGS:
   return optimizers.NTMBFGS((3,), num_gacs=1, seed=1)
 
 
-@pytest.mark.parametrize("make", [lstm, gac, ntm])
-def test_an_optimizer_with_one_phi_takes_the_pairs_in_turn(make):
+def one_phi() -> optimizers.Optimizer:
+  """An LSTM that cannot have a phi for each instance."""
+  optimizer = lstm()
+  optimizer.with_phi = lambda phi: None
+  return optimizer
+
+
+def of_instance(carry: unroll.Carry, b: int, in_turn: bool) -> list[tf.Tensor]:
+  """Its parameters, gradients and state, as if it were alone."""
+  if in_turn:
+    return tf.nest.flatten(tf.nest.map_structure(lambda x: x[b], carry[:3]))
+  states = [np.swapaxes(x[b : b + 1], 0, 1) for x in tf.nest.flatten(carry.state)]
+  return [x[b : b + 1] for x in tf.nest.flatten(carry[:2])] + states
+
+
+@pytest.mark.parametrize("make", [lstm, gac, ntm, one_phi])
+def test_each_pair_does_what_its_phi_does(make):
+  """Side by side, or in turn if the optimizer can have but one phi."""
   optimizer, problem = make(), problems.bowl(3)
   before = [v.numpy() for v in optimizer.trainable_variables]
   seeds = tf.constant(make_seeds(2, count=2))
@@ -120,8 +136,11 @@ def test_an_optimizer_with_one_phi_takes_the_pairs_in_turn(make):
     own, losses = unroll.unroll(problem, optimizer, own, 6)
     losses = losses[:, 0]
     np.testing.assert_allclose(means[b], np.mean(losses), rtol=1e-5)
-    for found, wanted in zip(tf.nest.flatten(carry), tf.nest.flatten(own)):
-      np.testing.assert_allclose(found[b], wanted, rtol=1e-4, atol=1e-6)
+    in_turn = make in (ntm, one_phi)
+    received = of_instance(carry, b, in_turn)
+    for found, wanted in zip(received, tf.nest.flatten(own[:3]), strict=True):
+      np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+    assert np.all(carry.seeds[b] == own.seeds[0]) and np.all(carry.step == own.step)
     expected = 0.3 * np.mean(np.log(losses)) + 0.7 * np.log(losses[-1])
     np.testing.assert_allclose(values[b], expected, rtol=1e-4)
 
