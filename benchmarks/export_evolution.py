@@ -123,9 +123,10 @@ def _start(init_from: str | None, data: Data) -> tuple[optimizers.Optimizer, dic
   if not init_from:
     optimizer, about = optimizers.General(), {}
   else:
-    optimizer, _ = optimizer_files.load_optimizer(pretrained.find(init_from))
+    optimizer, before = optimizer_files.load_optimizer(pretrained.find(init_from))
+    before = {name: value for name, value in before.items() if name != "history"}
     phi = np.concatenate([np.ravel(v) for v in optimizer.trainable_variables])
-    about = {"init_from": os.path.basename(os.path.normpath(init_from)), "start": data.add(phi)}
+    about = {"init_from": before, "start": data.add(phi)}
   if optimizer.with_phi(optimizer.trainable_variables) is None:
     kind = optimizer.config()["kind"]
     raise experiment_flags.UsageError(

@@ -98,6 +98,19 @@ general() { # NAME FLAGS...
   evaluate "$@" --optimizer=general,mnist_lstm --transfer --num_runs=20 --tuning_runs=5
 }
 
+stablehlo() { # exported programs beside JAX's own, on JAX's first device
+  paths=
+  for case in meta_step_1_1 meta_step_1_16 meta_step_1_64 meta_step_1_128 meta_step_7_1 meta_step_7_16 meta_step_7_256 meta_step_7_4096 \
+    evolution_1_1 evolution_1_16 evolution_1_256 evolution_1_4096 evolution_7_1 evolution_7_16 evolution_7_256 evolution_7_4096; do
+    program=${case%_*_*}
+    sizes=${case#"${program}_"}
+    "$PYTHON" -m benchmarks.export_stablehlo --program="$program" --pooling="${sizes%_*}" --num_tasks="${sizes#*_}" --out="$OUT/$case"
+    paths="$paths $OUT/$case"
+  done
+  # shellcheck disable=SC2086  # words
+  "$PYTHON" -m benchmarks.implementations.run_stablehlo $paths --repeats=10 --out="$OUT/run_stablehlo.json"
+}
+
 mkdir -p "$OUT"
 
 # Section 3.1, quadratics: some minutes each.
@@ -169,6 +182,7 @@ asked keras_cost && benchmark keras_cost --repeats=20
 asked keras_experiments && benchmark keras_experiments
 asked limited_memory && benchmark limited_memory
 asked long_unrolls && benchmark long_unrolls
+asked run_stablehlo && stablehlo # on a GPU: the 4,096 instances take 85 GiB
 asked state_dtype && benchmark state_dtype
 asked training_steps && benchmark training_steps --repeats=1
 asked tensorboard_cost && benchmark tensorboard_cost --epochs=8 --repeats=1

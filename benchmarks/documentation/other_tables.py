@@ -162,6 +162,25 @@ def forward_step() -> str:
   return table(["", "threads", "milliseconds (10 %, 90 %)", "of the floor"], rows)
 
 
+def run_stablehlo() -> str:
+  """Exported programs on a GPU, beside JAX's own."""
+  rows = []
+  for row in _rows("run_stablehlo"):
+    milliseconds = {f"{key}_s": 1e3 * row[f"ours_{key}_s"] for key in ("median", "low", "high")}
+    limit = max(row["products_s"], row["states_s"])
+    cells = [row["program"].replace("_", "-"), f"{row['coordinates']:,}", f"{row['num_tasks']:,}"]
+    cells += [_milliseconds(milliseconds), f"{row['ours_median_s'] / row['jax_median_s']:.2f}"]
+    cells.append(f"{limit / row['ours_median_s']:.2f}")
+    size = (row[f"{who}_temporary_mib"] / 1024 for who in ("ours", "jax"))
+    rows.append([*cells, *(f"{x:.1f}" if x >= 0.05 else "" for x in size)])
+  heads = ["milliseconds (10 %, 90 %)", "of JAX's own", "limit / time", "GiB", "GiB of JAX's own"]
+  return table(["", "coordinates", "B", *heads], rows)
+
+
+def _milliseconds(found: dict[str, float]) -> str:
+  return seconds(found, 2 if found["median_s"] < 10 else 1 if found["median_s"] < 100 else 0)
+
+
 def flat_memory() -> str:
   """Memory over 1,000 meta-steps."""
   shown = [
@@ -321,6 +340,7 @@ TABLES = {
   "keras_cost": keras_cost,
   "against_rivals": against_rivals,
   "forward_step": forward_step,
+  "run_stablehlo": run_stablehlo,
   "flat_memory": flat_memory,
   "coordinates": coordinates,
   "instances": instances,

@@ -186,15 +186,20 @@ def main(argv: list[str]) -> int:
   makers = {"ours": ours, "jax": jaxs_own}
   compiled = [{name: pool.submit(m, what) for name, m in makers.items()} for what in exported]
   concurrent.futures.wait([future for each in compiled for future in each.values()])
+  names = " ".join(os.path.basename(path) for path in arguments.paths)
+  head = {
+    "command": f"python -m {__spec__.name} {names} --repeats={arguments.repeats}",
+    "device": jax.devices()[0].device_kind,
+    "versions": measuring.versions(["jax"]),
+    "exported": {name: exported[0].about[name] for name in ("data", "versions")},
+    "rates": rate._asdict(),
+  }
   for what, programs in zip(exported, compiled, strict=True):
     rows.append(compare(what, programs, rate, arguments.repeats))
     print(json.dumps(rows[-1]), flush=True)
     if arguments.out:
-      head = {"device": jax.devices()[0].device_kind, "versions": measuring.versions(["jax"])}
-      head |= {"exported": {name: exported[0].about[name] for name in ("data", "versions")}}
-      document = head | {"rates": rate._asdict(), "repeats": arguments.repeats, "rows": rows}
       with open(arguments.out, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=2)
+        json.dump(head | {"rows": rows}, file, indent=2)
   limit = TOLERANCE.get(jax.default_backend(), ELSEWHERE)
   return int(not all(row.get("ours_difference", 0.0) <= limit for row in rows))
 

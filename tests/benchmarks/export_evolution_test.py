@@ -11,6 +11,7 @@ import tensorflow as tf
 from benchmarks import export_evolution
 from benchmarks import import_evolution
 from l2l_tf import optimizers
+from l2l_tf import pretrained
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
 from l2l_tf.problems import base
@@ -80,6 +81,36 @@ def test_bad_flags_are_refused(tmp_path, flag, message):
     _export(flag, f"--out={tmp_path}")
 
 
+def test_a_trained_lstm_is_gone_on_from(tmp_path):
+  out = str(tmp_path / "modules")
+  flags = ["--num_images=50", "--problems=teacher_small", f"--out={out}"]
+  assert _export("--init_from=cifar10_lstm", *flags) == 0
+  optimizer, before = optimizer_files.load_optimizer(pretrained.find("cifar10_lstm"))
+  flat = np.concatenate([np.ravel(v) for v in optimizer.trainable_variables])
+  with open(os.path.join(out, "modules.json"), encoding="utf-8") as file:
+    document = json.load(file)
+  assert document["optimizer"] == optimizer.config()
+  assert document["phi"] == [v.shape.as_list() for v in optimizer.trainable_variables]
+  assert document["init_from"]["experiment"] == before["experiment"]
+  with np.load(os.path.join(out, "data.npz")) as data:
+    np.testing.assert_array_equal(data[document["start"]], flat)
+
+
+def test_phi_begins_as_it_was():
+  pytest.importorskip("jax")
+  from benchmarks.implementations import evolve
+
+  start = np.arange(9, dtype=np.float32)
+  document = {"num_starts": 2, "phi": [[2, 3], [3]], "start": start}
+  np.testing.assert_array_equal(evolve.Evolution([], document, 1, 0.1).phi, [start, start])
+
+
+def test_an_optimizer_that_can_have_but_one_phi_is_refused(tmp_path):
+  message = "that can have a phi for each instance, got a ntm_bfgs"
+  with pytest.raises(experiment_flags.UsageError, match=message):
+    _export("--init_from=quadratic_ntm_bfgs", f"--out={tmp_path}")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(against_rivals_test.ABSENT, reason="needs the extra `rivals`, or RIVALS_PYTHON")
 def test_jax_trains_by_them(exported, tmp_path):
@@ -103,20 +134,24 @@ def _import(*flags):
   return import_evolution.main(["import_evolution", *flags])
 
 
-def test_what_was_trained_becomes_an_optimizer(tmp_path):
+@pytest.mark.parametrize("make", [optimizers.General, optimizers.CoordinatewiseLSTM])
+def test_what_was_trained_becomes_an_optimizer(make, tmp_path):
   """As a program without TensorFlow leaves it; JAX is not needed to take it up."""
-  count = sum(v.shape.num_elements() for v in optimizers.General().trainable_variables)
+  count = sum(v.shape.num_elements() for v in make().trainable_variables)
   phi = np.arange(2 * count, dtype=np.float32).reshape(2, count)
   about = {
     **{"phases": [[0.5, 30, 500], [1.0, 50, 700]], "sigma": 0.03, "rates": [1e-3, 1e-4]},
     **{"seed": 4, "num_pairs": 8, "num_images": 5, "num_starts": 2, "seconds": 9.0},
     **{"device": "a", "data": "b", "data_sha256": "c", "versions": {}},
   }
+  if make is not optimizers.General:  # whose files did not tell, once
+    about |= {"optimizer": make().config(), "init_from": {"epoch": 3}}
   log = np.array([[0, 30, 1.0, 2.0], [1, 50, 3.0, 6.0]])
   path, out = tmp_path / "phi.npz", str(tmp_path / "out")
   np.savez(path, phi=phi, average=phi + 1, log=log, about=json.dumps(about))
   assert _import(f"--phi={path}", "--index=1", f"--out={out}") == 0
   optimizer, kept = optimizer_files.load_optimizer(out)
+  assert type(optimizer) is make and kept.get("init_from") == about.get("init_from")
   flat = np.concatenate([np.ravel(v) for v in optimizer.trainable_variables])
   np.testing.assert_array_equal(flat, phi[1] + 1)
   training = kept["experiment"]["training"]

@@ -14,6 +14,8 @@ SCRIPT = sources.ROOT / "results" / "reproduce.sh"
 FOLDERS = {"CONTENT": "content_dir", "STYLES": "style", "PEERS": "peer"}
 LEFT_OUT = {"out", "name", "results"}  # where it was written
 OLDER = {  # whose command has no flags or a name of then, is none, or ran on another machine
+  "results/general_lstm/config.json",
+  "results/general_lstm_second/config.json",
   "results/general_plain/config.json",
   "results/general_plain/zoo.json",
   "results/general_second/choice.json",
@@ -21,6 +23,7 @@ OLDER = {  # whose command has no flags or a name of then, is none, or ran on an
   "results/unfinished/general_first/config.json",
   "benchmarks/against_rivals_faster_machine.json",
   "benchmarks/export_evolution.json",
+  "benchmarks/run_stablehlo.json",
   "benchmarks/tensorboard_cost.json",
 }
 COMMITTED = [
