@@ -161,6 +161,7 @@ asked zoo_general@ema && zoo zoo_general@ema --optimizer=general@ema
 asked zoo_cifar10_lstm@odd && zoo zoo_cifar10_lstm@odd --optimizer=cifar10_lstm@odd,mnist_lstm@odd --horizon=100,1000 --seeds=2
 asked zoo_mnist_lstm@odd && zoo zoo_mnist_lstm@odd --optimizer=cifar10_lstm@odd,mnist_lstm@odd --horizon=100,1000 --seeds=2
 asked general_plain/zoo && zoo general_plain --optimizer=results/general_plain
+asked general_lstm/zoo && zoo general_lstm --optimizer=results/general_lstm --horizon=100,1000 --seeds=2
 asked general_second/zoo && zoo general_second --optimizer=results/general_second
 
 # What a training promises, and what each part of the general rule is worth.

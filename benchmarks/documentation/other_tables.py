@@ -15,6 +15,7 @@ from l2l_tf.zoo import report
 from l2l_tf.zoo import summary
 
 AGAINST = ("tuned Adam", "Adam", "Celo", "CeloAdam", "Prodigy", "NAdamWCosine", "MoMoAdam", "Muon")
+LSTM = "general_lstm"  # a folder of results
 GROUPS = {
   "digits": "ten seeds on the 5,000 bundled digits",
   "digits_variants": "the first of them on one core, on two, with oneDNN's operations on and off",
@@ -288,6 +289,23 @@ def ablation() -> str:
   return table(["", *heads], lines)
 
 
+def general_lstm() -> str:
+  """The paper's LSTM trained on the general rule's problems, beside that rule and the start."""
+  documents = summary.read_all("results")
+  documents[LSTM] = summary.read(os.path.join("results", LSTM, "zoo.json")) | {"optimizer": LSTM}
+  page = report.document(documents)
+  rows = []
+  for name in ("general", "tuned Adam", "cifar10_lstm", LSTM):
+    cells = []
+    for families in ("Held-out families", "Families to train on"):
+      for horizon in ("100", "1,000"):
+        loss, speed_up = _cells(page, f"## {families}, {horizon} steps", name)[:2]
+        cells.append(f"{loss.split(' ')[0]}, {speed_up.split(' ')[0]}")
+    rows.append([name if name == "tuned Adam" else f"`{name}`", *cells])
+  heads = ["held-out, 100 steps", "1,000 steps", "to train on, 100 steps", "1,000 steps"]
+  return table(["loss over default Adam's, speed-up", *heads], rows)
+
+
 def keras_cost() -> str:
   """What a step of LearnedOptimizer takes on each backend, beside Adam's."""
   found = {
@@ -350,4 +368,5 @@ TABLES = {
   "limited_memory": limited_memory,
   "state_dtype": state_dtype,
   "ablation": ablation,
+  "general_lstm": general_lstm,
 }
