@@ -2,9 +2,9 @@
 
 For a machine with another XLA runtime. --program=meta_step is a meta-step of the MNIST base problem
 (15,910 coordinates, minibatch 128, 20 steps) on B instances; --program=evolution are the losses of
-B instances that have a phi each, which evolution strategies ask for. Each is one module without host
-call-backs. OUT.mlir holds the text. OUT.npz holds its inputs, "000:theta:hidden_1/b" and so on in
-the order of the module's parameters, and "losses", the first of its outputs, `[T, B]`, for the
+B instances that have a phi each, which evolution strategies ask for. Each is one module without
+host call-backs. OUT.mlir holds the text. OUT.npz holds its inputs, "000:theta:hidden_1/b" and so on
+in the order of the module's parameters, and "losses", the first of its outputs, `[T, B]`, for the
 first 16 instances: all others start as those do. OUT.json tells what it is.
 benchmarks/implementations/run_stablehlo.py runs it, where JAX is, beside JAX's own.
 """

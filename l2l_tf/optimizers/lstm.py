@@ -1,6 +1,6 @@
 """The LSTM layer inside the learned optimizers."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import sonnet as snt
@@ -67,7 +67,8 @@ class InstancesState(NamedTuple):
   hidden: tf.Tensor  # [B, units, n]
   cell: tf.Tensor  # [B, units, n]
 
-  AXES = {"hidden": "B.n", "cell": "B.n"}
+  if not TYPE_CHECKING:  # type: ignore[misc]  # mypy knows fields and methods only
+    AXES = {"hidden": "B.n", "cell": "B.n"}
 
 
 def lstm_cells(
