@@ -85,14 +85,14 @@ class Data:
   def __init__(self):
     self.arrays: dict[str, np.ndarray] = {}
 
-  def add(self, x: np.ndarray) -> str:
-    """Keeps an array; returns its name."""
+  def add(self, x: np.ndarray, exact: bool = False) -> str:
+    """Keeps an array, large ones that are not pixels in float16 unless `exact`; its name."""
     name = f"{x.dtype.name}_{hashlib.sha256(x.tobytes()).hexdigest()[:12]}"
     kept = x
-    if x.dtype == np.float32 and x.size > 10**5:
+    if x.dtype == np.float32 and x.size > 10**5 and not exact:
       pixels = np.rint(255 * x)
-      exact = np.array_equal(np.float32(pixels.clip(0, 255)) / np.float32(255), x)
-      kept = pixels.astype(np.uint8) if exact else x.astype(np.float16)
+      as_pixels = np.array_equal(np.float32(pixels.clip(0, 255)) / np.float32(255), x)
+      kept = pixels.astype(np.uint8) if as_pixels else x.astype(np.float16)
     self.arrays[name] = kept
     return name
 
@@ -126,7 +126,7 @@ def _start(init_from: str | None, data: Data) -> tuple[optimizers.Optimizer, dic
     optimizer, before = optimizer_files.load_optimizer(pretrained.find(init_from))
     before = {name: value for name, value in before.items() if name != "history"}
     phi = np.concatenate([np.ravel(v) for v in optimizer.trainable_variables])
-    about = {"init_from": before, "start": data.add(phi)}
+    about = {"init_from": before, "start": data.add(phi, exact=True)}
   if optimizer.with_phi(optimizer.trainable_variables) is None:
     kind = optimizer.config()["kind"]
     raise experiment_flags.UsageError(

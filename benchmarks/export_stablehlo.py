@@ -103,7 +103,7 @@ def _starts(case: case_lib.Case, num_tasks: int) -> dict[str, tf.Variable]:
 def _varied(
   group: str, values: dict[str, np.ndarray], scale: float, num_tasks: int
 ) -> dict[str, tf.Variable]:
-  """Values and noise, other for each of the first instances."""
+  """Values `[...]` and noise, other for each of the first instances: `[min(B, DISTINCT), ...]`."""
   random, count = np.random.default_rng(1), min(num_tasks, DISTINCT)
   noise = {name: random.standard_normal([count, *x.shape]) for name, x in values.items()}
   varied = {f"{group}:{name}": x + scale * noise[name] for name, x in values.items()}
@@ -111,7 +111,7 @@ def _varied(
 
 
 def _all(values: tf.Tensor, num_tasks: int) -> tf.Tensor:
-  """What the first instances have, for all of them."""
+  """What the first instances have, for all: `[min(B, DISTINCT), ...]` to `[B, ...]`."""
   return tf.gather(values, tf.range(num_tasks) % min(num_tasks, DISTINCT))
 
 

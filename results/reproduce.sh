@@ -183,7 +183,7 @@ asked keras_cost && benchmark keras_cost --repeats=20
 asked keras_experiments && benchmark keras_experiments
 asked limited_memory && benchmark limited_memory
 asked long_unrolls && benchmark long_unrolls
-asked run_stablehlo && stablehlo # on a GPU: the 4,096 instances take 85 GiB
+asked run_stablehlo && stablehlo # on a GPU: the 4,096 instances take 94 GiB
 asked state_dtype && benchmark state_dtype
 asked training_steps && benchmark training_steps --repeats=1
 asked tensorboard_cost && benchmark tensorboard_cost --epochs=8 --repeats=1

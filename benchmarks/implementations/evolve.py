@@ -205,7 +205,9 @@ def main():
   if arguments.measure:
     return measure(evolution, arguments.measure)
 
-  phases = [phase._replace(longest=min(phase.longest, arguments.longest)) for phase in PHASES]
+  phases = [
+    Phase(phase.until, *(min(steps, arguments.longest) for steps in phase[1:])) for phase in PHASES
+  ]
   arrays = ("modules", "phi", "start")
   about = {name: value for name, value in document.items() if name not in arrays}
   about |= {name: value for name, value in vars(arguments).items() if name not in ("folder", "out")}

@@ -68,7 +68,10 @@ def problem(theta: dict[str, tf.Tensor], images: tf.Tensor, labels: tf.Tensor) -
     return cross_entropy(x @ params["output/w"] + params["output/b"], y)
 
   def losses_at(params, x, y):
-    """Of all instances; exported, the gradient of `base.lift` would hold x and y as constants."""
+    """Of all instances, `[B]`, on x `[batch, pixels]`.
+
+    Exported, the gradient of `base.lift` would hold x and y as constants.
+    """
     for name in layers[:-1]:
       x = tf.sigmoid(x @ params[f"{name}/w"] + params[f"{name}/b"][:, tf.newaxis])
     logits = x @ params["output/w"] + params["output/b"][:, tf.newaxis]

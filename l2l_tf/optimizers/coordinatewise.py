@@ -107,6 +107,7 @@ class _WithPhi(base.Optimizer):
     self._layers, self._linear = layers, linear
 
   def initial_state(self, params: base.Params) -> tuple[lstm.InstancesState, ...]:
+    """Returns zeros: for each layer `hidden` and `cell`, `[B, units, n]` each."""
     num_tasks, n = base.flatten(params).shape
     dtype = self._linear[1].dtype
     zeros = [tf.zeros([num_tasks, units, n], dtype) for units in self._layer_sizes]

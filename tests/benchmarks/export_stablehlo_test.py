@@ -1,4 +1,4 @@
-"""Tests of the exported meta-step: one module for XLA, without host call-backs."""
+"""Tests of exported programs: each one module for XLA, without host call-backs."""
 
 import json
 import os

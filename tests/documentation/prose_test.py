@@ -98,7 +98,7 @@ def on_a_gpu():
   steps = own["meta_step"].values()
   mnist = [ratio for (n, _), ratio in own["evolution"].items() if n == 15910]
   few, many = (own["evolution"][550, b] for b in (256, 4096))
-  large, small = (limit["evolution"][size] for size in ((15910, 256), (550, 4096)))
+  large, small = (limit["evolution"][size] for size in ((15910, 4096), (550, 4096)))
   return (
     f"own: {min(steps):.2f} to {max(steps):.2f} of its time",
     f"too: {min(mnist):.2f} to {max(mnist):.2f}",
