@@ -94,6 +94,10 @@ phis() { # NAME FLAGS...: each optimizer of the quadratics trained three times, 
   evaluate "$@" --problem=quadratic --num_runs=2000 --tuning_runs=2000 --optimizer="${names#,}"
 }
 
+half_orthogonal() { # NAME FLAGS...
+  evaluate "$@" --problem=mnist --optimizer=mnist_lstm,results/half_orthogonal --user_optimizer=benchmarks.half_orthogonal:lstm --num_runs=100
+}
+
 general() { # NAME FLAGS...
   evaluate "$@" --optimizer=general,mnist_lstm --transfer --num_runs=20 --tuning_runs=5
 }
@@ -129,6 +133,8 @@ asked mnist_40 && evaluate mnist_40 --optimizer=mnist_lstm --num_runs=100 --hidd
 asked mnist_2x20 && evaluate mnist_2x20 --optimizer=mnist_lstm --num_runs=100 --hidden=20,20
 asked mnist_relu && evaluate mnist_relu --optimizer=mnist_lstm --num_runs=100 --activation=relu
 asked mnist_100_test && evaluate mnist_100_test --optimizer=mnist_lstm --num_runs=100 --split=test
+asked half_orthogonal_100 && half_orthogonal half_orthogonal_100
+asked half_orthogonal_200 && half_orthogonal half_orthogonal_200 --num_steps=200
 asked modern_rivals && benchmark modern_rivals
 asked general_mnist_100 && general general_mnist_100
 asked general_mnist_200 && general general_mnist_200 --num_steps=200

@@ -99,6 +99,19 @@ def mnist() -> str:
   return table(["MNIST, 100 runs", *SHOWN], rows)
 
 
+def half_orthogonal() -> str:
+  """`mnist_lstm` and what half orthogonal updates add to it, over 100 and 200 steps."""
+  rows: list[list[str]] = []
+  for num_steps in (100, 200):
+    results = read(f"half_orthogonal_{num_steps}")
+    best = results["best_rival"]
+    labels = {name: f"`{name}`" for name in ("half_orthogonal", "mnist_lstm")}
+    labels[best] = f"{RIVAL_LABELS[best]}, the best rival"
+    rows.append([f"**{num_steps} steps**"])
+    rows += [_row(results, name, label) for name, label in labels.items()]
+  return table(["MNIST, 100 runs", *SHOWN], rows)
+
+
 def quadratics() -> str:
   """Section 3.1 in brief, with medians and on how many functions each ends ahead of the best."""
   results = read("quadratic")
@@ -301,6 +314,7 @@ def _end(row: dict[str, Any]) -> str:
 
 TABLES = {
   "mnist": mnist,
+  "half_orthogonal": half_orthogonal,
   "quadratics": quadratics,
   "quadratics_final": quadratics_final,
   "quadratics_others": quadratics_others,
