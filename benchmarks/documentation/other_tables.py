@@ -295,13 +295,14 @@ def general_lstm() -> str:
   documents[LSTM] = summary.read(os.path.join("results", LSTM, "zoo.json")) | {"optimizer": LSTM}
   page = report.document(documents)
   rows = []
+  labels = {"general": "`general`, whose rule is another", "tuned Adam": "tuned Adam"}
   for name in ("general", "tuned Adam", "cifar10_lstm", LSTM):
     cells = []
     for families in ("Held-out families", "Families to train on"):
       for horizon in ("100", "1,000"):
         loss, speed_up = _cells(page, f"## {families}, {horizon} steps", name)[:2]
         cells.append(f"{loss.split(' ')[0]}, {speed_up.split(' ')[0]}")
-    rows.append([name if name == "tuned Adam" else f"`{name}`", *cells])
+    rows.append([labels.get(name, f"`{name}`"), *cells])
   heads = ["held-out, 100 steps", "1,000 steps", "to train on, 100 steps", "1,000 steps"]
   return table(["loss over default Adam's, speed-up", *heads], rows)
 

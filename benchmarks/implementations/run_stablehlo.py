@@ -195,9 +195,9 @@ def main(argv: list[str]) -> int:
   names = " ".join(os.path.basename(path) for path in arguments.paths)
   head = {
     "command": f"python -m {__spec__.name} {names} --repeats={arguments.repeats}",
-    "device": jax.devices()[0].device_kind,
-    "versions": measuring.versions(["jax"]),
-    "exported": {name: exported[0].about[name] for name in ("data", "versions")},
+    "machine": {"device": jax.devices()[0].device_kind, **measuring.machine()},
+    "versions": exported[0].about["versions"] | measuring.versions(["jax"]),
+    "data": exported[0].about["data"],
     "rates": rate._asdict(),
   }
   for what, programs in zip(exported, compiled, strict=True):

@@ -47,6 +47,6 @@ def test_without_a_file_nothing_is_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_every_committed_file_says_what_it_hangs_on(path):
   found = json.loads(path.read_text())
-  module = found["command"].removeprefix("python -m benchmarks.").split()[0]
+  module = found["command"].removeprefix("python -m benchmarks.").split()[0].replace(".", "/")
   assert (programs.ROOT / "benchmarks" / f"{module}.py").exists()
   assert "machine" in found and len(found["versions"]["commit"]) >= 12
