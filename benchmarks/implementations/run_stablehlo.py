@@ -77,7 +77,7 @@ def jaxs_own(what: Exported) -> tuple[Callable[[], Any], int]:
 
   def evolution(phi, theta, batches):
     _, (losses, _) = jax.vmap(scan.window, (0, 0, None))(every(phi), every(theta), batches)
-    return losses.T
+    return (losses.T,)
 
   def meta_step(phi, theta, batches, adam):
     def objective(phi):
@@ -156,9 +156,7 @@ def compare(
   for name, future in compiled.items():
     try:
       run, temporary = future.result()
-      first = run()
-      first = first if name == "jax" and row["program"] == "evolution" else first[0]
-      found = np.asarray(first)[:, : what.losses.shape[1]]
+      found = np.asarray(run()[0])[:, : what.losses.shape[1]]
     except jax.errors.JaxRuntimeError as error:
       row[f"{name}_failed"] = str(error).partition("\n")[0][:200]
       continue
@@ -187,6 +185,8 @@ def main(argv: list[str]) -> int:
   parser.add_argument("--repeats", type=int, default=10)
   parser.add_argument("--out", help="JSON file to write the rows to")
   arguments = parser.parse_args(argv)
+  if arguments.out and os.path.exists(arguments.out):
+    parser.error(f"{arguments.out} is there already: name another --out, or move it away.")
   exported, rate, rows = [read(path) for path in arguments.paths], rates(), []
   pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
   makers = {"ours": ours, "jax": jaxs_own}

@@ -80,6 +80,10 @@ def test_jax_runs_it_beside_its_own(exported, tmp_path):
     command, cwd=sources.ROOT, env=environment, capture_output=True, text=True, check=False
   )
   assert done.returncode == 0, done.stderr
+  again = subprocess.run(
+    command, cwd=sources.ROOT, env=environment, capture_output=True, text=True, check=False
+  )
+  assert again.returncode == 2 and "rows.json is there already" in again.stderr
   with open(out, encoding="utf-8") as file:
     (row,) = json.load(file)["rows"]
   assert max(row["ours_difference"], row["jax_difference"]) < 1e-5
