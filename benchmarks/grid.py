@@ -1,9 +1,9 @@
-"""The race of the rivals' rates against the whole grid: python -m benchmarks.grid
+"""Tuning against the whole grid of the paper, run after run: python -m benchmarks.grid
 
 Six rivals x 30 learning rates x 10 seeds x 100 steps of the MNIST base problem (section 3.2), as
-bin/evaluate.py runs it: tracing included, nothing from the disk. Each rival's rate is picked by
-`protocol.race`, then from the whole grid. --out=FILE.json keeps the times and the rates. Run it on
-an otherwise idle machine.
+bin/evaluate.py runs it: tracing included, nothing from the disk. Each rival's rate is picked as
+`baselines.tune` does, then from the whole grid, one instance after another, all rates of it side by
+side. --out=FILE.json keeps the times and the rates. Run it on an otherwise idle machine.
 """
 
 import os
@@ -20,6 +20,7 @@ from benchmarks import reports
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
+from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import Stream
@@ -39,31 +40,29 @@ def main(argv: Sequence[str]) -> int:
   options = experiment_flags.problem(flags)
   problem, data = options.build()
   print(f"{data}; {len(protocol.LEARNING_RATES)} rates x {flags.tuning_runs} seeds")
-  seeds = problem.seeds(0, Stream.TUNING, count=flags.tuning_runs)
-  rows = [compared(problem, name, seeds, flags.num_steps) for name in optimizers.HAND_DESIGNED]
+  names = optimizers.HAND_DESIGNED
+  rows = [compared(problem, name, flags.tuning_runs, flags.num_steps) for name in names]
   document = {"data": data, "num_steps": flags.num_steps, "tuning_runs": flags.tuning_runs}
-  total = sum(row["race_seconds"] for row in rows) / sum(row["grid_seconds"] for row in rows)
+  total = sum(row["tuning_seconds"] for row in rows) / sum(row["grid_seconds"] for row in rows)
   print(f"  all: {total:.2f} of the time on {os.cpu_count()} cores")
-  reports.write(__file__, flags, document | {"rows": rows, "race_over_grid": total})
+  reports.write(__file__, flags, document | {"rows": rows, "tuning_over_grid": total})
   return 0
 
 
-def compared(problem: Problem, name: str, seeds: np.ndarray, num_steps: int) -> dict[str, Any]:
-  """How long the race and the grid of a rival take, and which rates they pick."""
-  kind = optimizers.HAND_DESIGNED[name]
-
-  def run(rates, steps):
-    return protocol.grid_curves(problem, kind, seeds, steps, rates)
-
+def compared(problem: Problem, name: str, num_runs: int, num_steps: int) -> dict[str, Any]:
+  """How long tuning and the whole grid of a rival take, and which rates they pick."""
   began = time.perf_counter()
-  raced = protocol.least(protocol.race(run, num_steps))
+  tuned = baselines.tune(problem, (name,), 0, num_steps, num_runs)[name]
   between = time.perf_counter()
-  whole = protocol.best_rate(run(protocol.LEARNING_RATES, num_steps))
+  run = protocol.grid_runner(problem, optimizers.HAND_DESIGNED[name])
+  seeds = problem.seeds(0, Stream.TUNING, count=num_runs)
+  curves = [run([seed], protocol.LEARNING_RATES, num_steps) for seed in seeds]
+  whole = protocol.best_rate(np.concatenate(curves, axis=1))
   end = time.perf_counter()
-  row = {"rival": name, "race_rate": raced, "grid_rate": whole}
-  row |= {"race_seconds": between - began, "grid_seconds": end - between}
+  row = {"rival": name, "tuned_rate": tuned, "grid_rate": whole}
+  row |= {"tuning_seconds": between - began, "grid_seconds": end - between}
   print(
-    f"  {name:10}{between - began:7.1f} s, {end - between:7.1f} s: {raced} and {whole}", flush=True
+    f"  {name:10}{between - began:7.1f} s, {end - between:7.1f} s: {tuned} and {whole}", flush=True
   )
   return row
 

@@ -81,7 +81,7 @@ def unroll(
   problem: problem_lib.Problem,
   optimizer: Optimizer,
   carry: Carry,
-  num_steps: int,
+  num_steps: int | tf.Tensor,
   second_derivatives: bool = False,
 ) -> tuple[Carry, tf.Tensor]:
   """Takes `num_steps` optimization steps; the losses are differentiable in phi.
@@ -100,7 +100,7 @@ def unroll(
     problem: what to optimize.
     optimizer: what optimizes it.
     carry: where to start; truncated backpropagation results from starting at a constant.
-    num_steps: T, the length of the window.
+    num_steps: T, the length of the window; an int32 scalar, if one program is for many lengths.
     second_derivatives: differentiate through the gradients and f as well (exact Eq. 3).
 
   Returns:
@@ -176,7 +176,10 @@ def differentiating(second_derivatives: bool = False) -> Iterator[None]:
 
 
 def rollout(
-  problem: problem_lib.Problem, optimizer: Optimizer, seeds: tf.Tensor, num_steps: int
+  problem: problem_lib.Problem,
+  optimizer: Optimizer,
+  seeds: tf.Tensor,
+  num_steps: int | tf.Tensor,
 ) -> tf.Tensor:
   """Optimizes one instance a seed for `num_steps` steps: f(theta_0), ..., f(theta_T), `[T+1, B]`.
 

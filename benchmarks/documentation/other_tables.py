@@ -339,15 +339,16 @@ def _cost(row: dict[str, Any], adam: dict[str, Any]) -> str:
 
 
 def grid() -> str:
-  """The race of each rival's rates against the whole grid."""
+  """The tuning of each rival's rate against the whole grid."""
   document = files.read_json(os.path.join("benchmarks", "grid.json"))
   rows = []
   for row in document["rows"]:
-    times = row["race_seconds"], row["grid_seconds"], row["race_seconds"] / row["grid_seconds"]
-    rates = (f"{row[key]:.3g}" for key in ("race_rate", "grid_rate"))
+    times = [row["tuning_seconds"], row["grid_seconds"]]
+    times.append(times[0] / times[1])
+    rates = (f"{row[key]:.3g}" for key in ("tuned_rate", "grid_rate"))
     rows.append([row["rival"], f"{times[0]:.1f}", f"{times[1]:.1f}", f"{times[2]:.2f}", *rates])
-  rows.append(["all", "", "", f"{document['race_over_grid']:.2f}", "", ""])
-  return table(["", "race, s", "grid, s", "ratio", "rate of the race", "of the grid"], rows)
+  rows.append(["all", "", "", f"{document['tuning_over_grid']:.2f}", "", ""])
+  return table(["", "tuning, s", "grid, s", "ratio", "rate of tuning", "of the grid"], rows)
 
 
 TABLES = {

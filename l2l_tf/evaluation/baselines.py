@@ -1,7 +1,6 @@
 """Tuned rivals: hand-designed optimizers with the best of 30 learning rates (section 3)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ def tune(
   seed: int,
   num_steps: int,
   num_runs: int,
-  over: Callable[[Iterable], Iterable] = iter,
+  progress: Callable[[int], None] = lambda runs: None,
 ) -> dict[str, float | None]:
   """Returns the learning rate of each rival with the best final loss on the tuning instances.
 
@@ -37,17 +36,25 @@ def tune(
     seed: of the experiment.
     num_steps: T.
     num_runs: tuning instances.
-    over: passes on the instances of each round of a rival's race, and may count them.
+    progress: called with how many runs have just finished, `protocol.least_to_run` a rival and
+      instance or some more.
   """
   seeds = problem.seeds(seed, Stream.TUNING, count=num_runs)
 
-  def run(name, rates, steps):
-    kind = optimizers.HAND_DESIGNED[name]
-    return protocol.grid_curves(problem, kind, over(seeds), steps, rates)
+  def counted(runs):
+    for instance in seeds:
+      yield instance
+      progress(runs)
 
-  return {
-    name: protocol.least(protocol.race(functools.partial(run, name), num_steps)) for name in names
-  }
+  def tuned(name):
+    run = protocol.grid_runner(problem, optimizers.HAND_DESIGNED[name])
+    return protocol.least(
+      protocol.tuning(
+        problem, lambda rates, steps: run(counted(len(rates)), rates, steps), num_steps
+      )
+    )
+
+  return {name: tuned(name) for name in names}
 
 
 def validate(

@@ -7,7 +7,6 @@ shares rivals with another, thus computes only what is missing, and ends with th
 
 from collections.abc import Callable, Sequence
 import dataclasses
-import functools
 import time
 from typing import Any
 
@@ -85,13 +84,15 @@ class Comparison:
     for contender in contenders:
       contender.optimizer.check(shapes(self._problem))
     self._batch = protocol.batch_size(self._problem)
+    self._grid_runners = {
+      name: protocol.grid_runner(self._problem, optimizers.HAND_DESIGNED[name]) for name in rivals
+    }
 
   @property
   def total_runs(self) -> int:
     """How many runs `progress` hears of; neighbours of a winner may take more."""
-    setting, num_rates = self.setting, len(protocol.LEARNING_RATES)
-    everybody = len(self._rivals) + len(self.contenders)
-    num_rates += protocol.FINALISTS * protocol.has_first_round(setting.num_steps)
+    setting, everybody = self.setting, len(self._rivals) + len(self.contenders)
+    num_rates = protocol.least_to_run(self._problem)
     tuning = num_rates * setting.tuning_runs + 3 * setting.finalist_runs
     return len(self._rivals) * tuning + everybody * setting.num_runs
 
@@ -143,7 +144,7 @@ class Comparison:
     """
     setting, rates = self.setting, protocol.LEARNING_RATES
     run = lambda some, steps: self._grid(name, some, setting.tuning_runs, steps)  # noqa: E731
-    final = protocol.race(run, setting.num_steps, rates)
+    final = protocol.tuning(self._problem, run, setting.num_steps)
     best = int(np.argmin(final))
     about: dict[str, Any] = {"tuning_final_losses": results.numbers(final)}
     any_ends = np.isfinite(final[best])
@@ -190,13 +191,12 @@ class Comparison:
     """The curves of a rival at K rates from the first R tuning seeds, `[K, R, T+1]`."""
     setting = self.setting
     at_once = RATES_AT_ONCE if self._problem.serial else len(rates)
-    run = protocol.grid_runner(self._problem, optimizers.HAND_DESIGNED[name], num_steps)
     seeds = self._problem.seeds(setting.seed, Stream.TUNING, count=num_runs)
     rows = []
     for some in (rates[i : i + at_once] for i in range(0, len(rates), at_once)):
       key = {"grid": name, "learning_rates": list(some), "num_steps": num_steps}
-      runs = functools.partial(_run_each, run, some)
-      rows.append(np.concatenate(self._parts_of(name, key, runs, seeds), axis=1))
+      run = lambda batch, some=some: self._grid_runners[name](batch, some, num_steps)  # noqa: E731
+      rows.append(np.concatenate(self._parts_of(name, key, run, seeds), axis=1))
     return np.concatenate(rows)
 
   def _curves(self, name: str, optimizer: Optimizer, key: dict[str, Any]) -> np.ndarray:
@@ -227,7 +227,3 @@ class Comparison:
     self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
     self._progress(name, losses.size // losses.shape[-1])
     return losses.astype(np.float64)
-
-
-def _run_each(run: Callable, rates: Sequence[float], seeds: np.ndarray) -> np.ndarray:
-  return np.stack([run(seed, rates) for seed in seeds], axis=1)

@@ -5,9 +5,12 @@ seeds. Every optimizer meets the same instances, theta_0 and minibatches, by con
 functions of the seeds alone.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import concurrent.futures
 import functools
+import itertools
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,8 +22,8 @@ from l2l_tf.problems import base as problem_lib
 LEARNING_RATES = tuple(1e-6 * 2.0**k for k in range(30))  # section 3
 COORDINATES_AT_ONCE = 80_000  # of a batch of instances: on a CPU as fast as more
 MAX_BATCH = 1000
-LOOK = 8  # the first round of a race has an eighth of the steps,
-FINALISTS = 10  # and so many rates reach its end
+PROGRAMS_AT_ONCE = 2  # one of them alone leaves cores idle between its operations
+APART = 3  # of so many neighbouring rates the middle one is tried first
 
 
 def runner(
@@ -64,29 +67,43 @@ def curves(
 
 
 def grid_runner(
-  problem: problem_lib.Problem,
-  make_optimizer: Callable[[Sequence[float]], Optimizer],
-  num_steps: int,
-) -> Callable[[np.ndarray, Sequence[float]], np.ndarray]:
-  """Returns a function of one seed, int32 `[2]`, and K rates that runs it at each: `[K, T+1]`.
+  problem: problem_lib.Problem, make_optimizer: Callable[[Sequence[float]], Optimizer]
+) -> Callable[[Iterable[np.ndarray], Sequence[float], int], np.ndarray]:
+  """Returns a function of R seeds, int32 `[2]` each, K rates and T: the curves `[K, R, T+1]`.
 
-  All K rates run side by side as instances that share their seed. It is traced once for every K.
+  All K rates run side by side as instances that share their seed. It is traced once for every K,
+  whatever T.
   """
-  problem = _sharing_seed(problem)
+  shared = _sharing_seed(problem)
 
   @functools.cache
   def trace(num_rates):
-    def rollout(seed, rates):
+    def rollout(seed, rates, num_steps):
       seeds = tf.tile([seed], [num_rates, 1])
-      return unroll.rollout(problem, make_optimizer(rates), seeds, num_steps)
+      return unroll.rollout(shared, make_optimizer(rates), seeds, num_steps)
 
     types = tf.TensorSpec([2], tf.int32), tf.TensorSpec([num_rates], tf.float64)
-    return tf.function(rollout, autograph=False).get_concrete_function(*types)
+    run = tf.function(rollout, autograph=False)
+    return run.get_concrete_function(*types, tf.TensorSpec([], tf.int32))
 
-  def run(seed, rates):
-    return trace(len(rates))(tf.constant(seed), tf.constant(rates, tf.float64)).numpy().T
+  def run(seeds, rates, num_steps):
+    program = trace(len(rates))
+    rates, num_steps = tf.constant(rates, tf.float64), tf.constant(num_steps)
+    one = lambda seed: program(tf.constant(seed), rates, num_steps).numpy().T  # noqa: E731
+    return np.stack(list(_run_each(problem, one, seeds)), axis=1, dtype=np.float64)
 
   return run
+
+
+def _run_each(problem: problem_lib.Problem, run: Callable, seeds: Iterable) -> Iterator[Any]:
+  """`run` of each of the seeds, `PROGRAMS_AT_ONCE` at a time.
+
+  A serial problem has large operations, which fill all cores, and activations: it goes one by one.
+  """
+  at_once, rest = 1 if problem.serial else PROGRAMS_AT_ONCE, iter(seeds)
+  with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
+    while some := list(itertools.islice(rest, at_once)):
+      yield from threads.map(run, some)
 
 
 def grid_curves(
@@ -97,8 +114,7 @@ def grid_curves(
   rates: Sequence[float] = LEARNING_RATES,
 ) -> np.ndarray:
   """Runs a hand-designed optimizer at every rate from every seed, float64 `[K, R, T+1]`."""
-  run = grid_runner(problem, make_optimizer, num_steps)
-  return np.stack([run(seed, rates) for seed in seeds], axis=1, dtype=np.float64)
+  return grid_runner(problem, make_optimizer)(seeds, rates, num_steps)
 
 
 def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:
@@ -141,48 +157,67 @@ def least(final: np.ndarray, rates: Sequence[float] = LEARNING_RATES) -> float |
   return float(rates[int(np.argmin(final))]) if np.isfinite(final).any() else None
 
 
-def has_first_round(num_steps: int) -> bool:
-  """Whether a race over so many steps begins with a look at all rates."""
-  return num_steps // LOOK >= unroll.FINAL_STEPS
-
-
-def race(
-  run: Callable[[Sequence[float], int], np.ndarray],
-  num_steps: int,
-  rates: Sequence[float] = LEARNING_RATES,
+def tuning(
+  problem: problem_lib.Problem, run: Callable[[Sequence[float], int], np.ndarray], num_steps: int
 ) -> np.ndarray:
-  """The final losses of the rates that can be the best, in less than half of the grid's steps.
+  """The final losses of the rates of the grid that can be the best.
 
-  One round of successive halving (Jamieson and Talwalkar 2016, section 3): all rates run for
-  T / `LOOK` steps, then the `FINALISTS` best of them from the beginning for T. Neighbours of the
-  winner follow until it is better than both of its own, so that it is a local minimum of
-  the whole grid.
-  Where an eighth of the steps is too few for a final loss, all rates run for T.
+  Small instances run at all rates side by side in the time of one. Others go from coarse to fine.
 
   Args:
+    problem: what the rates are for.
     run: of rates and a number of steps T, gives the curves `[K, R, T+1]`.
     num_steps: T.
+
+  Returns:
+    The mean final losses, float64 `[K]`; of what diverged or was not run infinity.
+  """
+  if _all_at_once(problem):
+    return mean_final_losses(run(LEARNING_RATES, num_steps))
+  return coarse_to_fine(lambda rates: mean_final_losses(run(rates, num_steps)))
+
+
+def least_to_run(problem: problem_lib.Problem) -> int:
+  """How many rates `tuning` runs, where no neighbour of the first winner beats it."""
+  everybody = len(LEARNING_RATES)
+  return everybody if _all_at_once(problem) else everybody // APART + 2
+
+
+def _all_at_once(problem: problem_lib.Problem) -> bool:
+  return len(LEARNING_RATES) <= batch_size(problem) and not problem.serial
+
+
+def coarse_to_fine(
+  final_losses_of: Callable[[Sequence[float]], np.ndarray],
+  rates: Sequence[float] = LEARNING_RATES,
+) -> np.ndarray:
+  """The final losses of a third of the rates, and from their best on of neighbours.
+
+  The middle one of every `APART` rates runs first, so that each other rate is a neighbour of
+  one that has run. Neighbours of the best follow until it is better than both of its own: a local
+  minimum of the whole grid. If all of the first diverge, all others run.
+
+  Args:
+    final_losses_of: of some rates, gives their mean final losses, `[K]`.
     rates: of the grid, in order.
 
   Returns:
-    The mean final losses, float64 `[K]`; of what diverged or is out of the race infinity.
+    As `tuning`.
   """
-  final, everybody = np.full(len(rates), np.inf), list(range(len(rates)))
+  final = np.full(len(rates), np.inf)
   finished: set[int] = set()
 
   def finish(numbers):
     left = sorted(set(numbers) - finished)
     if left:
-      final[left] = mean_final_losses(run([rates[k] for k in left], num_steps))
+      final[left] = final_losses_of([rates[k] for k in left])
     finished.update(left)
     return bool(left)
 
-  if has_first_round(num_steps):
-    early = mean_final_losses(run(rates, num_steps // LOOK))
-    finish([int(k) for k in np.argsort(early, kind="stable")[:FINALISTS] if np.isfinite(early[k])])
+  finish(range(APART // 2, len(rates), APART))
   if not np.isfinite(final).any():
-    finish(everybody)
-  around = lambda k: [n for n in (k - 1, k + 1) if n in everybody]  # noqa: E731
+    finish(range(len(rates)))
+  around = lambda k: {max(k - 1, 0), min(k + 1, len(rates) - 1)}  # noqa: E731
   while finish(around(int(np.argmin(final)))):
     pass
   return final

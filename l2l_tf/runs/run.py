@@ -199,9 +199,9 @@ class TrainingRun:
     training = self.experiment.training
     setting = (training.seed, training.num_steps)
     label = f"Tuning Adam and SGD, {len(protocol.LEARNING_RATES)} learning rates each"
-    rounds = len(RIVALS) * (1 + protocol.has_first_round(training.num_steps))
-    with reporting.Report(rounds * num_runs, "instance", label=label) as report:
-      rates = baselines.tune(self.shown, RIVALS, *setting, num_runs, report.over)
+    total = len(RIVALS) * protocol.least_to_run(self.shown) * num_runs
+    with reporting.Report(total, "run", label=label) as report:
+      rates = baselines.tune(self.shown, RIVALS, *setting, num_runs, report.advance)
     reporting.say(f"Running both on the {training.validation_runs} instances of validation")
     return baselines.validate(self.shown, rates, *setting, training.validation_runs)
 

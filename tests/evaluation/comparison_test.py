@@ -42,8 +42,12 @@ def _fake_runs(monkeypatch):
     offset = np.abs(optimizer.linear.w.numpy()).sum() if learned else 0.0
     return lambda seeds: offset + np.outer(seeds[:, 0] % 97 + 1, np.ones(num_steps + 1))
 
-  def grid_runner(problem, make_optimizer, num_steps):
-    return lambda seed, rates: np.outer(rates, np.ones(num_steps + 1)) + seed[0] % 97
+  def grid_runner(problem, make_optimizer):
+    def run(seeds, rates, num_steps):
+      losses = np.add.outer(rates, seeds[:, 0] % 97)
+      return np.repeat(losses[..., np.newaxis], num_steps + 1, axis=-1)
+
+    return run
 
   monkeypatch.setattr(protocol, "runner", runner)
   monkeypatch.setattr(protocol, "grid_runner", grid_runner)
@@ -199,7 +203,7 @@ def test_an_interrupted_comparison_goes_on_and_ends_with_the_same_numbers(tmp_pa
   monkeypatch.setattr(protocol, "COORDINATES_AT_ONCE", 6)  # two instances a part
   undisturbed = _compare(tmp_path / "a").run()
   num_parts = len(list((tmp_path / "a").iterdir()))
-  assert num_parts == 3 + 2 + 3
+  assert num_parts == 3 + 3 * 2 + 3  # of the rival's rates three rounds
   for parts in (1, 4, 7):
     with pytest.raises(KeyboardInterrupt):
       _compare(tmp_path / "b", progress=_Interrupt(parts)).run()
@@ -215,7 +219,9 @@ def test_a_serial_problem_is_tuned_a_few_rates_at_a_time(tmp_path, monkeypatch):
   monkeypatch.setattr(problem_options.Bowl, "build", lambda self: (problem, "generated"))
   comparison = _compare(tmp_path / "b", contenders=[])
   found = comparison.run()["optimizers"]["sgd"]
-  assert len(list((tmp_path / "b").iterdir())) == 30 // 5 + 1
+  assert (
+    len(list((tmp_path / "b").iterdir())) == 10 // 5 + 1 + 1 + 1
+  )  # ten rates, two, one; the test
   assert found["learning_rate"] == expected["learning_rate"]
   np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-5)
 

@@ -1,5 +1,7 @@
 """Tests of the protocol: the grid of learning rates, the choice, and fairness."""
 
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,11 +15,11 @@ from l2l_tf.problems.base import make_seeds
 SEEDS = make_seeds(7, count=3)
 
 
-def small_mlp():
+def small_mlp(activation="sigmoid"):
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (40, 2, 3, 1), dtype=np.uint8)
   data = problems.Dataset(images, rng.integers(0, 3, 40), 3, "random")
-  return problems.mlp(data, (4,), batch_size=8, init_scale=0.5)
+  return problems.mlp(data, (4,), activation, batch_size=8, init_scale=0.5)
 
 
 PROBLEMS = {"bowl": lambda: problems.bowl(4), "quadratic": problems.quadratic, "mlp": small_mlp}
@@ -50,6 +52,48 @@ def test_grid_curves_equal_curves_run_one_at_a_time(name, rival):
     alone = protocol.curves(problem, make(rate), SEEDS[:2], 6)
     np.testing.assert_allclose(grid[k], alone, rtol=1e-4)
   assert len(np.unique(grid[:, :, -1])) == 6
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_one_program_runs_any_number_of_steps(name):
+  problem, made, rates = PROBLEMS[name](), [], [1e-3, 0.05]
+
+  def make(some):
+    made.append(some)
+    return optimizers.Adam(some)
+
+  run = protocol.grid_runner(problem, make)
+  few, more = run(SEEDS, rates, 3), run(SEEDS, rates[::-1], 6)
+  assert len(made) == 1
+  np.testing.assert_allclose(few, more[::-1, :, :4], rtol=1e-5)
+  whole = protocol.grid_curves(problem, optimizers.Adam, SEEDS, 6, rates)
+  np.testing.assert_array_equal(more[::-1], whole)
+
+
+@pytest.mark.parametrize("serial", [False, True])
+def test_seeds_go_two_at_a_time_unless_they_are_serial(serial, monkeypatch):
+  """And each is asked for as the ones before have run, as a bar of progress needs it."""
+  together, most, asked, ended = [0], [0], [], []
+  problem = problems.bowl(4)._replace(serial=serial)
+
+  def run(seed):
+    together[0] += 1
+    most[0] = max(most[0], together[0])
+    meet.wait(timeout=30)
+    together[0] -= 1
+    ended.append(seed)
+    return seed
+
+  def seeds():
+    for seed in range(6):
+      asked.append((seed, len(ended)))
+      yield seed
+
+  width = 1 if serial else 2
+  meet = threading.Barrier(width)
+  assert list(protocol._run_each(problem, run, seeds())) == list(range(6))
+  assert most[0] == width
+  assert all(seed - done < width for seed, done in asked)
 
 
 def test_everybody_starts_from_the_same_point():
@@ -92,58 +136,72 @@ def test_where_all_rates_diverged_there_is_no_best():
   assert protocol.final_losses(protocol.lost(3, 11)).tolist() == [np.inf] * 3
 
 
-def _of(losses, heard=None):
-  """What `race` asks, answered from the losses of the whole grid."""
+def _of(final, heard=None):
+  """What `coarse_to_fine` asks, answered from the final losses of the whole grid."""
 
-  def run(rates, num_steps):
+  def run(rates):
     numbers = [protocol.LEARNING_RATES.index(rate) for rate in rates]
     if heard is not None:
-      heard.append((numbers, num_steps))
-    return losses[numbers, :, : num_steps + 1]
+      heard.append(numbers)
+    return final[numbers]
 
   return run
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
 @pytest.mark.parametrize("rival", optimizers.HAND_DESIGNED)
-def test_a_race_picks_the_rate_of_the_whole_grid_in_less_than_half_of_its_steps(name, rival):
-  grid = protocol.grid_curves(PROBLEMS[name](), optimizers.HAND_DESIGNED[rival], SEEDS, 80)
-  heard = []
-  final = protocol.race(_of(grid, heard), 80)
+def test_coarse_to_fine_picks_the_rate_of_the_whole_grid_in_half_of_its_runs(activation, rival):
+  grid = protocol.grid_curves(small_mlp(activation), optimizers.HAND_DESIGNED[rival], SEEDS, 80)
+  heard, everywhere = [], protocol.mean_final_losses(grid)
+  final = protocol.coarse_to_fine(_of(everywhere, heard))
   assert protocol.least(final) == protocol.best_rate(grid)
-  everywhere = protocol.mean_final_losses(grid)
-  finished = sorted(k for numbers, steps in heard if steps == 80 for k in numbers)
+  finished = sorted(sum(heard, []))
   np.testing.assert_array_equal(final[finished], everywhere[finished])
   assert np.isinf(np.delete(final, finished)).all()
-  assert heard[0] == (list(range(30)), 10)
-  assert sum(len(numbers) * steps for numbers, steps in heard) <= 0.55 * 30 * 80
+  assert heard[0] == list(range(1, 30, 3))
+  assert len(finished) == len(set(finished)) <= 15
 
 
-def test_a_race_goes_on_until_the_winner_is_better_than_its_neighbours():
-  losses = np.empty((30, 1, 81))
-  losses[:, 0, :11] = np.arange(30.0)[:, np.newaxis]  # at first the smallest rates are ahead,
-  losses[:, 0, 11:] = np.abs(np.arange(30.0) - 12)[:, np.newaxis]  # and rate 12 at the end
-  heard = []
-  final = protocol.race(_of(losses, heard), 80)
-  assert protocol.least(final) == protocol.LEARNING_RATES[12]
-  assert [numbers for numbers, _ in heard[1:]] == [list(range(10)), [10], [11], [12], [13]]
+def test_it_goes_on_until_the_winner_is_better_than_its_neighbours():
+  final, heard = np.abs(np.arange(30.0) - 14.4), []
+  final[14] = final[13] = 100.0  # so that 15 and 16 are reached from 16
+  assert protocol.least(protocol.coarse_to_fine(_of(final, heard))) == protocol.LEARNING_RATES[15]
+  assert heard[1:] == [[15, 17], [14]]
 
 
-def test_a_race_of_few_steps_runs_all_rates_to_the_end():
-  losses, heard = np.random.default_rng(0).uniform(size=(30, 2, 80)), []
-  final = protocol.race(_of(losses, heard), 79)
-  assert heard == [(list(range(30)), 79)]
+@pytest.mark.parametrize("best", [0, 29])
+def test_it_reaches_the_ends_of_the_grid(best):
+  final, heard = np.abs(np.arange(30.0) - best), []
+  assert protocol.least(protocol.coarse_to_fine(_of(final, heard))) == protocol.LEARNING_RATES[best]
+  assert sorted(heard[1]) == [best - 2 * (best > 0), best + 2 * (best == 0)]
+
+
+def test_small_instances_run_at_all_rates_and_large_ones_from_coarse_to_fine():
+  rng, heard = np.random.default_rng(0), []
+  losses = rng.uniform(size=(30, 2, 80))
+
+  def run(rates, num_steps):
+    heard.append(len(rates))
+    return losses[[protocol.LEARNING_RATES.index(rate) for rate in rates], :, : num_steps + 1]
+
+  small, serial = problems.bowl(4), problems.bowl(4)._replace(serial=True)
+  large = problems.bowl(protocol.COORDINATES_AT_ONCE // 29)
+  final = protocol.tuning(small, run, 79)
+  assert heard == [30] == [protocol.least_to_run(small)]
   np.testing.assert_array_equal(final, protocol.mean_final_losses(losses))
+  for problem in (serial, large):
+    heard.clear()
+    protocol.tuning(problem, run, 79)
+    assert heard[:2] == [10, 2] and sum(heard[:2]) == protocol.least_to_run(problem)
 
 
-@pytest.mark.parametrize("ends", [None, 4])
-def test_a_race_whose_finalists_diverge_runs_all_others(ends):
-  losses = np.full((30, 2, 81), np.nan)
-  losses[:, :, :11] = np.arange(30.0, 0.0, -1.0)[:, np.newaxis, np.newaxis]
+@pytest.mark.parametrize("ends", [None, 5])
+def test_where_the_first_third_diverges_all_others_run(ends):
+  final = np.full(30, np.inf)
   if ends is not None:
-    losses[ends] = 1e3
-  final = protocol.race(_of(losses), 80)
-  assert protocol.least(final) == (None if ends is None else protocol.LEARNING_RATES[ends])
+    final[ends] = 1e3
+  found = protocol.least(protocol.coarse_to_fine(_of(final)))
+  assert found == (None if ends is None else protocol.LEARNING_RATES[ends])
 
 
 def test_sgd_that_diverges_gives_a_curve_all_the_same():
