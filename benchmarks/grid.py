@@ -1,9 +1,9 @@
 """Tuning against the whole grid of the paper, run after run: python -m benchmarks.grid
 
-Six rivals x 30 learning rates x 10 seeds x 100 steps of the MNIST base problem (section 3.2), as
-bin/evaluate.py runs it: tracing included, nothing from the disk. Each rival's rate is picked as
-`baselines.tune` does, then from the whole grid, one instance after another, all rates of it side by
-side. --out=FILE.json keeps the times and the rates. Run it on an otherwise idle machine.
+Six rivals x 30 learning rates x 10 seeds x 100 steps of the MNIST base problem (section 3.2),
+tracing included, nothing from the disk. The rates are picked by `baselines.tune`, as bin/train.py
+and bin/evaluate.py do, then each from its whole grid, one instance after another, all rates of it
+side by side. --out=FILE.json keeps the times and the rates. Run it on an otherwise idle machine.
 """
 
 import os
@@ -40,31 +40,31 @@ def main(argv: Sequence[str]) -> int:
   options = experiment_flags.problem(flags)
   problem, data = options.build()
   print(f"{data}; {len(protocol.LEARNING_RATES)} rates x {flags.tuning_runs} seeds")
-  names = optimizers.HAND_DESIGNED
-  rows = [compared(problem, name, flags.tuning_runs, flags.num_steps) for name in names]
   document = {"data": data, "num_steps": flags.num_steps, "tuning_runs": flags.tuning_runs}
-  total = sum(row["tuning_seconds"] for row in rows) / sum(row["grid_seconds"] for row in rows)
-  print(f"  all: {total:.2f} of the time on {os.cpu_count()} cores")
-  reports.write(__file__, flags, document | {"rows": rows, "tuning_over_grid": total})
+  reports.write(__file__, flags, document | compared(problem, flags.tuning_runs, flags.num_steps))
   return 0
 
 
-def compared(problem: Problem, name: str, num_runs: int, num_steps: int) -> dict[str, Any]:
-  """How long tuning and the whole grid of a rival take, and which rates they pick."""
+def compared(problem: Problem, num_runs: int, num_steps: int) -> dict[str, Any]:
+  """How long tuning and the whole grids of the rivals take, and which rates they pick."""
+  names = tuple(optimizers.HAND_DESIGNED)
   began = time.perf_counter()
-  tuned = baselines.tune(problem, (name,), 0, num_steps, num_runs)[name]
-  between = time.perf_counter()
-  run = protocol.grid_runner(problem, optimizers.HAND_DESIGNED[name])
-  seeds = problem.seeds(0, Stream.TUNING, count=num_runs)
-  curves = [run([seed], protocol.LEARNING_RATES, num_steps) for seed in seeds]
-  whole = protocol.best_rate(np.concatenate(curves, axis=1))
-  end = time.perf_counter()
-  row = {"rival": name, "tuned_rate": tuned, "grid_rate": whole}
-  row |= {"tuning_seconds": between - began, "grid_seconds": end - between}
-  print(
-    f"  {name:10}{between - began:7.1f} s, {end - between:7.1f} s: {tuned} and {whole}", flush=True
-  )
-  return row
+  tuned = baselines.tune(problem, names, 0, num_steps, num_runs)
+  seconds = time.perf_counter() - began
+  print(f"  tuning all: {seconds:.1f} s", flush=True)
+  rows = []
+  for name in names:
+    began = time.perf_counter()
+    run = protocol.Grid(problem).runner(optimizers.HAND_DESIGNED[name])
+    seeds = problem.seeds(0, Stream.TUNING, count=num_runs)
+    curves = [run([seed], protocol.LEARNING_RATES, num_steps) for seed in seeds]
+    rate = protocol.best_rate(np.concatenate(curves, axis=1))
+    spent = time.perf_counter() - began
+    rows.append({"rival": name, "tuned": tuned[name], "grid": rate, "grid_seconds": spent})
+    print(f"  {name:10}{spent:7.1f} s: {tuned[name]} and {rate}", flush=True)
+  ratio = seconds / sum(row["grid_seconds"] for row in rows)
+  print(f"  all: {ratio:.2f} of the time on {os.cpu_count()} cores")
+  return {"rows": rows, "tuning_seconds": seconds, "tuning_over_grid": ratio}
 
 
 if __name__ == "__main__":

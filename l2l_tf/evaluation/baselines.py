@@ -39,22 +39,19 @@ def tune(
     progress: called with how many runs have just finished, `protocol.least_to_run` a rival and
       instance or some more.
   """
-  seeds = problem.seeds(seed, Stream.TUNING, count=num_runs)
+  seeds, grid = problem.seeds(seed, Stream.TUNING, count=num_runs), protocol.Grid(problem)
 
   def counted(runs):
     for instance in seeds:
       yield instance
       progress(runs)
 
-  def tuned(name):
-    run = protocol.grid_runner(problem, optimizers.HAND_DESIGNED[name])
-    return protocol.least(
-      protocol.tuning(
-        problem, lambda rates, steps: run(counted(len(rates)), rates, steps), num_steps
-      )
-    )
-
-  return {name: tuned(name) for name in names}
+  found = {}
+  for name in names:
+    run = grid.runner(optimizers.HAND_DESIGNED[name])
+    curves = lambda rates, steps, run=run: run(counted(len(rates)), rates, steps)  # noqa: E731
+    found[name] = protocol.least(protocol.tuning(problem, curves, num_steps))
+  return found
 
 
 def validate(

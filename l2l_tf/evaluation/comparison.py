@@ -84,9 +84,8 @@ class Comparison:
     for contender in contenders:
       contender.optimizer.check(shapes(self._problem))
     self._batch = protocol.batch_size(self._problem)
-    self._grid_runners = {
-      name: protocol.grid_runner(self._problem, optimizers.HAND_DESIGNED[name]) for name in rivals
-    }
+    grid = protocol.Grid(self._problem)
+    self._grid_runners = {name: grid.runner(optimizers.HAND_DESIGNED[name]) for name in rivals}
 
   @property
   def total_runs(self) -> int:

@@ -66,33 +66,41 @@ def curves(
   )
 
 
-def grid_runner(
-  problem: problem_lib.Problem, make_optimizer: Callable[[Sequence[float]], Optimizer]
-) -> Callable[[Iterable[np.ndarray], Sequence[float], int], np.ndarray]:
-  """Returns a function of R seeds, int32 `[2]` each, K rates and T: the curves `[K, R, T+1]`.
+class Grid:
+  """Runs of hand-designed optimizers on one problem, at many rates side by side.
 
-  All K rates run side by side as instances that share their seed. It is traced once for every K,
-  whatever T.
+  The loss is traced once for all optimizers: use one grid for all rivals.
   """
-  shared = _sharing_seed(problem)
 
-  @functools.cache
-  def trace(num_rates):
-    def rollout(seed, rates, num_steps):
-      seeds = tf.tile([seed], [num_rates, 1])
-      return unroll.rollout(shared, make_optimizer(rates), seeds, num_steps)
+  def __init__(self, problem: problem_lib.Problem):
+    self._problem, self._shared = problem, _sharing_seed(problem)
 
-    types = tf.TensorSpec([2], tf.int32), tf.TensorSpec([num_rates], tf.float64)
-    run = tf.function(rollout, autograph=False)
-    return run.get_concrete_function(*types, tf.TensorSpec([], tf.int32))
+  def runner(
+    self, make_optimizer: Callable[[Sequence[float]], Optimizer]
+  ) -> Callable[[Iterable[np.ndarray], Sequence[float], int], np.ndarray]:
+    """Returns a function of R seeds, int32 `[2]` each, K rates and T: the curves `[K, R, T+1]`.
 
-  def run(seeds, rates, num_steps):
-    program = trace(len(rates))
-    rates, num_steps = tf.constant(rates, tf.float64), tf.constant(num_steps)
-    one = lambda seed: program(tf.constant(seed), rates, num_steps).numpy().T  # noqa: E731
-    return np.stack(list(_run_each(problem, one, seeds)), axis=1, dtype=np.float64)
+    All K rates run side by side as instances that share their seed. It is traced once for every K,
+    whatever T.
+    """
 
-  return run
+    @functools.cache
+    def trace(num_rates):
+      def rollout(seed, rates, num_steps):
+        seeds = tf.tile([seed], [num_rates, 1])
+        return unroll.rollout(self._shared, make_optimizer(rates), seeds, num_steps)
+
+      types = tf.TensorSpec([2], tf.int32), tf.TensorSpec([num_rates], tf.float64)
+      run = tf.function(rollout, autograph=False)
+      return run.get_concrete_function(*types, tf.TensorSpec([], tf.int32))
+
+    def run(seeds, rates, num_steps):
+      program = trace(len(rates))
+      rates, num_steps = tf.constant(rates, tf.float64), tf.constant(num_steps)
+      one = lambda seed: program(tf.constant(seed), rates, num_steps).numpy().T  # noqa: E731
+      return np.stack(list(_run_each(self._problem, one, seeds)), axis=1, dtype=np.float64)
+
+    return run
 
 
 def _run_each(problem: problem_lib.Problem, run: Callable, seeds: Iterable) -> Iterator[Any]:
@@ -114,7 +122,7 @@ def grid_curves(
   rates: Sequence[float] = LEARNING_RATES,
 ) -> np.ndarray:
   """Runs a hand-designed optimizer at every rate from every seed, float64 `[K, R, T+1]`."""
-  return grid_runner(problem, make_optimizer)(seeds, rates, num_steps)
+  return Grid(problem).runner(make_optimizer)(seeds, rates, num_steps)
 
 
 def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:
@@ -129,7 +137,7 @@ def _sharing_seed(problem: problem_lib.Problem) -> problem_lib.Problem:
     task = tf.nest.map_structure(lambda x: x[0], tasks)
     return problem_lib.lift(lambda p: problem.loss(p, task, seeds[0]), params)
 
-  return problem._replace(lifted_loss=lifted_loss)
+  return problem._replace(lifted_loss=tf.function(lifted_loss, autograph=False))
 
 
 def final_losses(losses: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def _fake_runs(monkeypatch):
     offset = np.abs(optimizer.linear.w.numpy()).sum() if learned else 0.0
     return lambda seeds: offset + np.outer(seeds[:, 0] % 97 + 1, np.ones(num_steps + 1))
 
-  def grid_runner(problem, make_optimizer):
+  def grid_runner(grid, make_optimizer):
     def run(seeds, rates, num_steps):
       losses = np.add.outer(rates, seeds[:, 0] % 97)
       return np.repeat(losses[..., np.newaxis], num_steps + 1, axis=-1)
@@ -50,7 +50,7 @@ def _fake_runs(monkeypatch):
     return run
 
   monkeypatch.setattr(protocol, "runner", runner)
-  monkeypatch.setattr(protocol, "grid_runner", grid_runner)
+  monkeypatch.setattr(protocol.Grid, "runner", grid_runner)
 
 
 class SeedsOnly(Options):

@@ -1,5 +1,6 @@
 """Tests of the protocol: the grid of learning rates, the choice, and fairness."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_one_program_runs_any_number_of_steps(name):
     made.append(some)
     return optimizers.Adam(some)
 
-  run = protocol.grid_runner(problem, make)
+  run = protocol.Grid(problem).runner(make)
   few, more = run(SEEDS, rates, 3), run(SEEDS, rates[::-1], 6)
   assert len(made) == 1
   np.testing.assert_allclose(few, more[::-1, :, :4], rtol=1e-5)
@@ -155,7 +156,7 @@ def test_coarse_to_fine_picks_the_rate_of_the_whole_grid_in_half_of_its_runs(act
   heard, everywhere = [], protocol.mean_final_losses(grid)
   final = protocol.coarse_to_fine(_of(everywhere, heard))
   assert protocol.least(final) == protocol.best_rate(grid)
-  finished = sorted(sum(heard, []))
+  finished = sorted(itertools.chain(*heard))
   np.testing.assert_array_equal(final[finished], everywhere[finished])
   assert np.isinf(np.delete(final, finished)).all()
   assert heard[0] == list(range(1, 30, 3))
