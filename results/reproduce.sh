@@ -192,6 +192,7 @@ asked long_unrolls && benchmark long_unrolls
 asked run_stablehlo && stablehlo # on a GPU: the 4,096 instances take 94 GiB
 asked state_dtype && benchmark state_dtype
 asked training_steps && benchmark training_steps --repeats=1
+asked tuning_ways && benchmark tuning_ways
 asked tensorboard_cost && benchmark tensorboard_cost --epochs=8 --repeats=1
 
 # Pictures, from the committed JSON files alone; Figure 6 from bundled photographs.

@@ -352,6 +352,19 @@ def grid() -> str:
   return table(["", "tuning", "whole grid"], rows)
 
 
+def tuning_ways() -> str:
+  """How much each way to find a rate takes, and what it misses."""
+  found = files.read_json(os.path.join("benchmarks", "tuning_ways.json"))["rows"]
+  rows = []
+  for way in dict.fromkeys(row["way"] for row in found):
+    some = [row for row in found if row["way"] == way]
+    share = sum(row["share"] for row in some) / len(some)
+    missed = sum(row["loss_over_best"] > 1 for row in some)
+    worst = max(row["loss_over_best"] for row in some)
+    rows.append([way, f"{share:.2f}", f"{missed} of {len(some)}", f"{worst:.2f}"])
+  return table(["", "of the steps", "missed the best rate", "worst final loss over the best"], rows)
+
+
 TABLES = {
   "held_out": held_out,
   "limits": limits,
@@ -366,6 +379,7 @@ TABLES = {
   "coordinates": coordinates,
   "instances": instances,
   "grid": grid,
+  "tuning_ways": tuning_ways,
   "long_unrolls": long_unrolls,
   "double_backprop": double_backprop,
   "limited_memory": limited_memory,

@@ -118,7 +118,7 @@ class Rival(_Summary):
   """the chosen one, null where every rate diverged, and then the rival is not run and its losses
   are null: least mean final loss over the tuning instances, of `finalists` where there are some"""
   tuning_final_losses: NumbersOrNulls
-  """`[K]`, that mean for every rate that was run to the end (`protocol.race`). Null are the others,
+  """`[K]`, that mean for every rate that was run (`protocol.tuning`). Null are the others,
   and those with a single diverged run, which counts as infinite"""
   finalists: Finalists = None  # type: ignore[assignment]  # not null: not there
   """with `--finalist_runs=F`: `{runs, learning_rates, final_losses}`: mean final losses over the

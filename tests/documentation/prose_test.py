@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from benchmarks import tuning_ways
 from l2l_tf.evaluation import results as results_lib
 from tests import sources
 
@@ -107,6 +109,31 @@ def on_a_gpu():
   )
 
 
+def same_rates():
+  """Of all committed whole grids: those of quadratics and of half orthogonal updates are not."""
+  ratios = []
+  for path in sorted((ROOT / "results").glob("*.json")):
+    for entry in json.loads(path.read_text()).get("optimizers", {}).values():
+      losses = [np.inf if x is None else x for x in entry.get("tuning_final_losses", [])]
+      if losses and not path.name.startswith(("quadratic", "half_orthogonal")):
+        picked, _ = tuning_ways.coarse_to_fine(np.array(losses))
+        ratios.append(losses[picked] / min(losses))
+  worse = sorted(ratio for ratio in ratios if ratio > 1)
+  assert len(worse) == 2
+  return (
+    f"{len(ratios)} grids of a rival. From these it picks the same rate for all but two, which end"
+    f" {worse[0]:.2f} and {worse[1]:.2f} times as high"
+  )
+
+
+def successive_halving():
+  """Its worst miss, and where."""
+  halving = [row for row in rows("tuning_ways") if row["way"] == "1/8 of the steps, 10"]
+  worst = max(halving, key=lambda row: row["loss_over_best"])
+  assert (worst["setting"], worst["rival"]) == ("two layers", "sgd")
+  return f"a rate for SGD that ends {worst['loss_over_best']:.2f} times as high"
+
+
 def linearised():
   found = {r["problem"]: r for r in rows("double_backprop") if r["meta_loss"] == "linearised"}
   return tuple(
@@ -127,6 +154,8 @@ FACTS = {
   forward_step: "docs/performance.md",
   on_a_gpu: "docs/performance.md",
   linearised: "docs/performance.md",
+  same_rates: "docs/performance.md",
+  successive_halving: "docs/experiments/performance.md",
 }
 
 
