@@ -79,7 +79,9 @@ def coarse_to_fine(final: np.ndarray) -> tuple[int, float]:
     asked.extend(numbers)
     return final[numbers]
 
-  return int(np.argmin(protocol.coarse_to_fine(answer))), len(asked) / len(final)
+  return int(np.argmin(protocol.coarse_to_fine(answer, protocol.LEARNING_RATES))), len(asked) / len(
+    final
+  )
 
 
 def halving(curves: np.ndarray, final: np.ndarray, look: int, keep: int) -> tuple[int, float]:

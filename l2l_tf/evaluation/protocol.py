@@ -182,7 +182,8 @@ def tuning(
   """
   if _all_at_once(problem):
     return mean_final_losses(run(LEARNING_RATES, num_steps))
-  return coarse_to_fine(lambda rates: mean_final_losses(run(rates, num_steps)))
+  final_losses_of = lambda rates: mean_final_losses(run(rates, num_steps))  # noqa: E731
+  return coarse_to_fine(final_losses_of, LEARNING_RATES)
 
 
 def least_to_run(problem: problem_lib.Problem) -> int:
@@ -196,8 +197,7 @@ def _all_at_once(problem: problem_lib.Problem) -> bool:
 
 
 def coarse_to_fine(
-  final_losses_of: Callable[[Sequence[float]], np.ndarray],
-  rates: Sequence[float] = LEARNING_RATES,
+  final_losses_of: Callable[[Sequence[float]], np.ndarray], rates: Sequence[float]
 ) -> np.ndarray:
   """The final losses of a third of the rates, and from their best on of neighbours.
 

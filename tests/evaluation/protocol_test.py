@@ -154,7 +154,7 @@ def _of(final, heard=None):
 def test_coarse_to_fine_picks_the_rate_of_the_whole_grid_in_half_of_its_runs(activation, rival):
   grid = protocol.grid_curves(small_mlp(activation), optimizers.HAND_DESIGNED[rival], SEEDS, 80)
   heard, everywhere = [], protocol.mean_final_losses(grid)
-  final = protocol.coarse_to_fine(_of(everywhere, heard))
+  final = protocol.coarse_to_fine(_of(everywhere, heard), protocol.LEARNING_RATES)
   assert protocol.least(final) == protocol.best_rate(grid)
   finished = sorted(itertools.chain(*heard))
   np.testing.assert_array_equal(final[finished], everywhere[finished])
@@ -166,14 +166,20 @@ def test_coarse_to_fine_picks_the_rate_of_the_whole_grid_in_half_of_its_runs(act
 def test_it_goes_on_until_the_winner_is_better_than_its_neighbours():
   final, heard = np.abs(np.arange(30.0) - 14.4), []
   final[14] = final[13] = 100.0  # so that 15 and 16 are reached from 16
-  assert protocol.least(protocol.coarse_to_fine(_of(final, heard))) == protocol.LEARNING_RATES[15]
+  assert (
+    protocol.least(protocol.coarse_to_fine(_of(final, heard), protocol.LEARNING_RATES))
+    == protocol.LEARNING_RATES[15]
+  )
   assert heard[1:] == [[15, 17], [14]]
 
 
 @pytest.mark.parametrize("best", [0, 29])
 def test_it_reaches_the_ends_of_the_grid(best):
   final, heard = np.abs(np.arange(30.0) - best), []
-  assert protocol.least(protocol.coarse_to_fine(_of(final, heard))) == protocol.LEARNING_RATES[best]
+  assert (
+    protocol.least(protocol.coarse_to_fine(_of(final, heard), protocol.LEARNING_RATES))
+    == protocol.LEARNING_RATES[best]
+  )
   assert sorted(heard[1]) == [best - 2 * (best > 0), best + 2 * (best == 0)]
 
 
@@ -201,7 +207,7 @@ def test_where_the_first_third_diverges_all_others_run(ends):
   final = np.full(30, np.inf)
   if ends is not None:
     final[ends] = 1e3
-  found = protocol.least(protocol.coarse_to_fine(_of(final)))
+  found = protocol.least(protocol.coarse_to_fine(_of(final), protocol.LEARNING_RATES))
   assert found == (None if ends is None else protocol.LEARNING_RATES[ends])
 
 
