@@ -112,6 +112,7 @@ setuptools.setup(
     + ["torch>=2.5,<2.14"]  # with CPU builds where pip has them
     + ["playwright>=1.50"]  # drives the system's Chromium in tests, skipped without
     + ["build>=1.2", "twine>=6"]  # of a release
+    + ["cma>=4"]  # of benchmarks/step_control_search.py, skipped without
     + [*TRAIN, *DATA, *ART, *JAX, *DOCS],
     "docs": DOCS,
     "faults": ["atheris>=2.3"],  # coverage-guided fuzzing in `make faults`, skipped without

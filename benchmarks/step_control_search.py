@@ -2,7 +2,7 @@
 
 CMA-ES (Hansen 2016) over networks with sigmoid and ReLU units, each generation on instances of its
 own. A candidate's score is the mean of the logarithms of final loss and root of mean loss. The
-mean of the last generation is saved. It needs the package cma: python -m pip install cma
+mean of each generation is saved. It needs the package cma: python -m pip install cma
 """
 
 import os
@@ -22,12 +22,15 @@ from l2l_tf import unroll
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 from l2l_tf.config.user_optimizer import UserOptimizer
+from l2l_tf.errors import ExpectedError
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Problem
 from l2l_tf.problems.base import Stream
 from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 
+PROGRAM = "-m benchmarks.step_control_search"
 STEPS, CANDIDATES, INSTANCES, SPREAD = 100, 8, 3, 0.6
 
 
@@ -38,14 +41,21 @@ def main(argv: Sequence[str]) -> int:
   flags.add(int, "generations", 45, "of the search", bounds=(1, 10**6))
   flags.add(int, "seed", 5, "of instances and of the search", bounds=(0, 2**31 - 1))
   flags.parse(argv)
-  import cma
-
+  if os.path.lexists(flags.out):
+    raise outputs.OutputError(f"{flags.out} is there already: name another `out`.")
+  try:
+    import cma
+  except ImportError as error:
+    raise ExpectedError("The search needs cma: python -m pip install cma") from error
   losses = _Losses()
   print(losses.data)
   options = {"popsize": CANDIDATES, "maxiter": flags.generations, "seed": flags.seed + 1}
   search = cma.CMAEvolutionStrategy(
     np.divide(step_control.START, step_control.UNITS), SPREAD, options | {"verbose": -9}
   )
+  optimizer = UserOptimizer(name="benchmarks.step_control:lstm").build(flags.seed)
+  about = {"command": experiment_flags.command(PROGRAM, flags, ["out"], [])}
+  about |= {"data": losses.data, "versions": provenance.versions()}
   while search.countiter < flags.generations:
     seeds = losses.seeds(flags.seed, search.countiter)
     found = search.ask()
@@ -56,13 +66,9 @@ def main(argv: Sequence[str]) -> int:
     print(
       f"{search.countiter}: final {final.round(3)}, mean {mean.round(3)}, {numbers}", flush=True
     )
-  about = {
-    "command": experiment_flags.command("-m benchmarks.step_control_search", flags, ["out"], [])
-  }
-  about |= {"data": losses.data, "versions": provenance.versions(), "numbers": numbers}
-  optimizer = UserOptimizer(name="benchmarks.step_control:lstm").build(flags.seed)
-  optimizer.numbers.assign(search.mean)
-  optimizer_files.save_optimizer(flags.out, optimizer, about)
+    optimizer.numbers.assign(search.mean)
+    about |= {"numbers": numbers, "generation": search.countiter}
+    optimizer_files.save_optimizer(flags.out, optimizer, about)
   return 0
 
 

@@ -98,6 +98,10 @@ half_orthogonal() { # NAME FLAGS...
   evaluate "$@" --problem=mnist --optimizer=mnist_lstm,results/half_orthogonal --user_optimizer=benchmarks.half_orthogonal:lstm --num_runs=100
 }
 
+step_control() { # NAME FLAGS...
+  evaluate "$@" --problem=mnist --optimizer=results/step_control --user_optimizer=benchmarks.step_control:lstm --num_runs=100
+}
+
 general() { # NAME FLAGS...
   evaluate "$@" --optimizer=general,mnist_lstm --transfer --num_runs=20 --tuning_runs=5
 }
@@ -135,6 +139,11 @@ asked mnist_relu && evaluate mnist_relu --optimizer=mnist_lstm --num_runs=100 --
 asked mnist_100_test && evaluate mnist_100_test --optimizer=mnist_lstm --num_runs=100 --split=test
 asked half_orthogonal_100 && half_orthogonal half_orthogonal_100
 asked half_orthogonal_200 && half_orthogonal half_orthogonal_200 --num_steps=200
+asked step_control_100 && step_control step_control_100
+asked step_control_200 && step_control step_control_200 --num_steps=200
+asked step_control_40 && step_control step_control_40 --hidden=40
+asked step_control_2x20 && step_control step_control_2x20 --hidden=20,20
+asked step_control_relu && step_control step_control_relu --activation=relu
 asked modern_rivals && benchmark modern_rivals
 asked general_mnist_100 && general general_mnist_100
 asked general_mnist_200 && general general_mnist_200 --num_steps=200
@@ -169,6 +178,8 @@ asked zoo_mnist_lstm@odd && zoo zoo_mnist_lstm@odd --optimizer=cifar10_lstm@odd,
 asked general_plain/zoo && zoo general_plain --optimizer=results/general_plain
 asked general_lstm/zoo && zoo general_lstm --optimizer=results/general_lstm --horizon=100,1000 --seeds=2
 asked general_second/zoo && zoo general_second --optimizer=results/general_second
+
+asked step_control && "$PYTHON" -m benchmarks.step_control_search --out="$OUT/step_control"
 
 # What a training promises, and what each part of the general rule is worth.
 asked quick_seeds && benchmark quick_seeds

@@ -101,14 +101,26 @@ def mnist() -> str:
 
 def half_orthogonal() -> str:
   """`mnist_lstm` and what half orthogonal updates add to it, over 100 and 200 steps."""
+  titles = {f"half_orthogonal_{num_steps}": f"{num_steps} steps" for num_steps in (100, 200)}
+  return _beside_mnist_lstm("half_orthogonal", titles)
+
+
+def step_control() -> str:
+  """`mnist_lstm` and what a controller of its steps adds to it, on the paper's networks."""
+  titles = {name.replace("mnist", "step_control"): text for name, text in MNIST_FILES.items()}
+  titles.pop("step_control_100_test")
+  return _beside_mnist_lstm("step_control", titles)
+
+
+def _beside_mnist_lstm(name: str, titles: dict[str, str]) -> str:
+  """An optimizer that begins with `mnist_lstm`, that itself, and the best rival, for each file."""
   rows: list[list[str]] = []
-  for num_steps in (100, 200):
-    results = read(f"half_orthogonal_{num_steps}")
-    best = results["best_rival"]
-    labels = {name: f"`{name}`" for name in ("half_orthogonal", "mnist_lstm")}
-    labels[best] = f"{RIVAL_LABELS[best]}, the best rival"
-    rows.append([f"**{num_steps} steps**"])
-    rows += [_row(results, name, label) for name, label in labels.items()]
+  for file, title in titles.items():
+    results = read(file)
+    shared, best = read(file.replace(name, "mnist")), results["best_rival"]
+    rows += [[f"**{title}**"], _row(results, name, f"`{name}`")]
+    rows.append(_row(shared, "mnist_lstm", "`mnist_lstm`"))
+    rows.append(_row(results, best, f"{RIVAL_LABELS[best]}, the best rival"))
   return table(["MNIST, 100 runs", *SHOWN], rows)
 
 
@@ -315,6 +327,7 @@ def _end(row: dict[str, Any]) -> str:
 TABLES = {
   "mnist": mnist,
   "half_orthogonal": half_orthogonal,
+  "step_control": step_control,
   "quadratics": quadratics,
   "quadratics_final": quadratics_final,
   "quadratics_others": quadratics_others,
