@@ -179,7 +179,7 @@ asked general_plain/zoo && zoo general_plain --optimizer=results/general_plain
 asked general_lstm/zoo && zoo general_lstm --optimizer=results/general_lstm --horizon=100,1000 --seeds=2
 asked general_second/zoo && zoo general_second --optimizer=results/general_second
 
-asked step_control && "$PYTHON" -m benchmarks.step_control_search --out="$OUT/step_control"
+asked step_control && "$PYTHON" -m benchmarks.step_control_search --generations=29 --out="$OUT/step_control"
 
 # What a training promises, and what each part of the general rule is worth.
 asked quick_seeds && benchmark quick_seeds
