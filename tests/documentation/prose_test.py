@@ -110,12 +110,13 @@ def on_a_gpu():
 
 
 def same_rates():
-  """Of all committed whole grids: those of quadratics and of half orthogonal updates are not."""
+  """Of all committed whole grids."""
+  narrowed = "quadratic", "half_orthogonal", "step_control"  # by halving or by what this is about
   ratios = []
   for path in sorted((ROOT / "results").glob("*.json")):
     for entry in json.loads(path.read_text()).get("optimizers", {}).values():
       losses = [np.inf if x is None else x for x in entry.get("tuning_final_losses", [])]
-      if losses and not path.name.startswith(("quadratic", "half_orthogonal")):
+      if losses and not path.name.startswith(narrowed):
         picked, _ = tuning_ways.coarse_to_fine(np.array(losses))
         ratios.append(losses[picked] / min(losses))
   worse = sorted(ratio for ratio in ratios if ratio > 1)
