@@ -1,9 +1,8 @@
 """What a long computation is doing: a bar in a terminal, elsewhere a plain line now and then."""
 
-from collections.abc import Iterable, Iterator
 import sys
 import time
-from typing import Any, TypeVar
+from typing import Any
 
 from l2l_tf import surroundings
 
@@ -11,7 +10,6 @@ with surroundings.extra("train"):
   import tqdm
 
 SECONDS = 10.0  # between two lines that nothing but time calls for
-Item = TypeVar("Item")
 
 
 class Report:
@@ -64,12 +62,6 @@ class Report:
   def advance(self, count: int = 1, note: str = ""):
     """So many more units are done."""
     self.reach(self._done + count, note)
-
-  def over(self, items: Iterable[Item]) -> Iterator[Item]:
-    """Yields the items, each of which is a unit, done when the next is asked for."""
-    for item in items:
-      yield item
-      self.advance()
 
   def say(self, text: str):
     """A line of its own, but where there is a bar."""

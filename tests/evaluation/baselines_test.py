@@ -1,6 +1,7 @@
 """Tests of tuning the rivals."""
 
 import numpy as np
+import pytest
 
 from l2l_tf import optimizers
 from l2l_tf import problems
@@ -26,3 +27,10 @@ def test_a_rival_that_diverges_at_every_rate_has_none_and_loses():
   assert rates == {"adam": None}
   rival = baselines.validate(problem, rates, 0, 3, 2)["adam"]
   assert rival.learning_rate is None and rival.curve.tolist() == [np.inf] * 4
+
+
+@pytest.mark.parametrize("serial, each", [(False, [30, 30]), (True, [10, 10, 2, 2])])
+def test_progress_hears_of_every_instance_as_it_ends(serial, each):
+  heard, problem = [], problems.bowl(4)._replace(serial=serial)
+  baselines.tune(problem, ("sgd",), 7, 12, 2, heard.append)
+  assert heard[: len(each)] == each and all(count == 1 for count in heard[len(each) :])

@@ -61,17 +61,6 @@ def test_more_than_there_seemed_to_be_and_hours(clock, capsys):
   assert lines == ["3 of 10 steps, 7:00:00 left", "15 of 15 steps, 0:00 left"]
 
 
-def test_over_counts_what_is_done(clock, capsys):
-  report, seen = reporting.Report(3, "instance"), []
-  for item in report.over("abc"):
-    seen.append(item)
-    clock[0] += 10
-  assert seen == ["a", "b", "c"]
-  assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
-    f"{k} of 3 instances" for k in (1, 2, 3)
-  ]
-
-
 def test_a_terminal_gets_a_bar(monkeypatch):
   terminal = io.StringIO()
   terminal.isatty = lambda: True
