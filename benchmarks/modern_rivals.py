@@ -158,17 +158,11 @@ def measured(name: str, problem: Problem, num_steps: int, num_runs: int, tuning_
       curves = protocol.curves(problem, make(rate, num_steps), seeds, num_steps)
     final = protocol.final_losses(curves)
     mean = intervals.interval(final)
-    row = {"setting": name, "rival": rival, "learning_rate": rate, **_finite("final", mean)}
+    row = {"setting": name, "rival": rival, "learning_rate": rate, **reports.finite("final", mean)}
     for one, losses in ours.items():
-      row |= _finite(f"{one}_over_it", intervals.ratio_interval(losses, final))
+      row |= reports.finite(f"{one}_over_it", intervals.ratio_interval(losses, final))
     rows.append(row)
   return {"rows": rows, "ours": {one: float(np.mean(losses)) for one, losses in ours.items()}}
-
-
-def _finite(key: str, values: intervals.Interval | intervals.Ratio) -> dict[str, float | None]:
-  """The fields of one, behind a key; None for what is not finite."""
-  fields = values._asdict().items()
-  return {f"{key}_{name}": float(x) if np.isfinite(x) else None for name, x in fields}
 
 
 def main(argv: Sequence[str]) -> int:

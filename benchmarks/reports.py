@@ -4,8 +4,11 @@ from collections.abc import Sequence
 import os
 from typing import Any
 
+import numpy as np
+
 from benchmarks import measuring
 from l2l_tf.cli import experiment_flags
+from l2l_tf.evaluation import intervals
 from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
@@ -48,6 +51,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     first, *others = (cell.rjust(width) for cell, width in zip(line, widths))
     lines.append("  ".join([line[0].ljust(len(first)), *others]).rstrip())
   return "\n".join(lines)
+
+
+def finite(key: str, values: intervals.Interval | intervals.Ratio) -> dict[str, float | None]:
+  """The fields of one, behind a key; None for what is not finite."""
+  fields = values._asdict().items()
+  return {f"{key}_{name}": float(x) if np.isfinite(x) else None for name, x in fields}
 
 
 def _cell(value: Any) -> str:
