@@ -32,6 +32,7 @@ def test_these_are_all():
   assert names == ours | set(OTHERS)
 
 
+@pytest.mark.slow
 def test_a_pretrained_optimizer_in_fit(capsys):
   with warnings.catch_warnings():
     warnings.simplefilter("error")  # none on its own ground
@@ -63,6 +64,7 @@ def test_an_optimizer_for_a_bare_function():
   assert learned < tuned < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, framework", OTHERS.items())
 def test_without_tensorflow(name, framework):
   """Each in a process of its own, where another framework is Keras's, or none."""

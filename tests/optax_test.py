@@ -31,6 +31,7 @@ def follow(transformation, steps: int = 50, compiled: bool = True):
   return params
 
 
+@pytest.mark.slow
 def test_it_takes_the_steps_of_keras():
   variables = [keras.Variable(x) for x in jax.tree.leaves(PARAMS)]
   optimizer = l2l_tf.LearnedOptimizer()
@@ -52,6 +53,7 @@ def test_it_needs_no_jit():
   )
 
 
+@pytest.mark.slow
 def test_optax_composes_the_rest():
   half = follow(optax.chain(l2l_optax.general(), optax.scale(0.5)), 1)
   whole = follow(l2l_optax.general(), 1)

@@ -168,6 +168,7 @@ def test_without_a_place_to_hold_it_everything_is_said(start):
   assert status == 0 and OURS[0] in err
 
 
+@pytest.mark.slow
 def test_the_real_tensorflow(tmp_path):
   """It greets three times and more; here a trained optimizer is missing, told in one line."""
   program = programs.ROOT / "bin" / "visualize.py"

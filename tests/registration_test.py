@@ -11,6 +11,7 @@ from tests import sources
 SAVED = sources.ROOT / "tests" / "keras" / "saved_by_an_earlier_version.keras"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("imports", ["import keras, l2l_tf", "import l2l_tf, keras"])
 def test_a_saved_model_is_loaded(imports):
   script = f"{imports}\nmodel = keras.models.load_model({str(SAVED)!r})\n"

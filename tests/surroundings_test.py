@@ -25,6 +25,7 @@ def python(folder, **environment):
   return run.returncode, *(text.strip().splitlines()[-1:] for text in (run.stdout, run.stderr))
 
 
+@pytest.mark.slow
 def test_files_of_a_user_with_names_of_ours_are_not_imported(tmp_path):
   """All rooms and modules of the library, and all that lies at the top beside it."""
   modules = {name.split(".")[-1] for name in sources.read() if name.startswith("l2l_tf.")}

@@ -38,6 +38,7 @@ def same(first, second, atol=1e-6):
     np.testing.assert_allclose(a, b, rtol=0, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without", [(), (1,)])
 def test_it_takes_the_steps_of_keras(without):
   params = parameters()

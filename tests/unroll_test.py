@@ -48,6 +48,7 @@ def compiled(problem, optimizer, num_steps):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [lstm(), optimizers.Adam(0.1)], ids=["lstm", "adam"])
 def test_two_unrolls_of_20_are_one_of_40(optimizer):
   problem = small_mlp()
@@ -86,6 +87,7 @@ def plain_first_order_losses(problem, optimizer, carry, num_steps):
   return tf.stack(losses[1:])  # f(theta_0) does not depend on phi
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_linearised_losses_have_the_plain_first_order_values_and_gradient(name):
   problem, optimizer = PROBLEMS[name](), learned(name)
@@ -141,6 +143,7 @@ def directions(variables, count=4):
     yield [d if j == k else 0 * d for j, d in enumerate(full)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_first_order_meta_gradient_equals_finite_differences(name):
   """Of sum_t <grad_t, theta_t(phi)>, the gradients frozen to those of the trajectory at phi."""
@@ -168,6 +171,7 @@ def test_first_order_meta_gradient_equals_finite_differences(name):
     assert slope(value, phi, direction) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_second_order_meta_gradient_equals_finite_differences(name):
   problem, optimizer = PROBLEMS[name](), learned(name)
@@ -186,6 +190,7 @@ def test_second_order_meta_gradient_equals_finite_differences(name):
   assert max(differences) > 1e-4  # the dashed edges do something here
 
 
+@pytest.mark.slow
 def test_second_derivatives_leave_the_trajectory_as_it_is():
   problem, optimizer = small_mlp(), lstm()
   carry, _ = unroll.start(problem, optimizer, SEEDS)
@@ -194,6 +199,7 @@ def test_second_derivatives_leave_the_trajectory_as_it_is():
   np.testing.assert_allclose(first, second, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_instances_equal_separate_runs(name):
   problem, optimizer = PROBLEMS[name](), learned(name)
@@ -215,6 +221,7 @@ def test_rollout_starts_at_theta_0():
     assert float(losses[0, b]) == pytest.approx(float(first), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_instances_and_minibatches_do_not_depend_on_the_optimizer(name):
   """Two optimizers that do not move meet the same losses at every step, and so the same data."""

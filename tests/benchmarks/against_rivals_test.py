@@ -64,6 +64,7 @@ def test_the_first_loss_and_update_by_hand(case, answer):
   assert np.max(changed) == pytest.approx(worker.CHECKED_STEPS * case.learning_rate, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_originals_way_computes_the_same(case, answer):
   received = worker.check(per_parameter.PerParameter(case))
   differences = against_rivals.compare("per_parameter", case, answer, received)

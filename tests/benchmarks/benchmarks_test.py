@@ -55,6 +55,7 @@ def test_flat_memory(rows):
   assert all(row["peak_mib"] >= row["resident_mib"] for row in found)
 
 
+@pytest.mark.slow
 def test_coordinates(rows):
   """The states are 4 times 20 numbers of 4 bytes a coordinate, h and c of two layers."""
   args = ["--inference=10,100", "--meta_training=10", "--unroll_length=2", "--repeats=1"]
@@ -124,6 +125,7 @@ def test_a_meta_step(capsys, one_block):
   assert 0 < seconds < 60 and peak > 100
 
 
+@pytest.mark.slow
 def test_state_dtype(rows):
   args = ["--data=bundled", "--num_runs=3", "--num_steps=12"]
   found = rows(state_dtype, *args)

@@ -36,6 +36,7 @@ def exported(tmp_path_factory):
   return path
 
 
+@pytest.mark.slow
 def test_an_episode_is_that_of_the_trainer():
   """As many starts as instances: the objectives are those of `evolution.objectives`."""
   optimizer, seeds = optimizers.General(hidden=(4,)), tf.constant(base.make_seeds(3, count=4))
@@ -53,6 +54,7 @@ def test_an_episode_is_that_of_the_trainer():
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_data_are_small_in_the_file_and_exact_where_they_are_pixels(exported):
   with open(os.path.join(exported, "modules.json"), encoding="utf-8") as file:
     modules = json.load(file)["modules"]
@@ -81,6 +83,7 @@ def test_bad_flags_are_refused(tmp_path, flag, message):
     _export(flag, f"--out={tmp_path}")
 
 
+@pytest.mark.slow
 def test_a_trained_lstm_is_gone_on_from(tmp_path):
   out = str(tmp_path / "modules")
   flags = ["--num_images=50", "--problems=teacher_small", f"--out={out}"]
@@ -105,6 +108,7 @@ def test_phi_begins_as_it_was():
   np.testing.assert_array_equal(evolve.Evolution([], document, 1, 0.1).phi, [start, start])
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_can_have_but_one_phi_is_refused(tmp_path):
   message = "that can have a phi for each instance, got a ntm_bfgs"
   with pytest.raises(experiment_flags.UsageError, match=message):

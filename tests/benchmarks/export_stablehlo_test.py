@@ -20,6 +20,8 @@ from l2l_tf.problems.base import make_seeds
 from tests import sources
 from tests.benchmarks import against_rivals_test
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ["--num_tasks=2", "--num_steps=3", "--batch_size=4", "--pooling=7", "--data=bundled"]
 
 

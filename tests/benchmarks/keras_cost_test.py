@@ -27,6 +27,7 @@ def _one_process_a_backend(monkeypatch):
     yield pools
 
 
+@pytest.mark.slow
 def test_cost(tmp_path, monkeypatch, one_process_a_backend):
   monkeypatch.setattr(keras_cost, "SMALL", [(6,), (6,)])
   monkeypatch.setattr(keras_cost, "CLASSIFIER", [(3, 2), (3,), (3,)])

@@ -16,6 +16,7 @@ def read(path):
     return json.load(file)
 
 
+@pytest.mark.slow
 def test_experiments_on_mnist(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(protocol, "LEARNING_RATES", (1e-6, 3e-2))
   out = str(tmp_path / "out.json")
@@ -31,6 +32,7 @@ def test_experiments_on_mnist(tmp_path, monkeypatch, capsys):
   assert f"| Adam, 0.001 | {intervals.Interval(rows['Adam']['12']['mean'], 0)}"[:20] in table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in keras_experiments.TASKS if n != "mnist"])
 def test_other_tasks_start_at_the_same_point_for_all(name):
   task = keras_experiments.make_task(name, "bundled")

@@ -18,6 +18,7 @@ from tests import tiny_results
 from tests import tiny_vgg
 
 
+@pytest.mark.slow
 def test_losses_are_the_least_seen_within_the_evaluations_allowed():
   pictures, style, network = tiny_vgg.pictures(), tiny_vgg.style(), tiny_vgg.network()
   problem, calls = problems.style_transfer(pictures, style, network), []
@@ -45,6 +46,7 @@ def test_what_converges_stays_where_it_is():
   assert losses.shape == (51,) and losses[0] == 4.0 and losses[-1] == pytest.approx(3.0)
 
 
+@pytest.mark.slow
 def test_the_program_writes_what_it_prints(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   out = tmp_path / "lbfgs.json"
@@ -59,6 +61,7 @@ def test_the_program_writes_what_it_prints(tmp_path, capsys, monkeypatch):
     lbfgs.main(["lbfgs", "--num_runs=1"])
 
 
+@pytest.mark.slow
 def test_ratios_are_paired_over_the_first_instances(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   flags = ["--size=32", "--vgg=hed", "--num_runs=2", "--num_steps=3"]

@@ -77,6 +77,7 @@ def test_that_of_optax():
     np.testing.assert_allclose(x, theta[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_gets_its_best_rate_on_the_same_instances():
   data = problems.datasets.pool(problems.load("mnist", source="bundled"), 4)
   problem = problems.mlp(data, (5,), batch_size=16)

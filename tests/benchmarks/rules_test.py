@@ -156,6 +156,7 @@ def test_the_page_has_those_of_the_validation_problems():
     assert _cells(f"`{problem}`")[1:] == expected
 
 
+@pytest.mark.slow
 def test_shares_run_side_by_side_on_the_same_instances():
   problem = ablation.problems(False).problems["linear"]
   losses = rules.validated(problem, [0.0, 0.0, 1.0], 2, 5)

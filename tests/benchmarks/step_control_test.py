@@ -110,6 +110,7 @@ def test_phi_is_six_numbers_and_it_is_an_optimizer_like_others():
   assert all(np.isfinite(x).all() for one in updates for x in one.values())
 
 
+@pytest.mark.slow
 def test_the_search_prefers_what_ends_lower(tmp_path, monkeypatch):
   """And saves an optimizer that is found again."""
   pytest.importorskip("cma")

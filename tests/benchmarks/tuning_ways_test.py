@@ -43,6 +43,7 @@ def test_it_climbs_to_a_local_minimum_and_leaves_out_what_diverges():
   assert picked == 12 and share == pytest.approx(1 / 8 + 14 / 30)
 
 
+@pytest.mark.slow
 def test_the_program(tmp_path, monkeypatch):
   small = {"hidden": (2,), "pooling": 14, "data": "bundled"}
   monkeypatch.setattr(tuning_ways, "SETTINGS", {"small": (80, small)})

@@ -37,6 +37,7 @@ def _run(*arguments) -> int:
   return programs.run(evaluate.main, *arguments)
 
 
+@pytest.mark.slow
 def test_compares_learned_optimizers_and_peers_with_tuned_rivals(here, capsys):
   directory = str(here / "runs" / "bowl_lstm" / "best")
   assert _run(*SMALL, f"--optimizer={directory},twin=runs/bowl_lstm/best", "--peer=peer.npz") == 0
@@ -74,6 +75,7 @@ def test_longer_runs_are_compared_early_too(capsys):
   assert "mnist_lstm is not ahead of all rivals at the end" in printed
 
 
+@pytest.mark.slow
 def test_resumes_after_an_interruption(here, monkeypatch, capsys):
   arguments = (*SMALL, "--optimizer=runs/bowl_lstm/best")
   assert _run(*arguments, "--name=undisturbed") == 0
@@ -107,6 +109,7 @@ def test_a_named_work_directory_stays(here):
   assert len(list((here / "cache").iterdir())) == before + 1
 
 
+@pytest.mark.slow
 def test_results_that_have_all_of_the_older_ones_replace_them(here):
   assert _run(*SMALL, "--out=o.json", "--optimizer=a=runs/bowl_lstm/best") == 0
   both = "--optimizer=a=runs/bowl_lstm/best,b=runs/bowl_lstm/best"
@@ -125,6 +128,7 @@ LESS = [
 ]
 
 
+@pytest.mark.slow
 def test_results_of_more_or_other_ones_are_replaced_only_if_told(here, capsys, monkeypatch):
   """Refused before anything runs, and nothing of the attempt is left."""
   learned, more = "--optimizer=runs/bowl_lstm/best", [*SMALL, "--out=o.json"]
@@ -170,6 +174,7 @@ def test_results_on_other_data_are_not_replaced(capsys, monkeypatch, words):
   assert f"o.json holds {words}. It is not overwritten" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_another_process_wrote_meanwhile_is_not_replaced(here, capsys, monkeypatch):
   assert _run(*SMALL, "--num_runs=4", "--out=other.json") == 0
   run = programs.work("evaluate").Comparison.func.run
@@ -227,6 +232,7 @@ def test_a_damaged_optimizer_is_refused(here, capsys):
   assert "is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_another_problem_needs_transfer(here, capsys):
   arguments = ("--problem=quadratic", *SMALL[1:], "--optimizer=runs/bowl_lstm/best")
   assert _run(*arguments) == 1

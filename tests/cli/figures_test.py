@@ -63,6 +63,7 @@ def _run(directory) -> int:
   return programs.run(figures.main, *arguments)
 
 
+@pytest.mark.slow
 def test_draws_every_figure_as_png_and_svg(directory, capsys):
   assert _run(directory) == 0
   names = sorted(path.name for path in (directory / "figures").iterdir())

@@ -25,12 +25,13 @@ from tests import programs
 from tests import tiny_vgg
 from tests.tiny_training import run
 
+pytestmark = pytest.mark.slow
+
 ART = ["--problem=neural_art", "--size=32", "--vgg=hed"]
 TRAINING = ["--layer_sizes=3", "--num_steps=5", "--unroll_length=5", "--episodes_per_epoch=1"]
 TRAINING += ["--num_epochs=2", "--validation_runs=2", "--tuning_runs=0", "--test_runs=2"]
 
 
-@pytest.mark.slow
 def test_train_and_evaluate(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)

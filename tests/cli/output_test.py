@@ -69,6 +69,7 @@ def test_messages_stay_in_one_line():
   assert output.one_line("no \n\r\t\x1b in x±") == r"no \n\r\t\x1b in x±"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
 def test_a_training_ends_with_its_table_and_curves(streams, tmp_path, errors):
   """As with PYTHONIOENCODING=ascii, and where LC_ALL=C means ASCII."""
@@ -82,6 +83,7 @@ def test_a_training_ends_with_its_table_and_curves(streams, tmp_path, errors):
   assert (run_dir / "learning_curves.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_curves_are_kept_even_if_nobody_takes_the_output(tmp_path, monkeypatch):
   """A pipe that was closed, as by `| head`."""
 

@@ -107,6 +107,7 @@ def test_every_program_is_in_the_table():
   assert TABLE.keys() == PROGRAMS.keys()  # which tests/faults/flags_test.py keeps complete
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_programs_write_under_runs_only(name, tmp_path, monkeypatch):
   """In a directory like a clone's: what is there stays as it is."""

@@ -36,6 +36,7 @@ def run(flags):
   return programs.run(style.main, *words)
 
 
+@pytest.mark.slow
 def test_a_photograph_is_painted(arguments, capsys):
   assert run(arguments) == 0
   printed = capsys.readouterr()
@@ -59,6 +60,7 @@ def test_the_rival_is_the_best_one_of_the_results(size):
   )
 
 
+@pytest.mark.slow
 def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_path, capsys):
   pictures = []
   for seed in (1, 1, 2):
@@ -111,6 +113,7 @@ def test_what_is_read_is_not_replaced(arguments, tmp_path, capsys):
   assert picture.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_triples_have_a_row_a_photograph_and_two_columns_a_style(
   arguments, tmp_path, capsys, monkeypatch
 ):

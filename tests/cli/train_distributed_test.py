@@ -81,6 +81,7 @@ def test_two_workers_train_what_one_does_and_go_on_after_ctrl_c(tmp_path):
   assert about["epoch"] == about_alone["epoch"]
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_number_of_replicas(tmp_path):
   directory = tmp_path / "run"
   assert run(*ARGS, "--num_epochs=1", f"--run_dir={directory}")[0] == 0

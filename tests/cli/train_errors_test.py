@@ -170,6 +170,7 @@ def test_bad_arguments(tmp_path, monkeypatch, args, words):
   assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "args, words",
   [(["--problem=imagenet"], ["imagenet"]), (["--resume", "--run_dir=no"], ["no run"])],
@@ -192,6 +193,7 @@ def test_a_run_without_data_leaves_no_directory(tmp_path, monkeypatch):
   assert os.listdir(tmp_path) == ["b"] and os.listdir(tmp_path / "b") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sweeps", "best"])
 def test_an_error_of_the_disk_is_one_line(begun, tmp_path, name):
   """Here: a file where the run needs a directory."""

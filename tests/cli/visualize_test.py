@@ -43,6 +43,7 @@ def _run(*arguments) -> int:
   return programs.run(visualize.main, *arguments)
 
 
+@pytest.mark.slow
 def test_writes_the_file_and_prints_the_table(here, capsys):
   directory = str(here / "runs" / "bowl_lstm" / "best")
   assert _run(*SMALL, f"--optimizer={directory}") == 0
@@ -90,11 +91,13 @@ def test_rates_come_from_results_of_the_same_problem(here, monkeypatch, capsys):
   assert "tuned.json lacks sgd" in capsys.readouterr().err and not (here / "w.json").exists()
 
 
+@pytest.mark.slow
 def test_panels_are_no_more_than_steps(here):
   assert _run(*SMALL, LEARNED, "--num_panels=32", "--out=v.json") == 0
   assert proposal_files.read("v.json")["steps"] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_coordinates_and_the_range_can_be_named(here):
   named = ("--coordinates=theta[3],theta[0]", "--max_gradient=400", "--out=v.json")
   assert _run(*SMALL, LEARNED, *named) == 0
@@ -115,6 +118,7 @@ def events(directory):
   return found
 
 
+@pytest.mark.slow
 def test_a_page_shows_the_same_numbers(here, capsys):
   assert _run(*SMALL, LEARNED, "--html=pages/bowl.html") == 0
   assert "View: open pages/bowl.html in a browser\n" in capsys.readouterr().out
@@ -127,6 +131,7 @@ def test_a_page_shows_the_same_numbers(here, capsys):
   assert shown["runs"] == {"bowl_lstm": [sweep_files.of_visualization(document)]}
 
 
+@pytest.mark.slow
 def test_a_page_of_somebody_else_is_not_replaced(here, capsys):
   with open("mine.html", "w", encoding="utf-8") as file:
     file.write("<p>mine</p>")
@@ -138,6 +143,7 @@ def test_a_page_of_somebody_else_is_not_replaced(here, capsys):
   assert _run(*SMALL, LEARNED, "--html=mine.html") == 0
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_the_same_numbers_and_the_pictures(here):
   assert _run(*SMALL, LEARNED, "--logdir=board", "--coordinates=theta[1]") == 0
   document = proposal_files.read("runs/results/visualizations/bowl_lstm.json")
@@ -189,6 +195,7 @@ def test_bad_input_is_one_clear_line(here, capsys, status, arguments, message):
   assert not (here / "runs" / "results").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["notes", "other setting"])
 def test_a_file_of_something_else_is_not_overwritten(here, capsys, content):
   path = here / "precious.json"
@@ -214,6 +221,7 @@ LESS = [
 ]
 
 
+@pytest.mark.slow
 def test_what_shows_more_is_replaced_only_if_told(here, capsys, monkeypatch):
   """Refused before the rivals are tuned."""
   shown = [*SMALL, LEARNED, "--tuning_runs=2", "--coordinates=theta[0],theta[1]", "--out=v.json"]
@@ -243,6 +251,7 @@ def test_what_shows_more_is_replaced_only_if_told(here, capsys, monkeypatch):
   assert list(written["coordinates"]) == ["theta[0]"] and "overwrite" not in written["command"]
 
 
+@pytest.mark.slow
 def test_more_coordinates_and_panels_take_the_place_of_fewer(here):
   assert _run(*SMALL, LEARNED, "--coordinates=theta[0]", "--num_panels=2", "--out=v.json") == 0
   assert _run(*SMALL, LEARNED, "--coordinates=theta[1],theta[0]", "--out=v.json") == 0

@@ -14,6 +14,7 @@ def run(*words):
   return programs.run(zoo.main, *words)
 
 
+@pytest.mark.slow
 def test_an_optimizer_is_scored_resumed_and_reported(tmp_path, capsys):
   runs = str(tmp_path / "runs")
   words = ["--optimizer=Prodigy", "--task=cars_tanh", "--horizon=100", "--seeds=2", "--jobs=1"]

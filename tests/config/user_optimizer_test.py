@@ -163,6 +163,7 @@ def test_an_experiment_with_one_survives_a_round_trip(problem):
   assert experiment.training.imitation_rounds == 0 and experiment.users_optimizer == NAME
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_with_its_name_and_its_code_alone(best, module):
   status, _, err = tiny_training.run("--resume", "--run_dir=run")
   assert status == 1 and f"was trained on the code {NAME}. Add --optimizer={NAME} if" in err
@@ -178,6 +179,7 @@ def test_a_run_is_resumed_with_its_name_and_its_code_alone(best, module):
   assert tiny_training.run(*started, "--run_dir=x", "--optimizer=lstm")[0] == 1
 
 
+@pytest.mark.slow
 def test_its_files_are_loaded_by_those_who_name_the_code(best, module):
   with open(f"{best}/config.json", encoding="utf-8") as file:
     assert json.load(file)["optimizer"]["kind"] == NAME
@@ -197,6 +199,7 @@ def test_its_files_are_loaded_by_those_who_name_the_code(best, module):
     l2l_tf.load_optimizer(best, lambda seed: optimizers.CoordinatewiseLSTM((2,), seed=seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["evaluate", "visualize", "diagnose"])
 def test_programs_take_one_with_its_code(program, best, monkeypatch):
   main = programs.load(program).main
@@ -209,6 +212,7 @@ def test_programs_take_one_with_its_code(program, best, monkeypatch):
   assert programs.run(main, *arguments, f"--user_optimizer={NAME}") == 0
 
 
+@pytest.mark.slow
 def test_in_keras_it_trains_and_a_saved_model_says_what_is_missing(best, tmp_path):
   optimizer, _ = l2l_tf.load_optimizer(best, NAME)
   model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])

@@ -206,6 +206,7 @@ def test_the_command_line_takes_a_name_with_a_colon_only():
     experiment_flags.experiment(flags)
 
 
+@pytest.mark.slow
 def test_train_resume_and_evaluate(module, monkeypatch):
   monkeypatch.setattr(programs.work("evaluate"), "Comparison", one_rival)
   problem = "--problem=my_problems:parabola"

@@ -9,6 +9,8 @@ import pytest
 
 from tests import sources
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("mkdocs", reason="mkdocs is not installed: the extra docs brings it")
 
 

@@ -11,6 +11,7 @@ from l2l_tf.problems.base import Stream
 from l2l_tf.problems.base import make_seeds
 
 
+@pytest.mark.slow
 def test_each_rival_has_the_best_rate_of_the_tuning_instances():
   problem = problems.quadratic(3)
   rates = baselines.tune(problem, ("adam", "sgd"), 7, 12, 2)

@@ -67,6 +67,7 @@ class SeedsOnly(Options):
     return problems.Problem(init, loss), "generated"
 
 
+@pytest.mark.slow
 def test_every_optimizer_meets_the_same_instances_and_minibatches(tmp_path):
   setting = Setting("seeds_only", SeedsOnly(), num_steps=5, num_runs=4, tuning_runs=2)
   results = _compare(tmp_path, setting, rivals=tuple(optimizers.HAND_DESIGNED)).run()
@@ -85,6 +86,7 @@ def test_everybody_starts_from_the_same_theta_0(tmp_path):
   assert len({entry["mean"][0] for entry in results["optimizers"].values()}) == 1
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_evaluation(tmp_path):
   results = _compare(tmp_path).run()
   problem, _ = BOWL.options.build()
@@ -109,6 +111,7 @@ def test_a_planted_best_rate_is_found_and_a_diverged_one_loses(tmp_path, monkeyp
   assert entry["tuning_final_losses"][17] == 0.5 and entry["tuning_final_losses"][20] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finalist_runs", [0, 7])
 def test_a_rival_that_always_diverges_has_no_rate_is_not_run_and_loses(
   tmp_path, monkeypatch, finalist_runs
@@ -174,6 +177,7 @@ def test_a_climb_ends_at_the_ends_of_the_grid(tmp_path, monkeypatch, end):
   assert entry["learning_rate"] == best and len(entry["finalists"]["final_losses"]) == 2
 
 
+@pytest.mark.slow
 def test_finalists_are_run_on_the_tuning_instances(tmp_path):
   heard = []
   setting = dataclasses.replace(BOWL, finalist_runs=4)
@@ -199,6 +203,7 @@ class _Interrupt:
       raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_and_ends_with_the_same_numbers(tmp_path, monkeypatch):
   monkeypatch.setattr(protocol, "COORDINATES_AT_ONCE", 6)  # two instances a part
   undisturbed = _compare(tmp_path / "a").run()
@@ -212,6 +217,7 @@ def test_an_interrupted_comparison_goes_on_and_ends_with_the_same_numbers(tmp_pa
   assert len(list((tmp_path / "b").iterdir())) == num_parts
 
 
+@pytest.mark.slow
 def test_a_serial_problem_is_tuned_a_few_rates_at_a_time(tmp_path, monkeypatch):
   """Else a stop would lose half an hour of a large network."""
   expected = _compare(tmp_path / "a").run()["optimizers"]["sgd"]

@@ -32,6 +32,7 @@ def test_the_grid_of_the_paper():
   assert protocol.LEARNING_RATES[-1] == pytest.approx(2**29 * 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_curves_equal_a_rollout_whatever_the_batch(name, monkeypatch):
   monkeypatch.setattr(protocol, "batch_size", lambda problem: 2)
@@ -42,6 +43,7 @@ def test_curves_equal_a_rollout_whatever_the_batch(name, monkeypatch):
   np.testing.assert_allclose(curves, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("rival", ["adam", "sgd"])
 def test_grid_curves_equal_curves_run_one_at_a_time(name, rival):
@@ -97,6 +99,7 @@ def test_seeds_go_two_at_a_time_unless_they_are_serial(serial, monkeypatch):
   assert all(seed - done < width for seed, done in asked)
 
 
+@pytest.mark.slow
 def test_everybody_starts_from_the_same_point():
   """The first loss is that of theta_0 on the first minibatch, whoever optimizes."""
   problem = small_mlp()

@@ -15,6 +15,8 @@ from tests.faults import victims
 from tests.tiny_training import run
 from tests.tiny_training import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(name="whole", scope="module")
 def _whole(tmp_path_factory):

@@ -84,6 +84,7 @@ def test_every_program_that_writes_a_file_is_tried():
   assert files == {command.split()[0] for command, _ in ONTO.values()}
 
 
+@pytest.mark.slow
 def test_fewer_runs_over_more(here, monkeypatch, capsys):
   """A second time with less, other or none of what made the first."""
   one_rival = functools.partial(programs.work("evaluate").Comparison, rivals=("sgd",))

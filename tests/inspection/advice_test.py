@@ -92,6 +92,7 @@ def found():
   return diagnoses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", CASES)
 def test_the_cause_is_named(found, cause):
   findings = {finding.cause: finding.text for finding in advice.advise(found[cause])}
@@ -111,6 +112,7 @@ def test_the_scale_that_is_proposed_mends_it(found):
     assert advice.advise(mended[scale])[0].cause == "fine", advice.table(mended[scale])
 
 
+@pytest.mark.slow
 def test_a_loss_below_zero_changes_nothing(found):
   fine, problem = found["fine"], classifier(offset=-5.0)
   rival = optimizers.HAND_DESIGNED[fine.rival_name](fine.rival_rate)
@@ -120,6 +122,7 @@ def test_a_loss_below_zero_changes_nothing(found):
   assert shifted == pytest.approx(advice.progress(fine), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_losses_that_are_not_finite(found):
   broken = found["large steps"].record
   losses = np.where(np.arange(31)[:, np.newaxis] < 9, broken.losses, np.nan)
@@ -127,6 +130,7 @@ def test_losses_that_are_not_finite(found):
   assert findings[0].cause == "not finite" and "from step 9 on" in findings[0].text
 
 
+@pytest.mark.slow
 def test_the_horizon_and_dead_parameters(found):
   case = found["small steps"]
   record = case.record._replace(gradients=case.record.gradients | {"w": np.zeros(30)})
@@ -136,6 +140,7 @@ def test_the_horizon_and_dead_parameters(found):
   assert "horizon" not in dict(advice.advise(case._replace(horizon=20)))
 
 
+@pytest.mark.slow
 def test_nothing_found(found):
   case = found["fine"]
   stuck = case.record._replace(losses=np.repeat(case.record.losses[:1], 31, axis=0))
@@ -143,6 +148,7 @@ def test_nothing_found(found):
   assert causes == ["unknown"]
 
 
+@pytest.mark.slow
 def test_the_optimizer_for_any_model_is_recommended_where_it_gets_further(found):
   case = found["small steps"]
   text = dict(advice.advise(case))["general"]
@@ -156,6 +162,7 @@ def test_the_optimizer_for_any_model_is_recommended_where_it_gets_further(found)
   assert diagnosis.diagnose(CASES["problem"][0], kind, SEEDS, 3).general is None
 
 
+@pytest.mark.slow
 def test_a_problem_of_another_type_is_diagnosed_without_it():
   problem = problems.from_function(
     lambda seed: {"x": tf.random.stateless_normal([4], seed, dtype=tf.float64)},
@@ -165,6 +172,7 @@ def test_a_problem_of_another_type_is_diagnosed_without_it():
   assert diagnosis.diagnose(problem, optimizer, SEEDS, 3).general is None
 
 
+@pytest.mark.slow
 def test_the_table_shows_the_numbers(found):
   text = advice.table(found["fine"])
   for word in ("learned", "general", "sgd", "adam", "  w ", "output", "Saturated units", "4.5e-05"):
@@ -179,6 +187,7 @@ def run(*arguments):
   return status, out.getvalue(), err.getvalue()
 
 
+@pytest.mark.slow
 def test_the_program():
   arguments = ["--problem=bowl", "--dimensions=3", "--num_steps=5", "--num_runs=2"]
   status, out, _ = run("--optimizer=mnist_lstm", *arguments)
@@ -186,6 +195,7 @@ def test_the_program():
   assert out.strip().endswith(".")  # the advice
 
 
+@pytest.mark.slow
 def test_the_program_names_flags_of_a_training(monkeypatch):
   text = "Lower `update_scale`, or `output_scale` when you train (`num_steps`)."
   monkeypatch.setattr(advice, "advise", lambda _: [advice.Finding("cause", text)])

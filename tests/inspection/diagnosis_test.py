@@ -82,6 +82,7 @@ def test_saturated_units_are_counted():
   np.testing.assert_allclose(shares["cells"], [0, 0, 1, 1])  # tanh(3) = 0.995
 
 
+@pytest.mark.slow
 def test_the_best_rival_is_found():
   """On the bowl of 2 dimensions SGD with rate 1 is there in one step."""
   found = diagnosis.diagnose(problems.bowl(2), optimizers.CoordinatewiseLSTM((3,)), SEEDS, 20, 7)

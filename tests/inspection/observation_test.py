@@ -20,6 +20,7 @@ def observer(rates, num_steps=10):
   return observation.Observer(problems.bowl(4), copy, rates, SEED, num_steps)
 
 
+@pytest.mark.slow
 def test_it_measures_the_phi_it_is_given():
   observe = observer(RATES)
   for seed in (1, 2):
@@ -49,6 +50,7 @@ def test_it_measures_the_phi_it_is_given():
     assert len(halves) == 12 and seen.scalars["half"] == np.median(halves)
 
 
+@pytest.mark.slow
 def test_coordinates_and_ranges_stay_the_same():
   observe = observer(RATES)
   first, second = (

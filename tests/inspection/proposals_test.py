@@ -147,6 +147,7 @@ def test_a_sweep_changes_one_gradient_and_leaves_all_else(case):
   assert np.all(spans > 2e-3)
 
 
+@pytest.mark.slow
 def test_a_later_gradient_changes_no_earlier_panel(monkeypatch):
   """From step 4 on the gradients are others; up to it, all is the same."""
   optimizer = optimizer_of("ntm_bfgs")
@@ -169,6 +170,7 @@ def test_a_later_gradient_changes_no_earlier_panel(monkeypatch):
     assert np.all(np.abs(after.swept[name][3:] - before.swept[name][3:]).max(axis=-1) > 1e-3)
 
 
+@pytest.mark.slow
 def test_batches_of_sweeps_do_not_change_the_numbers(monkeypatch):
   """At most two instances of the seven coordinates at once, in place of all ten sweeps."""
   optimizer = optimizer_of("lstm_gac")
@@ -181,6 +183,7 @@ def test_batches_of_sweeps_do_not_change_the_numbers(monkeypatch):
   np.testing.assert_allclose(single, together, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_coordinatewise_optimizer_sweeps_alone_as_it_does_among_all(monkeypatch):
   optimizer = optimizer_of("lstm")
   alone = recorder(optimizer)(SEED, VALUES).swept["learned"]

@@ -100,6 +100,7 @@ def test_loss_scaling(make):
   )
 
 
+@pytest.mark.slow
 @both
 def test_mixed_precision(make):
   keras.config.set_dtype_policy("mixed_float16")
@@ -142,6 +143,7 @@ def test_variables_that_gradients_overwrite(make):
   models.assert_equal(theta[::2], expected, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_missing_and_sparse_gradients_under_xla():
   slices = tf.IndexedSlices(tf.constant([[1.0, 2.0], [0.5, -1.0]]), [3, 3], tf.constant([4, 2]))
 

@@ -21,6 +21,8 @@ from l2l_tf.rule import layout
 from tests import keras_models as models
 from tests import sources
 
+pytestmark = pytest.mark.slow
+
 STEPS = 100
 
 
@@ -133,7 +135,6 @@ def two_devices() -> dict:
   return report
 
 
-@pytest.mark.slow
 def test_two_devices_are_one():
   """In a process of its own. What Adam cannot do there, accumulate gradients, is no different."""
   environment = {**os.environ, "PYTHONPATH": str(sources.ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}

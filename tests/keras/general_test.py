@@ -70,12 +70,14 @@ def test_without_a_name_it_is_the_one_for_any_model():
   assert isinstance(copy.optimizer.learned, l2l_tf.optimizers.General)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss_scale", [1e-3, 1e3])
 def test_the_scale_of_the_loss_changes_the_curve_by_less_than_a_hundredth(plain, loss_scale):
   changed = curve(l2l_tf.LearnedOptimizer(), loss_scale)
   np.testing.assert_allclose(changed, plain, rtol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factors", [(10.0, 0.1), (0.1, 10.0), (10.0, 10.0), (0.1, 0.1)])
 def test_the_scales_of_the_matrices_change_the_end_by_less_than_a_tenth(plain, factors):
   changed = curve(l2l_tf.LearnedOptimizer(), factors=factors)

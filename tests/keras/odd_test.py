@@ -26,6 +26,7 @@ def fit_embedding(optimizer, **options):
   return before, embedding.get_weights()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SHIPPED, "adam"])
 def test_unseen_rows_of_an_embedding_stay_in_fit(name):
   odd = models.adam() if name == "adam" else l2l_tf.LearnedOptimizer(name, odd=True)
@@ -59,6 +60,7 @@ def test_zero_gradients_move_nothing(name, graph):
   assert moved[False] == [0, 0] if name == "general" else min(moved[False]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [k for k in models.KINDS if k != "odd_part"])
 def test_it_is_the_odd_part_in_the_same_steps(kind):
   """Twice: saved in the config it stays what it is."""
@@ -79,6 +81,7 @@ def test_it_is_the_odd_part_in_the_same_steps(kind):
   models.assert_equal(models.run(twice, models.variables()), ahead)
 
 
+@pytest.mark.slow
 def test_a_saved_model_goes_on(tmp_path):
   make = lambda: l2l_tf.LearnedOptimizer("mnist_lstm", odd=True, state_dtype="bfloat16")  # noqa: E731
   straight, stopped = models.compiled(make()), models.compiled(make())

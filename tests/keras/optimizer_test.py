@@ -41,6 +41,7 @@ def test_updates_are_those_of_the_optimizer_on_all_gradients_at_once(kind):
   models.assert_equal(models.states(optimizer)[2:], tf.nest.flatten(state), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "make, options", [(models.learned, {}), (models.learned, EVERYTHING), (models.adam, {})]
 )
@@ -55,6 +56,7 @@ def test_fit_is_the_same_eagerly_and_in_a_graph(make, options):
   assert np.abs(graph.get_weights()[0] - models.model().get_weights()[0]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_fit_is_the_same_under_xla():
   eager, xla = (
     models.compiled(models.learned()),
@@ -64,6 +66,7 @@ def test_fit_is_the_same_under_xla():
   models.assert_equal(eager.get_weights(), xla.get_weights(), atol=1e-5)
 
 
+@pytest.mark.slow
 @both
 def test_train_on_batch_and_tape_loops_are_fit(make):
   fitted, batchwise, looped = (models.compiled(make()) for _ in range(3))
@@ -102,6 +105,7 @@ def test_apply_and_apply_gradients_in_any_order(make):
   models.assert_equal(third, expected, atol=1e-7)
 
 
+@pytest.mark.slow
 @both
 def test_sonnet_modules(make):
   def train(graph):
@@ -140,6 +144,7 @@ def test_variables_without_a_gradient_rest(make):
     optimizer.apply([None] * 3, theta)
 
 
+@pytest.mark.slow
 @both
 def test_frozen_layers_rest_and_may_be_unfrozen(make):
   trained = models.compiled(make())

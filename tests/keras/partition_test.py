@@ -85,6 +85,7 @@ def test_frozen_convolutions_keep_their_states():
   assert len(others) == 4 and all(np.any(s) for s in others)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conv", [optimizers.CoordinatewiseLSTM, optimizers.General])
 def test_groups_that_see_the_parameters_get_them(conv):
   """A group of `General` moves its weights as one alone does."""
@@ -98,6 +99,7 @@ def test_groups_that_see_the_parameters_get_them(conv):
   assert all(np.any(a != b) for a, b in zip(models.values(together), before))
 
 
+@pytest.mark.slow
 def test_fit_and_a_saved_model_go_on_to_the_same_numbers(tmp_path):
   rng = np.random.default_rng(0)
   images, labels = rng.normal(size=(16, 7, 7, 1)), rng.integers(0, 2, 16)

@@ -50,6 +50,7 @@ def test_schedules_and_kerass_own_serialization():
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "make, wrap", [(models.learned, False), (models.learned, True), (models.adam, False)]
 )

@@ -30,6 +30,7 @@ def test_float32_changes_nothing_and_bfloat16_little(kind):
     assert np.any(rounded != exact)
 
 
+@pytest.mark.slow
 def test_it_is_saved_with_the_model_and_in_the_config(tmp_path):
   straight, stopped = (models.compiled(models.learned(state_dtype="bfloat16")) for _ in range(2))
   models.fit(straight), models.fit(stopped)

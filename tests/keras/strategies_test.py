@@ -13,6 +13,8 @@ from tests import keras_models as models
 from tests import sources
 from tests.training import distribution_test
 
+pytestmark = pytest.mark.slow
+
 # One of each kind of optimizer, and Adam.
 SHIPPED = ["mnist_lstm", "cifar10_conv_fc", "quadratic_lstm_gac", "quadratic_ntm_bfgs"]
 SHIPPED += ["quadratic_ntm_lbfgs", "general", "quadratic_lstm_gac@odd", "adam"]
@@ -87,7 +89,6 @@ def test_fit_and_an_eager_loop_on_two_devices(tmp_path, alone):
   assert_as_alone("mirrored", FAST, tmp_path, alone)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one_device", "mirrored_one", "mirrored", "central"])
 def test_every_kind_of_optimizer_in_every_way(kind, tmp_path, alone):
   other = "apply" if kind == "central" else "apply_gradients"
@@ -96,7 +97,6 @@ def test_every_kind_of_optimizer_in_every_way(kind, tmp_path, alone):
   assert_as_alone(kind, cases, tmp_path, alone)
 
 
-@pytest.mark.slow
 def test_two_workers(tmp_path, alone):
   """In loops: `fit` of Keras 3.15 fails on two workers with any optimizer, its own Adam too."""
   cluster = {"worker": [f"127.0.0.1:{port}" for port in distribution_test.free_ports(2)]}

@@ -75,6 +75,7 @@ def said(caught):
   return [str(warning.message) for warning in caught if BEYOND in str(warning.message)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "how, soon",
   [({"jit_compile": False}, True), ({"run_eagerly": True}, True), ({"jit_compile": True}, False)],
@@ -104,6 +105,7 @@ def test_a_regression_that_diverges_is_warned_of_once(how, soon):
   assert len(fit(model, x, y)[1]) == 1
 
 
+@pytest.mark.slow
 def test_the_one_for_any_model_neither_diverges_nor_warns():
   """Where `mnist_lstm` does; gradients of any size are nothing to it, but NaN is."""
   model, x, y = regression()
@@ -122,6 +124,7 @@ def test_the_one_for_any_model_neither_diverges_nor_warns():
   assert "not finite in the data or the model" in text and "pretrained.list()" not in text
 
 
+@pytest.mark.slow
 def test_what_it_advises_helps():
   model, x, y = regression()
   model.compile(l2l_tf.LearnedOptimizer("mnist_lstm", update_scale=0.01), "mse", jit_compile=False)
@@ -142,6 +145,7 @@ def test_a_loop_of_ones_own_and_numbers_that_are_not_finite():
     step([math.inf * g for g in models.gradients(1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [False, True])
 def test_a_saved_model_is_watched_anew_and_knows_its_card(tmp_path, wrap):
   model, x, y = regression()

@@ -54,6 +54,7 @@ MISFITS = {  # saved by, how; loaded with, how; said
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "saved_by, how_saved, loaded_with, how_loaded, said", MISFITS.values(), ids=MISFITS
 )
@@ -86,6 +87,7 @@ FITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make, how_saved, how_loaded", FITS.values(), ids=FITS)
 def test_a_state_that_fits_goes_on(make, how_saved, how_loaded, tmp_path):
   path = str(tmp_path / "m.weights.h5")
@@ -158,6 +160,7 @@ def test_the_checkpoint_of_the_best_epoch(make, tmp_path):
     models.assert_equal(models.states(fresh.optimizer), models.states(model.optimizer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [LSTM, models.adam], ids=["learned", "adam"])
 def test_a_restart_from_a_backup_goes_on_to_the_same_numbers(make, tmp_path):
   class Stop(keras.callbacks.Callback):

@@ -37,6 +37,7 @@ def test_no_coordinates_are_one_block(in_turn):
   tf.nest.assert_same_structure(after, state)
 
 
+@pytest.mark.slow
 def test_blocks_do_what_the_whole_does(monkeypatch):
   """Losses, the state and the meta-gradient, all coordinates or a sample; three blocks of 37."""
   monkeypatch.setattr(blocks, "SIZE", 15)

@@ -54,6 +54,7 @@ def noisy_bowl(t, theta, factor=1.0):
   return {name: factor * (x - 0.3 + noise[name]) for name, x in theta.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-20, 1e-3, 1e3, 1e20])
 def test_the_scale_of_the_loss_changes_nothing(factor):
   expected = follow(trained(), noisy_bowl, 30)[-1]
@@ -62,6 +63,7 @@ def test_the_scale_of_the_loss_changes_nothing(factor):
     np.testing.assert_allclose(found[name], expected[name], rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.1, 10.0])
 def test_the_scale_of_a_matrix_changes_nothing(factor):
   expected = follow(trained(), noisy_bowl, 30)[-1]
@@ -71,6 +73,7 @@ def test_the_scale_of_a_matrix_changes_nothing(factor):
     np.testing.assert_allclose(found[name], expected[name], rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_always_zero_moves_nothing():
   """Neither a whole parameter nor one coordinate: dead units, unseen rows, black pixels."""
 
@@ -133,6 +136,7 @@ def test_steps_are_bounded_whatever_the_gradients(kind):
     assert all(np.isfinite(x).all() for x in tf.nest.flatten((theta, state)))
 
 
+@pytest.mark.slow
 def test_a_phi_for_each_instance_does_what_each_phi_does():
   rules = [trained(seed) for seed in (1, 2, 3)]
   stacked = [tf.stack(values) for values in zip(*(r.trainable_variables for r in rules))]

@@ -175,6 +175,7 @@ def assert_slopes(value, phi, gradients):
     assert unroll_test.slope(value, phi, along) == pytest.approx(expected, rel=1e-5), variable.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_first_order_meta_gradient_equals_finite_differences(kind):
   """Of sum_t <grad_t, theta_t(phi)>, the gradients frozen to those of the trajectory at phi."""

@@ -162,6 +162,7 @@ def assert_close(first, second, rtol=1e-8):
     np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-8 * np.abs(b).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["plain", "sampled"])
 def test_groups_that_share_their_weights_are_one_optimizer(how):
   problem, single = convolutional_test.small(), lstm()
@@ -213,6 +214,7 @@ def test_two_lstms_learn_to_train_a_convnet_on_real_images():
   assert evaluate() < before - 0.2
 
 
+@pytest.mark.slow
 def test_a_small_sample_is_unbiased():
   problem, both = convolutional_test.small(), two()
   carry, _ = unroll.start(problem, both, SEEDS[:1])

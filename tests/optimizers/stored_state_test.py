@@ -33,6 +33,7 @@ def test_only_the_state_is_rounded(name):
       np.testing.assert_array_equal(stored, tf.cast(value, stored.dtype))
 
 
+@pytest.mark.slow
 def test_a_trained_optimizer_still_optimizes():
   optimizer, _ = l2l_tf.load_optimizer(pretrained.find("quadratic_lstm"))
   seeds = make_seeds(3, count=64)

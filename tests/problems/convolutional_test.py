@@ -136,6 +136,7 @@ def test_images_in_float32_have_the_derivatives_of_the_formula(graph):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * scale, err_msg=f"order {order}")
 
 
+@pytest.mark.slow
 def test_serial_instances_have_their_own_losses_and_gradients():
   """Also of second order, through the loop over instances."""
   problem, seeds = small(), tf.constant(base.make_seeds(2, count=3))

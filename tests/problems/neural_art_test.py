@@ -133,6 +133,7 @@ def test_theta_0_is_gaussian_about_mid_grey():
   np.testing.assert_allclose(neural_art.to_pixels(np.array([-12.75, 0.0, 1.0])), [0, 127.5, 137.5])
 
 
+@pytest.mark.slow
 def test_without_style_the_photograph_is_reconstructed(monkeypatch):
   """Real features of a real photograph: 60 steps of Adam lead from noise to that photograph."""
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
@@ -202,6 +203,7 @@ def test_a_list_of_one_style_is_that_style():
     art(style=[])
 
 
+@pytest.mark.slow
 def test_each_instance_descends_as_with_its_style_alone():
   seeds = tf.constant([[0, 0], [1, 1], [2, 2]])
   sgd = optimizers.SGD(1e-4)
@@ -212,6 +214,7 @@ def test_each_instance_descends_as_with_its_style_alone():
   assert np.all(losses[-1] < losses[0])
 
 
+@pytest.mark.slow
 def test_meta_training_on_several_styles():
   training = Training(num_steps=2, unroll_length=2, episodes_per_epoch=3, validation_runs=2)
   trainer = meta_trainer.MetaTrainer(

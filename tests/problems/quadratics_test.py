@@ -40,6 +40,7 @@ def test_bowl_equals_numpy():
   np.testing.assert_allclose(gradient, (theta - centre) / 2, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 0.2])
 def test_quadratic_draws_unit_normals_and_theta_0_of_the_given_scale(scale):
   theta, task = draw_many(problems.quadratic(10, scale))

@@ -8,6 +8,8 @@ import pytest
 
 from tests import sources
 
+pytestmark = pytest.mark.slow
+
 SAME = """
 assert problems is l2l_tf.problems
 assert problems.base is l2l_tf.problems.base and problems.vgg is l2l_tf.problems.vgg

@@ -56,6 +56,7 @@ def test_sonnets_theta_0_is_drawn_for_each_instance_by_its_initializers():
   assert not np.any(params["mlp/linear_1/b"])
 
 
+@pytest.mark.slow
 def test_sonnets_variables_of_constructors_and_state():
   """BatchNorm normalizes by the minibatch; its averages are the task and keep their values."""
 
@@ -75,6 +76,7 @@ def test_sonnets_variables_of_constructors_and_state():
   assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[0])
 
 
+@pytest.mark.slow
 def test_sonnets_dropout_draws_from_the_seed():
   def loss(module, batch, seed):
     hidden = tf.nn.experimental.stateless_dropout(batch[0], 0.5, seed)
@@ -93,6 +95,7 @@ SONNET_DROPOUT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", SONNET_DROPOUT.values(), ids=SONNET_DROPOUT)
 def test_sonnets_own_dropout_draws_from_the_seed(make):
   def loss(modules, batch, seed):
@@ -141,6 +144,7 @@ def test_a_module_without_parameters():
     problems.from_sonnet(lambda: snt.Flatten(), lambda m, b, s: tf.reduce_sum(m(b[0])), (X, Y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second_derivatives", [False, True])
 def test_meta_training_and_evaluation(second_derivatives):
   problem = mlp(activation=tf.tanh)

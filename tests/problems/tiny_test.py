@@ -131,6 +131,7 @@ def test_made_up_texts_can_be_predicted_from_two_tokens():
   assert right > 0.6 and right > single + 0.1
 
 
+@pytest.mark.slow
 def test_without_pictures_there_are_fewer_problems():
   fewer = general.mixture(DIGITS)
   assert fewer.problems.keys() < MIXTURE.problems.keys()

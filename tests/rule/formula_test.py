@@ -102,6 +102,7 @@ def test_a_step_is_compiled_once_for_the_same_phi_and_shapes():
   assert len(compiled) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", ["jax", "torch", "keras"])
 def test_the_trajectory_is_that_of_tensorflow(expected, framework, orthogonal):
   make = zeros(framework)
@@ -119,6 +120,7 @@ def test_a_state_is_its_leaves():
   assert all(a is b for a, b in zip(again[1:], state[1:]))
 
 
+@pytest.mark.slow
 def test_the_scale_is_a_constant_on_the_update():
   ops = rule_ops.of("tensorflow")
   gradients = [keras.ops.ones(shape) for shape in SHAPES]

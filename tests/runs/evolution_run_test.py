@@ -20,6 +20,8 @@ from l2l_tf.training.trainer import Trainer
 from tests import programs
 from tests.tiny_training import eagerly
 
+pytestmark = pytest.mark.slow
+
 train = programs.load("train")
 TRAINING = Training(
   estimator="es",

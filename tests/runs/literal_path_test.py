@@ -49,6 +49,7 @@ def test_a_plain_name_needs_no_link(here):
   assert os.readlink(link) == str(here / "a[1]") and literal_path.of("./a[1]/") == link
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["-[a]*?\\{b,c} @%d:\nü,=~'\"$", "a/"])
 def test_a_training_is_resumed(name):
   """And the commands that it prints name it."""

@@ -121,6 +121,7 @@ def poison(monkeypatch):
   monkeypatch.setattr(MetaTrainer, "step", poisoned)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "name, counts",
   [
@@ -163,6 +164,7 @@ for _ in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_a_with_statement_gives_the_directory_back(tmp_path):
   """Another process is refused within it, and not after."""
   pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -282,6 +284,7 @@ def test_a_run_that_died_while_it_wrote_best_resumes(tmp_path, monkeypatch, dire
   assert state(run)[1:] == expected[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation", [1, 2])
 @pytest.mark.parametrize("window", [1, 2])
 def test_a_signal_during_a_validation_stops_too(

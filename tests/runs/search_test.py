@@ -58,6 +58,7 @@ def test_rates_are_reproducible_and_log_uniform():
   assert 160 < sum(rate < middle for rate in rates) < 240
 
 
+@pytest.mark.slow
 def test_search_settles_every_trial_and_a_second_call_adds_only_the_missing(tmp_path, experiment):
   directory = str(tmp_path)
   trials = search.search(directory, experiment, 2)
@@ -76,6 +77,7 @@ def test_search_settles_every_trial_and_a_second_call_adds_only_the_missing(tmp_
   assert search.search(directory, experiment, 1) == more  # of an earlier search all are shown
 
 
+@pytest.mark.slow
 def test_an_interrupted_trial_is_resumed_where_it_stopped(tmp_path, experiment, monkeypatch):
   directory = str(tmp_path)
   train = training_run.TrainingRun.train
@@ -133,6 +135,7 @@ def test_a_trial_that_diverges_is_settled_too(tmp_path, experiment, monkeypatch)
   ]
 
 
+@pytest.mark.slow
 def test_a_trial_is_settled_before_its_directory_is_given_back(tmp_path, experiment, monkeypatch):
   """Else another process could take it up in between."""
   unlock, seen = run_directory.unlock, []
@@ -157,6 +160,7 @@ def _other(tmp_path):
   process.communicate()
 
 
+@pytest.mark.slow
 def test_a_trial_of_another_process_is_left_to_it_until_it_dies(tmp_path, experiment, other):
   assert _states(search.search(str(tmp_path), experiment, 2)) == {1: "complete"}
   other.kill()
@@ -209,6 +213,7 @@ def test_another_experiment_and_a_result_that_is_none_are_refused(tmp_path, expe
   assert search.search(str(tmp_path), experiment, 1) == [trial]
 
 
+@pytest.mark.slow
 def test_a_search_of_old_goes_on_once_its_journal_is_removed(tmp_path, experiment):
   """It left the same directories but for their results."""
   trials = search.search(str(tmp_path), experiment, 1)

@@ -50,6 +50,7 @@ def events(directory):
   return found
 
 
+@pytest.mark.slow
 def test_numbers_of_every_epoch_and_pictures_of_some(tmp_path, seen):
   epochs = list(range(1, 8))
   with tensorboard.Summaries(str(tmp_path), CONFIG, "python bin/train.py", RIVALS) as writer:
@@ -106,6 +107,7 @@ def test_every_hyperparameter_is_one_of_hparams_and_the_best_loss_their_metric(t
   assert metric.name.tag == tensorboard.OBJECTIVE == "loss/validation_least"
 
 
+@pytest.mark.slow
 def test_the_sweeps_of_every_epoch_are_written(tmp_path, seen):
   with tensorboard.Summaries(str(tmp_path), CONFIG, curves=RIVALS) as writer:
     for epoch in (1, 2, 3):

@@ -65,6 +65,7 @@ def _bowl(**training):
   )
 
 
+@pytest.mark.slow
 def test_a_run_that_imitates_begins_nearer_to_its_teacher(tmp_path):
   rounds = []
   run = TrainingRun.new(
@@ -82,6 +83,7 @@ def test_a_run_that_imitates_begins_nearer_to_its_teacher(tmp_path):
   assert after < 0.5 * before
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_imitate_again_and_remembers_its_teacher(tmp_path, monkeypatch):
   directory = str(tmp_path / "run")
   with TrainingRun.new(directory, _bowl()) as run:
@@ -93,6 +95,7 @@ def test_a_resumed_run_does_not_imitate_again_and_remembers_its_teacher(tmp_path
   assert resumed.config["imitation"] == run.config["imitation"]
 
 
+@pytest.mark.slow
 def test_a_run_stopped_amid_its_imitation_leaves_nothing(tmp_path):
   def stop(index, result):
     raise KeyboardInterrupt

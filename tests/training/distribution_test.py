@@ -65,11 +65,13 @@ def _mirrored(tmp_path_factory):
   return folder
 
 
+@pytest.mark.slow
 def test_two_devices_train_the_same_phi(mirrored, alone):
   """And see the same instances, in the same order, and the same validation."""
   assert_same(mirrored / "out.npz", alone, replicas=2, chief=True)
 
 
+@pytest.mark.slow
 def test_two_devices_evolve_the_same_phi(mirrored):
   """Pairs are split; their differences have one unit over all of them."""
   expected = distributed_training.train(distribution.Distribution(), **OTHERS["es"])
@@ -78,6 +80,7 @@ def test_two_devices_evolve_the_same_phi(mirrored):
       np.testing.assert_allclose(arrays[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_devices_with_xla(mirrored, alone):
   """XLA rounds otherwise, and Adam's steps are as large for small gradients."""
   with np.load(mirrored / "out_xla.npz") as arrays:
@@ -85,6 +88,7 @@ def test_two_devices_with_xla(mirrored, alone):
       np.testing.assert_allclose(arrays[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_instances_that_two_devices_cannot_share(mirrored):
   error = (mirrored / "out_three.txt").read_text()
   assert "num_tasks must be a multiple of the number of replicas" in error

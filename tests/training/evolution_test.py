@@ -19,6 +19,7 @@ from tests.tiny_evolution import lstm
 from tests.tiny_evolution import mixture
 
 
+@pytest.mark.slow
 def test_that_each_of_many_problems_is_compiled_is_no_reason_to_warn(monkeypatch):
   own = {str(n): problems.bowl(n) for n in range(1, 7)}
   config = CONFIG.replace(num_steps=2, num_tasks=1, validation_runs=1, episodes_per_epoch=24)
@@ -58,6 +59,7 @@ def test_a_pair_is_symmetric_and_a_function_of_its_own_seed():
   assert len({float(x) for x in np.ravel(noise[0])}) == 18
 
 
+@pytest.mark.slow
 def test_for_small_perturbations_it_is_backpropagation():
   """The objective's gradient through the unroll, second derivatives and all."""
   rule, problem, steps = general(), problems.quadratic(3), 10
@@ -113,6 +115,7 @@ def of_instance(carry: unroll.Carry, b: int, in_turn: bool) -> list[tf.Tensor]:
   return tf.nest.flatten(own._replace(state=state, step=carry.step))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lstm, gac, ntm, one_phi])
 def test_each_pair_does_what_its_phi_does(make):
   """Side by side, or in turn if the optimizer can have but one phi."""
@@ -170,6 +173,7 @@ def test_runs_that_are_no_numbers_count_as_bad_and_no_more():
   np.testing.assert_allclose(values, math.log(evolution.WORST), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [general, lstm])
 def test_training_lowers_the_validation_loss(make):
   options = {"episodes_per_epoch": 10, "learning_rate": 0.1}
@@ -194,6 +198,7 @@ def test_a_mixture_draws_its_problems_by_weight_and_lengths_log_uniformly():
   assert np.median(lengths) == pytest.approx(50, rel=0.25)
 
 
+@pytest.mark.slow
 def test_a_mixture_is_validated_by_the_geometric_mean():
   trainer = EvolutionTrainer(mixture(), general(), CONFIG)
   curve, final = trainer.validate()
@@ -206,6 +211,7 @@ def test_a_mixture_is_validated_by_the_geometric_mean():
   assert final == pytest.approx(np.mean(curve[-10:]))
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_a_step_is_the_same():
   """Of instances without random numbers, which XLA draws in another way."""
   seeds, phi = tf.constant(make_seeds(1, count=3)), general().trainable_variables

@@ -61,6 +61,7 @@ def test_the_teacher_against_numpy():
     np.testing.assert_allclose(updates["x"][0], expected, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_the_student_learns_what_the_teacher_does(tmp_path):
   """On instances neither has met its losses come near the teacher's, and the error falls."""
   config = imitation.Imitation.from_dict(CONFIG.to_dict() | {"rounds": 4})
@@ -79,6 +80,7 @@ def test_the_student_learns_what_the_teacher_does(tmp_path):
   assert abs(final(optimizer) - teacher) < 0.2 * (start - teacher) < abs(first - teacher)
 
 
+@pytest.mark.slow
 def test_the_first_round_follows_the_teacher_and_the_second_the_student(tmp_path):
   optimizer = student()
   fitted = imitator(tmp_path, optimizer)
@@ -90,6 +92,7 @@ def test_the_first_round_follows_the_teacher_and_the_second_the_student(tmp_path
     )
 
 
+@pytest.mark.slow
 def test_histories_are_the_gradients_of_the_chosen_coordinates(tmp_path):
   """More coordinates than are recorded: each column is one of the true gradients."""
   config = imitation.Imitation.from_dict(CONFIG.to_dict() | {"coordinates": 4, "trajectories": 1})
@@ -104,6 +107,7 @@ def test_histories_are_the_gradients_of_the_chosen_coordinates(tmp_path):
     carry, _ = unroll.unroll(problems.bowl(10), fitted._teacher, carry, 1)
 
 
+@pytest.mark.slow
 def test_each_group_of_a_partition_is_fitted_to_its_own_parameters(tmp_path):
   def init(seed):
     values = tf.random.stateless_normal([2, 3, 3, 1, 2], seed)
@@ -123,6 +127,7 @@ def test_each_group_of_a_partition_is_fitted_to_its_own_parameters(tmp_path):
     assert all(not np.array_equal(a, b) for a, b in zip(phi(one), before[group]))
 
 
+@pytest.mark.slow
 def test_going_on_after_a_stop_is_never_having_stopped(tmp_path):
   whole = student()
   fitted = imitator(tmp_path / "a", whole)
@@ -139,6 +144,7 @@ def test_going_on_after_a_stop_is_never_having_stopped(tmp_path):
     np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_other_options_find_nothing_of_an_earlier_run(tmp_path):
   """The scale of the updates changes no initial weight, and yet everything."""
   for scale in (0.1, 0.01):
@@ -150,6 +156,7 @@ def test_other_options_find_nothing_of_an_earlier_run(tmp_path):
     fitted.round(0)
 
 
+@pytest.mark.slow
 def test_a_phi_that_diverges_is_not_kept(tmp_path):
   fitted = imitator(tmp_path, student())
   bad = mock.patch.object(imitation._Student, "fit", return_value=float("nan"))
@@ -178,6 +185,7 @@ def run(*args):
   return status, out.getvalue(), err.getvalue()
 
 
+@pytest.mark.slow
 def test_the_program_writes_what_training_starts_from(tmp_path):
   out = str(tmp_path / "out")
   status, said, err = run(*TINY, f"--out={out}")
@@ -200,6 +208,7 @@ def test_the_program_writes_what_training_starts_from(tmp_path):
   assert config["init_from"]["imitation"] == about["imitation"]
 
 
+@pytest.mark.slow
 def test_the_program_goes_on_after_ctrl_c(tmp_path):
   out = str(tmp_path / "out")
   assert run(*TINY, f"--out={tmp_path / 'whole'}/")[0] == 0

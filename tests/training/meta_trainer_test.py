@@ -73,6 +73,7 @@ def trained():
   return meta, before, epochs
 
 
+@pytest.mark.slow
 def test_an_epoch_at_once_is_an_epoch_step_by_step():
   by_steps, at_once = trainer(), trainer()
   _, row = train_epoch(by_steps)
@@ -80,6 +81,7 @@ def test_an_epoch_at_once_is_an_epoch_step_by_step():
   assert_equal(values(by_steps.phi), values(at_once.phi))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["segments:2", "sampled:3"])
 def test_in_double_precision_too_all_ways_agree(other):
   phis = []
@@ -157,6 +159,7 @@ def test_losses_are_weighted_by_the_step_of_the_episode(power, expected):
   assert first.loss == pytest.approx(float(tf.reduce_mean(losses)), rel=1e-5)  # unweighted
 
 
+@pytest.mark.slow
 def test_gradient_clipping():
   bounded, free = trainer(max_gradient_norm=1e-3), trainer(max_gradient_norm=0.0)
   norm = bounded.step().gradient_norm
@@ -183,6 +186,7 @@ def test_learning_rate_follows_a_cosine_from_first_to_final():
   assert meta.learning_rate() == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_meta_training_on_the_bowl_converges():
   config = Training(
     num_steps=40, unroll_length=10, num_tasks=16, num_epochs=6, episodes_per_epoch=20,
@@ -275,6 +279,7 @@ def test_a_rate_that_rises_is_named():
   assert Training(learning_rate_decay=0.0).final_learning_rate == 0.0
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_it_takes_the_same_steps():
   """The same meta-steps but for rounding."""
   trainers = [trainer(jit_compile=compiled) for compiled in (False, True)]

@@ -88,6 +88,7 @@ def test_it_sees_what_windows_alone_do_not():
   assert alone == pytest.approx(0.3 * 3 + 0.7 * 4.5, rel=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [general, lstm])
 def test_training_lowers_the_validation_loss(make):
   options = {"num_epochs": 3, "episodes_per_epoch": 5, "num_tasks": 8, "learning_rate": 0.03}
@@ -111,6 +112,7 @@ def test_an_episode_is_run_after_run_of_whole_windows():
   assert trainer._run_of(0)[0] == 0 and trainer._run_of(99) == trainer._runs[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [general, lstm])
 def test_a_run_restored_amid_an_episode_goes_on_to_the_same_numbers(tmp_path, make):
   def trainer():

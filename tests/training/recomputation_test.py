@@ -27,6 +27,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second_derivatives", [False, True])
 @pytest.mark.parametrize(
   "name, segment_length", [("lstm", 1), ("lstm", 6), *((name, 2) for name in OPTIMIZERS)]
@@ -53,6 +54,7 @@ def test_the_gradient_is_that_of_the_whole_window(name, segment_length, second_d
     np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_meta_training_takes_the_same_steps():
   phi = []
   for gradient in ("full", "segments:5"):

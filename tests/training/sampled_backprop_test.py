@@ -1,6 +1,7 @@
 """Tests of the meta-gradient from a sample of the coordinates."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from l2l_tf import unroll
@@ -47,12 +48,14 @@ def _window(limit, num_estimates=1):
   return exact(carry), [estimate(c) for c in carries]
 
 
+@pytest.mark.slow
 def test_with_all_coordinates_it_is_the_plain_meta_gradient():
   exact, (sampled,) = _window(limit=12)
   for a, b in zip(tf.nest.flatten(exact), tf.nest.flatten(sampled)):
     np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_sample_leaves_the_trajectory_alone_and_is_unbiased():
   exact, estimates = _window(limit=4, num_estimates=60)
   for a, b in zip(tf.nest.flatten(exact[:2]), tf.nest.flatten(estimates[0][:2])):

@@ -79,6 +79,7 @@ def check_lines(shown, document, coordinate, k, p=P):
     np.testing.assert_allclose(found, expected, atol=0.003 * np.ptp(expected, axis=0).max())
 
 
+@pytest.mark.slow
 @browser.needed
 def test_sliders_move_the_curves_to_the_numbers_of_the_file(file, epochs, tmp_path):
   with browser.opened(file) as shown:
@@ -95,6 +96,7 @@ def test_sliders_move_the_curves_to_the_numbers_of_the_file(file, epochs, tmp_pa
     browser.shoot(shown, tmp_path / "page.png")
 
 
+@pytest.mark.slow
 @browser.needed
 def test_a_click_switches_an_optimizer_and_the_axis(file, epochs):
   with browser.opened(file) as shown:
@@ -112,6 +114,7 @@ def test_a_click_switches_an_optimizer_and_the_axis(file, epochs):
     assert shown.locator("input[name=p]").is_disabled()
 
 
+@pytest.mark.slow
 @browser.needed
 def test_the_gradient_seen_is_marked_and_hovering_tells_numbers(file, epochs):
   with browser.opened(file) as shown:
@@ -135,6 +138,7 @@ def test_the_gradient_seen_is_marked_and_hovering_tells_numbers(file, epochs):
     assert f"SGD : {update:.3g} at gradient −{-gradient:.3g}" in told.replace("\u00a0", " "), told
 
 
+@pytest.mark.slow
 @browser.needed
 def test_words_and_a_table_say_what_is_drawn(file, epochs):
   with browser.opened(file) as shown:
@@ -156,6 +160,7 @@ def test_words_and_a_table_say_what_is_drawn(file, epochs):
     assert number == pytest.approx(entry["swept_updates"]["learned"][2][-1], rel=5e-3)
 
 
+@pytest.mark.slow
 @browser.needed
 def test_everything_is_reached_by_the_tab_key_alone(file):
   with browser.opened(file) as shown:
@@ -173,6 +178,7 @@ def test_everything_is_reached_by_the_tab_key_alone(file):
     assert shown.evaluate(unnamed) == 0
 
 
+@pytest.mark.slow
 @browser.needed
 def test_the_axis_of_losses_has_whole_numbers(file):
   """Of the losses 2 to 0.2; a diverging curve would leave the panel."""
@@ -182,6 +188,7 @@ def test_the_axis_of_losses_has_whole_numbers(file):
     assert ticks == ["0.2", "0.5", "1", "2"]
 
 
+@pytest.mark.slow
 @browser.needed
 def test_it_is_dark_where_the_reader_wants_that(file, tmp_path):
   background = "getComputedStyle(document.querySelector('.l2l-view')).backgroundColor"
@@ -198,6 +205,7 @@ def test_it_is_dark_where_the_reader_wants_that(file, tmp_path):
     browser.shoot(shown, tmp_path / "dark.png")
 
 
+@pytest.mark.slow
 @browser.needed
 def test_names_in_files_are_text(tmp_path, epochs):
   document = json.loads(json.dumps(epochs[0]))
@@ -216,6 +224,7 @@ def test_names_in_files_are_text(tmp_path, epochs):
     assert HOSTILE in shown.locator("[role=status]").text_content()
 
 
+@pytest.mark.slow
 @browser.needed
 def test_a_committed_visualization_is_shown(tmp_path):
   document = sweep_files.of_visualization(json.loads(COMMITTED.read_text()))

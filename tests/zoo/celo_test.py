@@ -55,6 +55,7 @@ def test_it_takes_the_steps_of_the_original(name, horizon, problem):
   np.testing.assert_allclose(cell, saved["lstm/cell"], atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_the_scheduler_gives_the_factors_of_the_original(name):
   for problem in PROBLEMS:
@@ -69,6 +70,7 @@ def test_the_scheduler_gives_the_factors_of_the_original(name):
       np.testing.assert_allclose(factors, saved["lr_mult"], rtol=5e-4, err_msg=problem)
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_original():
   saved = part(golden("celo"), "shapes/30/")
   params, grads = part(saved, "params/"), part(saved, "grads/")

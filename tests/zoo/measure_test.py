@@ -81,6 +81,7 @@ def contents(directory) -> dict[str, dict]:
   return found
 
 
+@pytest.mark.slow
 def test_a_resumed_measurement_equals_an_undisturbed_one(short, tmp_path, monkeypatch):
   whole, broken = str(tmp_path / "whole"), str(tmp_path / "broken")
   runs = [run for rival in ("Adam", "NAdamWCosine") for run in plan_of(rival)]
@@ -130,6 +131,7 @@ def test_what_cannot_be_run_leaves_its_reason(tmp_path):
   assert document["rows"] == [] and "grows with their square" in document["failures"][run.task]
 
 
+@pytest.mark.slow
 def test_runs_become_results_and_results_a_page(short, tmp_path, monkeypatch):
   """Adam beside itself at ten times the rate, and both as the rates of tuned Adam."""
   monkeypatch.setattr(rivals, "TUNED", ("Adam@0.001", "Adam@0.01"))
@@ -183,6 +185,7 @@ def test_runs_become_results_and_results_a_page(short, tmp_path, monkeypatch):
 RESULTS = summary.read_all(str(sources.ROOT / "results"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RESULTS, reason="no results are committed yet")
 def test_the_page_is_that_of_the_committed_results():
   page = sources.ROOT / "docs" / "zoo.md"

@@ -35,6 +35,7 @@ def start() -> list[np.ndarray]:
   return [rng.normal(size=shape).astype(np.float32) for shape in ((3, 2), (2,))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PORTS)
 def test_a_port_takes_the_steps_of_optax(name):
   reason = (

@@ -18,6 +18,7 @@ def state_of(model) -> list[np.ndarray]:
   return [v.numpy() for v in session._state(model)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "name, rival",
   [(SMALL, rival) for rival in ("Adam", "Muon", "NAdamWCosine", "Prodigy", "Celo")]
@@ -40,6 +41,7 @@ def test_a_run_is_what_fit_does(name, rival):
   assert mine.evaluate()["accuracy"] == pytest.approx(expected["accuracy"], abs=tolerance * 3)
 
 
+@pytest.mark.slow
 def test_all_optimizers_have_the_same_start_and_the_same_minibatches():
   starts, orders, firsts = [], [], []
   for name in ("Adam", "Prodigy", "ScheduleFreeAdamW", "Lion"):
@@ -55,6 +57,7 @@ def test_all_optimizers_have_the_same_start_and_the_same_minibatches():
   np.testing.assert_allclose(firsts, firsts[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is beyond what it was trained on")  # mnist_lstm
 def test_a_run_leaves_no_trace_in_the_next():
   task = TASKS["mnist_vae"]._replace(data=_tiny_images)  # it has a state of random numbers
@@ -88,6 +91,7 @@ def test_a_run_breaks_off_where_the_loss_is_no_number():
   assert trajectory.held_out == {}
 
 
+@pytest.mark.slow
 def test_schedule_free_is_measured_at_its_averaged_weights():
   task = TASKS[SMALL]
   mine = session.Session(task, rivals.find("ScheduleFreeAdamW"), STEPS)

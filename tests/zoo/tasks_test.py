@@ -24,6 +24,7 @@ STEPS = 3
 LARGE = ("Conv_Cifar10_32x64x64", "Conv_Cifar10_32x64x64_batchnorm")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bundled")
 @pytest.mark.parametrize(
   "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in tasks.TASKS]
