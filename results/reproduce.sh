@@ -75,6 +75,12 @@ benchmark() { # NAME FLAGS...
   "$PYTHON" -m "benchmarks.$name" --out="$OUT/$name.json" "$@"
 }
 
+grid() { # NAME FLAGS...: tuning against whole grids on another problem
+  name=$1
+  shift
+  "$PYTHON" -m benchmarks.grid --out="$OUT/$name.json" "$@"
+}
+
 zoo() { # NAME FLAGS...: into a folder of its own
   name=$1
   shift
@@ -145,6 +151,7 @@ asked step_control_40 && step_control step_control_40 --hidden=40
 asked step_control_2x20 && step_control step_control_2x20 --hidden=20,20
 asked step_control_relu && step_control step_control_relu --activation=relu
 asked modern_rivals && benchmark modern_rivals
+asked many_passes && benchmark many_passes # 40 minutes
 asked general_mnist_100 && general general_mnist_100
 asked general_mnist_200 && general general_mnist_200 --num_steps=200
 asked general_mnist_40 && general general_mnist_40 --hidden=40
@@ -195,6 +202,8 @@ asked exact_line_search && benchmark exact_line_search
 asked flat_memory && benchmark flat_memory
 asked forward_step && benchmark forward_step
 asked grid && benchmark grid --data=bundled
+asked grid_cifar10 && grid grid_cifar10 --problem=cifar10 --data=tfds --num_steps=10 --tuning_runs=1
+asked grid_neural_art && grid grid_neural_art --problem=neural_art --vgg=hed --num_steps=10 --tuning_runs=1
 asked instances && benchmark instances
 asked keras_cost && benchmark keras_cost --repeats=20
 asked keras_experiments && benchmark keras_experiments

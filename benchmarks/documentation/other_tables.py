@@ -338,18 +338,23 @@ def _cost(row: dict[str, Any], adam: dict[str, Any]) -> str:
   return f"{middle} ({low}, {high})" + (f", {times:.1f} × Adam" if row is not adam else "")
 
 
+GRIDS = {"grid": "MNIST", "grid_cifar10": "CIFAR-10", "grid_neural_art": "neural art"}
+
+
 def grid() -> str:
-  """The rates that tuning picks beside those of the whole grid, and the time of both."""
-  document = files.read_json(os.path.join("benchmarks", "grid.json"))
-  rows = []
-  for row in document["rows"]:
-    rows.append([row["rival"], *(f"{row[key]:.3g}" for key in ("tuned", "grid"))])
-  whole = sum(row["grid_seconds"] for row in document["rows"])
-  ratio = f"{document['tuning_over_grid']:.2f}"
-  rows.append(
-    ["seconds", f"{document['tuning_seconds']:.1f}, {ratio} of the grid's", f"{whole:.1f}"]
-  )
-  return table(["", "tuning", "whole grid"], rows)
+  """The time of tuning all rivals beside that of their whole grids, and what it picks."""
+  lines = []
+  for name, title in GRIDS.items():
+    document = files.read_json(os.path.join("benchmarks", f"{name}.json"))
+    rows, tuning = document["rows"], document["tuning_seconds"]
+    whole = sum(row["grid_seconds"] for row in rows)
+    same = sum(row["tuned"] == row["grid"] for row in rows)
+    steps = f"{document['tuning_runs']} × {document['num_steps']} steps"
+    ratio = f"{document['tuning_over_grid']:.2f}"
+    lines.append(
+      [title, steps, f"{tuning:.0f} s", f"{whole:.0f} s", ratio, f"{same} of {len(rows)}"]
+    )
+  return table(["", "for each rate", "tuning", "whole grid", "ratio", "same rate"], lines)
 
 
 def tuning_ways() -> str:

@@ -318,6 +318,24 @@ def modern_rivals() -> str:
   return table(["final loss", *names, "`mnist_lstm` / best", "`general` / best"], rows)
 
 
+def many_passes() -> str:
+  """Many passes over the minibatches of one run on MNIST, and `mnist_lstm` after one over them."""
+  rows = files.read_json(os.path.join("benchmarks", "many_passes.json"))["rows"]
+  penalties = list(dict.fromkeys(row["penalty"] for row in rows))
+  lines = []
+  for passes in dict.fromkeys(row["passes"] for row in rows):
+    line = [f"{passes}"]
+    for penalty in penalties:
+      row = next(r for r in rows if (r["passes"], r["penalty"]) == (passes, penalty))
+      ours = {key: row[f"mnist_lstm_over_it_{key}"] for key in ("ratio", "low", "high")}
+      line += [_end(row), ratio(ours)]
+    lines.append(line)
+  header = ["passes"]
+  for penalty in penalties:
+    header += [f"final loss, penalty {penalty:g}" if penalty else "final loss", "`mnist_lstm` / it"]
+  return table(header, lines)
+
+
 def _end(row: dict[str, Any]) -> str:
   """A final loss, and the rate that it was reached at."""
   end = pm({"mean": row["final_mean"], "half": row["final_half"]})
@@ -340,4 +358,5 @@ TABLES = {
   "exact_line_search": exact_line_search,
   "own_ground": own_ground,
   "modern_rivals": modern_rivals,
+  "many_passes": many_passes,
 }
