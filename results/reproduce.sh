@@ -75,12 +75,6 @@ benchmark() { # NAME FLAGS...
   "$PYTHON" -m "benchmarks.$name" --out="$OUT/$name.json" "$@"
 }
 
-grid() { # NAME FLAGS...: tuning against whole grids on another problem
-  name=$1
-  shift
-  "$PYTHON" -m benchmarks.grid --out="$OUT/$name.json" "$@"
-}
-
 zoo() { # NAME FLAGS...: into a folder of its own
   name=$1
   shift
@@ -202,8 +196,7 @@ asked exact_line_search && benchmark exact_line_search
 asked flat_memory && benchmark flat_memory
 asked forward_step && benchmark forward_step
 asked grid && benchmark grid --data=bundled
-asked grid_cifar10 && grid grid_cifar10 --problem=cifar10 --data=tfds --num_steps=10 --tuning_runs=1
-asked grid_neural_art && grid grid_neural_art --problem=neural_art --vgg=hed --num_steps=10 --tuning_runs=1
+asked grid_cifar10 && "$PYTHON" -m benchmarks.grid --out="$OUT/grid_cifar10.json" --problem=cifar10 --data=tfds --num_steps=20 --tuning_runs=1
 asked instances && benchmark instances
 asked keras_cost && benchmark keras_cost --repeats=20
 asked keras_experiments && benchmark keras_experiments
