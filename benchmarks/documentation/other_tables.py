@@ -338,7 +338,7 @@ def _cost(row: dict[str, Any], adam: dict[str, Any]) -> str:
   return f"{middle} ({low}, {high})" + (f", {times:.1f} × Adam" if row is not adam else "")
 
 
-GRIDS = {"grid": "MNIST", "grid_cifar10": "CIFAR-10"}
+GRIDS = {"grid": "MNIST", "grid_cifar10": "CIFAR-10", "grid_neural_art": "neural art"}
 
 
 def grid() -> str:
