@@ -140,6 +140,11 @@ class Runner:
     return np.asarray(losses.losses)
 
 
+def run_seeds(stream: Stream, count: int) -> np.ndarray:
+  """The seeds of so many runs, int32 `[count, 2]`: a Keras model is no `Problem` that has its own."""
+  return make_seeds(0, stream, count=count)
+
+
 def after(losses: np.ndarray, horizon: int) -> np.ndarray:
   """The loss after `horizon` batches, of losses `[..., steps]`; what diverged is inf."""
   part = losses[..., max(horizon - unroll.FINAL_STEPS, 0) : horizon]
@@ -156,7 +161,7 @@ def compare(
     interval and the values of all seeds.
   """
   steps = max(horizons)
-  test = make_seeds(0, Stream.TEST, count=seeds)
+  test = run_seeds(Stream.TEST, seeds)
   learned, adam = (
     Runner(task, o, steps) for o in (l2l_tf.LearnedOptimizer("mnist_lstm"), keras.optimizers.Adam())
   )
@@ -166,7 +171,7 @@ def compare(
   rows["Adam"]["rate"] = float(keras.optimizers.Adam().learning_rate)
   if not tuned:
     return rows
-  tuning = make_seeds(0, Stream.TUNING, count=tuning_seeds)
+  tuning = run_seeds(Stream.TUNING, tuning_seeds)
   grid = np.stack(
     [
       [adam.run(seed, rate) for seed in tuning]

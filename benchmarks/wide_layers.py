@@ -27,10 +27,7 @@ from l2l_tf.cli import paths
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import Stream
-from l2l_tf.problems.base import make_seeds
 from l2l_tf.problems.datasets import SOURCES
-
-SEED = 0  # of the experiment
 
 
 def make_task(width: int, data: problems.datasets.Dataset) -> keras_experiments.Task:
@@ -69,8 +66,8 @@ def measured(
   task: keras_experiments.Task, num_steps: int, num_seeds: int, tuning_seeds: int
 ) -> dict[str, Any]:
   """The losses of the three after `num_steps`, the time of a step, and ratios of the losses."""
-  seeds = make_seeds(SEED, Stream.TEST, count=num_seeds)
-  tuning = make_seeds(SEED, Stream.TUNING, count=tuning_seeds)
+  seeds = keras_experiments.run_seeds(Stream.TEST, num_seeds)
+  tuning = keras_experiments.run_seeds(Stream.TUNING, tuning_seeds)
   general = Timed(task, l2l_tf.LearnedOptimizer(), num_steps)
   adam = Timed(task, keras.optimizers.Adam(), num_steps)
   default = float(keras.optimizers.Adam().learning_rate)
@@ -102,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
     row = measured(task, flags.num_steps, flags.num_seeds, flags.tuning_seeds)
     rows.append({"width": width, **row})
     print(reports.table([{k: v for k, v in rows[-1].items() if k != "losses"}]), flush=True)
-  about = {"data": data.source, "num_steps": flags.num_steps, "seed": SEED}
+  about = {"data": data.source, "num_steps": flags.num_steps}
   reports.write(__file__, flags, about | {"rows": rows})
   return 0
 
@@ -111,7 +108,7 @@ def make_flags() -> experiment_flags.Flags:
   """The flags of this program."""
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Written, "out", None, "the results file")
-  flags.add(tuple[int, ...], "widths", (64, 256, 1024), "units of each hidden layer")
+  flags.add(tuple[int, ...], "widths", (256, 1024), "units of each hidden layer")
   flags.add(int, "num_steps", 1000, "batches", bounds=(1, 10**6))
   flags.add(int, "num_seeds", 3, "reported runs of each optimizer", bounds=(2, 10**4))
   flags.add(int, "tuning_seeds", 1, "other runs, which pick Adam's rate", bounds=(1, 10**4))

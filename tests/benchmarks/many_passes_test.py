@@ -59,6 +59,7 @@ def test_each_pass_has_each_minibatch_once_and_the_first_their_order():
   assert len({tuple(row) for row in order}) == 4
 
 
+@pytest.mark.slow
 def test_one_pass_is_the_run_of_the_protocol_on_unseen_minibatches(problem, seeds):
   """theta after the first five minibatches, on the ten that follow."""
   training = many_passes.ManyPasses(problem, STEPS, 1, penalty=0.0)
@@ -78,6 +79,7 @@ def test_one_pass_is_the_run_of_the_protocol_on_unseen_minibatches(problem, seed
   np.testing.assert_allclose(found, np.mean(unseen, axis=0), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_rows_have_the_best_rate_and_more_passes_fit_better(problem):
   rows = many_passes.measured(problem, 60, (1, 6), num_runs=3, tuning_runs=1, penalties=[1e-4])
   once, often = rows

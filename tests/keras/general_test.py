@@ -84,6 +84,7 @@ def test_the_scales_of_the_matrices_change_the_end_by_less_than_a_tenth(plain, f
   assert changed[-10:].mean() == pytest.approx(plain[-10:].mean(), rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_it_is_far_ahead_of_adam_at_its_default(seed):
   ours = curve(l2l_tf.LearnedOptimizer(), seed=seed)[-10:].mean()
