@@ -141,7 +141,7 @@ class Runner:
 
 
 def run_seeds(stream: Stream, count: int) -> np.ndarray:
-  """The seeds of so many runs, int32 `[count, 2]`: a Keras model is no `Problem` that has its own."""
+  """The seeds of so many runs, int32 `[count, 2]`; a Keras model is no `Problem` that has them."""
   return make_seeds(0, stream, count=count)
 
 
