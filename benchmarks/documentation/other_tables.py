@@ -350,9 +350,9 @@ def grid() -> str:
     whole = sum(row["grid_seconds"] for row in rows)
     same = sum(row["tuned"] == row["grid"] for row in rows)
     steps = f"{document['tuning_runs']} × {document['num_steps']} steps"
-    ratio = f"{document['tuning_over_grid']:.2f}"
+    share = f"{document['tuning_over_grid']:.2f}"
     lines.append(
-      [title, steps, f"{tuning:.0f} s", f"{whole:.0f} s", ratio, f"{same} of {len(rows)}"]
+      [title, steps, f"{tuning:.0f} s", f"{whole:.0f} s", share, f"{same} of {len(rows)}"]
     )
   return table(["", "for each rate", "tuning", "whole grid", "ratio", "same rate"], lines)
 
