@@ -201,6 +201,7 @@ asked grid_neural_art && "$PYTHON" -m benchmarks.grid --out="$OUT/grid_neural_ar
 asked instances && benchmark instances
 asked keras_cost && benchmark keras_cost --repeats=20
 asked keras_experiments && benchmark keras_experiments
+asked wide_layers && benchmark wide_layers
 asked limited_memory && benchmark limited_memory
 asked long_unrolls && benchmark long_unrolls
 asked run_stablehlo && stablehlo # on a GPU: the 4,096 instances take 94 GiB

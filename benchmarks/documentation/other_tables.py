@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from benchmarks.documentation.markdown import pm
+from benchmarks.documentation.markdown import ratio
 from benchmarks.documentation.markdown import seconds
 from benchmarks.documentation.markdown import table
 from benchmarks.rules import PLAIN
@@ -357,6 +358,20 @@ def grid() -> str:
   return table(["", "for each rate", "tuning", "whole grid", "ratio", "same rate"], lines)
 
 
+def wide_layers() -> str:
+  """`general` and Adam on wide layers: losses, and the time of a step."""
+  document = files.read_json(os.path.join("benchmarks", "wide_layers.json"))
+  lines = []
+  for row in document["rows"]:
+    over = {key: row[f"over_tuned_adam_{key}"] for key in ("ratio", "low", "high")}
+    losses = [f"{row[name]:.3f}" for name in ("general", "adam", "tuned_adam")]
+    step = f"{1e3 * row['step_seconds']:.0f} and {1e3 * row['adam_step_seconds']:.0f} ms"
+    name = f"{row['width']:,} units, {row['weights']:,} weights"
+    lines.append([name, *losses, f"{row['rate']:.2g}", ratio(over, 2), step])
+  header = ["", "`general`", "Adam", "tuned Adam", "its rate", "`general` / tuned Adam"]
+  return table([*header, "a step of `general` and of Adam"], lines)
+
+
 def tuning_ways() -> str:
   """How much each way to find a rate takes, and what it misses."""
   found = files.read_json(os.path.join("benchmarks", "tuning_ways.json"))["rows"]
@@ -385,6 +400,7 @@ TABLES = {
   "instances": instances,
   "grid": grid,
   "tuning_ways": tuning_ways,
+  "wide_layers": wide_layers,
   "long_unrolls": long_unrolls,
   "double_backprop": double_backprop,
   "limited_memory": limited_memory,
