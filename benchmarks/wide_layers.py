@@ -77,7 +77,7 @@ def measured(
     lambda rates: np.array([adam.losses(tuning, rate).mean() for rate in rates]),
     protocol.LEARNING_RATES,
   )
-  rate = protocol.least(final)
+  rate = protocol.least(final, protocol.LEARNING_RATES)
   if rate is not None:
     losses["tuned_adam"] = adam.losses(seeds, rate)
   row = {"weights": general.num_weights, "rate": rate}
