@@ -12,8 +12,15 @@ from l2l_tf.evaluation import intervals
 from l2l_tf.storage import files
 from l2l_tf.storage import provenance
 
-PATHS = ("out", "against", "content_dir", "style")  # recorded relative to here
-UNRECORDED = ("overwrite", "jobs", "runs", "data_dir", "rivals_python")  # do not decide results
+PATHS = ("out", "against", "content_dir", "style", "styles")  # recorded relative to here
+UNRECORDED = (  # do not decide results
+  "overwrite",
+  "jobs",
+  "runs",
+  "data_dir",
+  "rivals_python",
+  "work_dir",
+)
 OTHERS = ("scipy",)  # packages whose versions count, beside those of every result
 
 

@@ -5,7 +5,7 @@ seed, and one for each optimizer and batch of instances. A comparison that was i
 shares rivals with another, thus computes only what is missing, and ends with the same numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import time
 from typing import Any
@@ -59,6 +59,7 @@ class Comparison:
     parts: Parts,
     rivals: Sequence[str] = tuple(optimizers.HAND_DESIGNED),
     progress: Callable[[str, int], None] = lambda name, runs: None,
+    rates: Mapping[str, float] | None = None,
   ):
     """Builds the problem.
 
@@ -68,6 +69,7 @@ class Comparison:
       parts: where finished parts are kept.
       rivals: names in `optimizers.HAND_DESIGNED`.
       progress: called with an optimizer's name and how many runs of it have just finished.
+      rates: learning rates of rivals that are known; the others are tuned.
 
     Raises:
       LabelError: if a contender is a partition that the problem's parameters do not fit.
@@ -78,6 +80,7 @@ class Comparison:
     self._parts = parts
     self._rivals = rivals
     self._progress = progress
+    self._rates = dict(rates or {})
     built_by = type(setting.options).__module__
     self._code = code.digest(__name__, *([built_by] if built_by.startswith("l2l_tf.") else []))
     self._problem, self.data = setting.options.build()
@@ -93,7 +96,7 @@ class Comparison:
     setting, everybody = self.setting, len(self._rivals) + len(self.contenders)
     num_rates = protocol.least_to_run(self._problem)
     tuning = num_rates * setting.tuning_runs + 3 * setting.finalist_runs
-    return len(self._rivals) * tuning + everybody * setting.num_runs
+    return len(set(self._rivals) - set(self._rates)) * tuning + everybody * setting.num_runs
 
   def plan(self) -> dict[str, Any]:
     """What a results file will say of the setting and of everybody, known before anything runs."""
@@ -141,6 +144,8 @@ class Comparison:
 
     None if every rate diverged on the tuning instances.
     """
+    if name in self._rates:
+      return self._rates[name], {"learning_rate": self._rates[name]}
     setting, rates = self.setting, protocol.LEARNING_RATES
     run = lambda some, steps: self._grid(name, some, setting.tuning_runs, steps)  # noqa: E731
     final = protocol.tuning(self._problem, run, setting.num_steps)
