@@ -86,6 +86,20 @@ def test_everybody_starts_from_the_same_theta_0(tmp_path):
   assert len({entry["mean"][0] for entry in results["optimizers"].values()}) == 1
 
 
+def test_a_rate_that_is_known_is_not_tuned(tmp_path, fake_runs):
+  runs = []
+  compared = Comparison(
+    BOWL, [], Parts(str(tmp_path)), ("sgd", "adam"), lambda *run: runs.append(run), {"sgd": 0.5}
+  )
+  found = compared.run()["optimizers"]
+  assert found["sgd"]["learning_rate"] == 0.5 and "tuning_final_losses" not in found["sgd"]
+  assert (
+    found["adam"]["learning_rate"] == protocol.LEARNING_RATES[0]
+  )  # the least of the fake losses
+  assert sum(count for name, count in runs if name == "sgd") == BOWL.num_runs
+  assert compared.total_runs == sum(count for _, count in runs)
+
+
 @pytest.mark.slow
 def test_numbers_are_those_of_the_evaluation(tmp_path):
   results = _compare(tmp_path).run()
