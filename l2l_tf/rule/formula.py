@@ -14,6 +14,7 @@ import numpy as np
 from l2l_tf.rule import layout as layouts
 from l2l_tf.rule import matrices
 from l2l_tf.rule.layout import Layout
+from l2l_tf.rule.layout import Part
 from l2l_tf.rule.layout import inverse
 from l2l_tf.rule.ops import Fixed
 
@@ -81,6 +82,16 @@ def initial_state(
   )
 
 
+class _Piece(NamedTuple):
+  """What a step finds of n_part coordinates of c parameters, in units of their first RMS."""
+
+  rows: tuple[Any, ...]  # [B, n_part] each, the gradient and its averages
+  v: Any  # [B, n_part], average of its square
+  floor: Any  # [B, n_part] or [B, 1], beside v
+  mean_v: Any  # [B, c]
+  products: Any  # [B, c, 5, 5], of the directions, the way from theta_0 and theta
+
+
 class Rule:
   """Updates each parameter by -step * unit * direction, on tensors of a framework.
 
@@ -144,21 +155,22 @@ class Rule:
       The updates, `[B, ...]` for each of the layout's parameters, and the next state.
     """
     ops = self._ops
-    theta_0 = ops.cond(state.t == 0, lambda: theta + 0.0, lambda: state.theta_0)  # a copy
     t = ops.cast(state.t + 1, g.dtype)
-    first = self._first_rms(state.scale, g, layout)
-    to_scale = layout.spread(ops, inverse(ops, first))
-    g, averages, v = self._averaged(g, to_scale, state.averages, state.v)
-    mean_v = layout.means(ops, v)
-    floor = layout.spread(ops, EPSILON * mean_v + TINY)
+    cut = functools.partial(layout.cut, ops)
+    joined = functools.partial(layout.joined, ops)
+    gradients, places = cut(g), cut(theta)
+    theta_0 = ops.cond(state.t == 0, lambda: joined(places) + 0.0, lambda: state.theta_0)  # a copy
+    first = self._first_rms(state.scale, gradients, layout)
     start = 1 - ops.constant(_DECAYS, g) ** t  # of the averages, which begin at 0
     corrections = ops.sqrt(start[-1]) / start[: len(BETAS)]
-    rows = ops.stack([layout.sample(ops, x) for x in (g, *averages)], 1)  # [B, 3, n]
-    sampled = [layout.sample(ops, x) for x in (v, floor, theta, theta_0)]
-    sample_v, sample_floor, place, origin = (x[:, None] for x in sampled)
-    directions = ops.rsqrt(sample_v + sample_floor) * (corrections[:, None] * rows)
-    rows = ops.concatenate([directions, place - origin, place], 1)
-    products = layout.products(ops, rows)  # [B, L, 5, 5]
+    averages = zip(*map(cut, state.averages))
+    state_of = zip(averages, cut(state.v), cut(theta_0))
+    pieces = [
+      self._piece(part, *own, part.of_each(ops, inverse(ops, first)), corrections)
+      for part, *own in zip(layout.parts, gradients, places, state_of)
+    ]
+    mean_v = layout.in_order(ops, [piece.mean_v for piece in pieces])
+    products = layout.in_order(ops, [piece.products for piece in pieces])  # [B, L, 5, 5]
 
     unit = self.units(products[..., 4, 4], layout)
     found = self._statistics(products, mean_v / start[-1], first, unit, layout)
@@ -173,19 +185,67 @@ class Rule:
     square = ops.sum(pairs * products[..., :3, :3], (-2, -1))
     amount = step * unit * ops.rsqrt(ops.clip(square, 1.0, INFINITY))  # of an RMS of 1 at most
     factors = -scale * amount[..., None] * weights * corrections  # [B, L, 3]
-    spread = [layout.spread(ops, factors[..., k]) for k in range(len(BETAS))]
-    updates = layout.cut(ops, self._mixed(v, floor, spread, [g, *averages]))
+    updates = layout.tensors(
+      ops, [self._update(*pair, factors) for pair in zip(layout.parts, pieces)]
+    )
     if self._orthogonal:
       updates = self._turned(updates)
-    return updates, GeneralState(averages, v, theta_0, first, smoothed, memory, state.t + 1)
+    averages = zip(*(piece.rows[1:] for piece in pieces))
+    return updates, GeneralState(
+      averages=tuple(joined(rows) for rows in averages),
+      v=joined([piece.v for piece in pieces]),
+      theta_0=theta_0,
+      scale=first,
+      statistics=smoothed,
+      memory=memory,
+      t=state.t + 1,
+    )
 
-  def _first_rms(self, scale: Any, g: Any, layout: Layout) -> Any:
+  def _piece(
+    self,
+    part: Part,
+    g: Any,
+    place: Any,
+    state: tuple[Any, Any, Any],
+    to_scale: Any,
+    corrections: Any,
+  ) -> _Piece:
+    """What the step finds of a part of the parameters before it knows how far to go.
+
+    Args:
+      part: which.
+      g: its gradient, `[B, n_part]`.
+      place: its parameters, likewise.
+      state: its averages, v and theta_0, likewise.
+      to_scale: what its gradients are multiplied with, `[B, c]`.
+      corrections: of the directions, `[3]`.
+    """
+    ops = self._ops
+    averages, v, origin = state
+    g, averages, v = self._averaged(g, part.spread(ops, to_scale), averages, v)
+    mean_v = part.means(ops, v)
+    floor = part.spread(ops, EPSILON * mean_v + TINY)
+    rows = ops.stack([part.sample(ops, x) for x in (g, *averages)], 1)  # [B, 3, n]
+    sampled = [part.sample(ops, x)[:, None] for x in (v, floor, place, origin)]
+    sample_v, sample_floor, place, origin = sampled
+    directions = ops.rsqrt(sample_v + sample_floor) * (corrections[:, None] * rows)
+    rows = ops.concatenate([directions, place - origin, place], 1)
+    return _Piece((g, *averages), v, floor, mean_v, part.products(ops, rows))
+
+  def _update(self, part: Part, piece: "_Piece", factors: Any) -> Any:
+    """The update of a part, `[B, n_part]`, from the factors of its directions, `[B, L, 3]`."""
+    ops = self._ops
+    spread = [part.spread(ops, part.of_each(ops, factors[..., k])) for k in range(len(BETAS))]
+    return self._mixed(piece.v, piece.floor, spread, list(piece.rows))
+
+  def _first_rms(self, scale: Any, gradients: list[Any], layout: Layout) -> Any:
     """`scale`, and where that is still 0 the RMS of the gradient, `[B, L]`."""
     ops = self._ops
 
     def begin() -> Any:
-      finite = ops.where(ops.isfinite(g), g, ops.zeros_like(g))
-      return ops.where(scale > 0, scale, layout.rms(ops, finite))
+      finite = [ops.where(ops.isfinite(g), g, ops.zeros_like(g)) for g in gradients]
+      rms = [part.rms(ops, g) for part, g in zip(layout.parts, finite)]
+      return ops.where(scale > 0, scale, layout.in_order(ops, rms))
 
     return ops.cond(ops.all(scale > 0), lambda: scale, begin)
 

@@ -2,12 +2,12 @@
 
 n coordinates of L parameters, of B instances. A call for each of some hundred parameters would
 cost more than their numbers: those of one size are summed together, and small ones that follow each
-other are spread together.
+other are spread together. Of a large one the numbers cost more than the calls: it is computed by
+itself, where a number for all of it needs no copy for each coordinate.
 """
 
 from collections.abc import Sequence
 import functools
-import itertools
 import math
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from l2l_tf.rule.ops import Fixed
 
 SAMPLE = 2**14  # coordinates of a parameter, at most, that its statistics are of
+MOST_APART = 16  # sizes of large parameters that are computed each for itself
 MOST_TAKEN = 2**11  # of one that is spread with its neighbours: a compiler takes them one by one
 
 Shape = tuple[int, ...]
@@ -30,7 +31,7 @@ class Layout:
     sizes: their numbers of coordinates.
     n: the sum of these.
     log_sizes: their logarithms.
-    taken: the coordinates of the sample, in slices that follow each other.
+    parts: of the parameters; each is computed by itself.
   """
 
   def __init__(self, shapes: Sequence[Shape]):
@@ -38,21 +39,98 @@ class Layout:
     self.shapes = [shape for shape in self.all_shapes if math.prod(shape)]
     self.sizes = [math.prod(shape) for shape in self.shapes]
     self.n = sum(self.sizes)
-    self._whole = _Pieces(self.sizes)
     self.log_sizes = Fixed(np.log(np.array(self.sizes, np.float32)))
+    groups = _apart(self.sizes)
+    self.parts = [Part(self.sizes, group) for group in groups]
+    self._back = _back([k for group in groups for k in group])
+    places = {k: (i, part.place(k)) for i, part in enumerate(self.parts) for k in part.numbers}
+    self._places = [places[k] for k in range(len(self.sizes))]
+
+  def in_order(self, ops: Any, values: Sequence[Any]) -> Any:
+    """What was found of each part, `[B, c, ...]`, as `[B, L, ...]`."""
+    return _in_order(ops, values, self._back)
+
+  def cut(self, ops: Any, x: Any) -> list[Any]:
+    """`[B, n]` as the coordinates of each part, `[B, n_part]`."""
+    return [part.of(ops, x) for part in self.parts]
+
+  def joined(self, ops: Any, pieces: Sequence[Any]) -> Any:
+    """The inverse of `cut`."""
+    if len(pieces) == 1:
+      return pieces[0]
+    found: list[tuple[int, slice]] = []  # of pieces, those that follow each other together
+    for number, place in self._places:
+      if found and found[-1][0] == number and found[-1][1].stop == place.start:
+        place = slice(found.pop()[1].start, place.stop)
+      found.append((number, place))
+    return ops.concatenate([pieces[number][:, place] for number, place in found], 1)
+
+  def tensors(self, ops: Any, pieces: Sequence[Any]) -> list[Any]:
+    """The coordinates of each part, `[B, n_part]`, as tensors `[B, *shape]`, for `all_shapes`."""
+    places, batch = iter(self._places), pieces[0].shape[0]
+    found = []
+    for shape in self.all_shapes:
+      number, place = next(places) if math.prod(shape) else (0, slice(0, 0))
+      found.append(ops.reshape(pieces[number][:, place], [batch, *shape]))
+    return found
+
+
+class Part:
+  """Some of the parameters of a layout.
+
+  Attributes:
+    numbers: which of the L parameters.
+    sizes: of these.
+    taken: their coordinates that statistics are of, in slices that follow each other.
+  """
+
+  def __init__(self, sizes: Sequence[int], numbers: Sequence[int]):
+    """Takes the sizes of all parameters, and which of them it has, in order."""
+    self.numbers, self.sizes = list(numbers), [sizes[k] for k in numbers]
+    self._has_all = self.numbers == list(range(len(sizes)))
+    starts = np.cumsum([0, *sizes]).tolist()
+    self._slices: list[slice] = []
+    for k in self.numbers:
+      start = starts[k]
+      if self._slices and self._slices[-1].stop == start:
+        start = self._slices.pop().start
+      self._slices.append(slice(start, starts[k + 1]))
+    self._numbers = Fixed(np.array(self.numbers, np.int32))
+    self._whole = _Pieces(self.sizes)
     steps = [_step(size) for size in self.sizes]
     self._sampled = _Pieces([-(-size // step) for size, step in zip(self.sizes, steps)])
-    starts = np.cumsum([0, *self.sizes]).tolist()
+    self._starts = np.cumsum([0, *self.sizes]).tolist()
     self.taken = [
-      slice(starts[run[0]], starts[run[-1] + 1], steps[run[0]]) for run in _runs(self.sizes, SAMPLE)
+      slice(self._starts[run[0]], self._starts[run[-1] + 1], steps[run[0]])
+      for run in _runs(self.sizes, SAMPLE)
     ]
     self._runs = [
       Fixed(np.repeat(np.array(run, np.int32), [self.sizes[k] for k in run])) if run[1:] else run[0]
       for run in _runs(self.sizes, MOST_TAKEN)
     ]
 
+  def place(self, number: int) -> slice:
+    """Where among its coordinates those of one of its parameters are."""
+    k = self.numbers.index(number)
+    return slice(self._starts[k], self._starts[k + 1])
+
+  def of(self, ops: Any, x: Any) -> Any:
+    """Its coordinates of `[B, n]`: `[B, n_part]`."""
+    if self._has_all:
+      return x
+    pieces = [x[:, place] for place in self._slices]
+    return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
+
+  def of_each(self, ops: Any, values: Any) -> Any:
+    """Its numbers of `[B, L]`: `[B, c]`."""
+    if self._has_all:
+      return values
+    if len(self.numbers) == 1:
+      return values[:, self.numbers[0] : self.numbers[0] + 1]
+    return ops.take(values, self._numbers, 1)
+
   def sample(self, ops: Any, x: Any) -> Any:
-    """The coordinates of `[B, n]` that statistics are of, or of `[B, 1]`, which spreads itself.
+    """The coordinates of `[B, n_part]` that statistics are of; `[B, 1]` stays as it is.
 
     Those are all, but of large parameters each s-th. s has no divisor in common with the size, so
     that no row or column is passed over.
@@ -63,24 +141,24 @@ class Layout:
     return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
 
   def products(self, ops: Any, rows: Any) -> Any:
-    """Mean products over each parameter of `[B, K, n]`, K vectors of the sample: `[B, L, K, K]`."""
-    pieces = self._sampled.of(ops, rows)  # [B, K, c, n_l]
+    """Mean products over each parameter of `[B, K, n]`, K vectors of the sample: `[B, c, K, K]`."""
+    pieces = self._sampled.of(ops, rows)  # [B, K, count, size]
     grams = [ops.gram(_swapped(ops, x)) / x.shape[-1] for x in pieces]
     return self._sampled.in_order(ops, grams)
 
   def means(self, ops: Any, x: Any) -> Any:
-    """The mean over each parameter: `[B, n]` to `[B, L]`."""
+    """The mean over each parameter: `[B, n_part]` to `[B, c]`."""
     return self._whole.in_order(ops, [ops.mean(piece, -1) for piece in self._whole.of(ops, x)])
 
   def rms(self, ops: Any, x: Any) -> Any:
-    """The RMS over each parameter, `[B, L]`, of numbers whose squares may be none."""
+    """The RMS over each parameter, `[B, c]`, of numbers whose squares may be none."""
     pieces = self._whole.of(ops, ops.abs(x))
     largest = self._whole.in_order(ops, [ops.max(piece, -1) for piece in pieces])
     scaled = x * self.spread(ops, inverse(ops, largest))
     return largest * ops.sqrt(self.means(ops, scaled**2))
 
   def spread(self, ops: Any, values: Any) -> Any:
-    """A number a parameter for each of its coordinates: `[B, L]` to `[B, n]`."""
+    """A number a parameter for each of its coordinates: `[B, c]` to `[B, n_part]`."""
     if len(self.sizes) == 1:
       return values  # which spreads itself
     pieces = [
@@ -90,14 +168,6 @@ class Layout:
       for run in self._runs
     ]
     return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
-
-  def cut(self, ops: Any, x: Any) -> list[Any]:
-    """`[B, n]` as tensors `[B, *shape]`, for `all_shapes`."""
-    starts = itertools.accumulate(map(math.prod, self.all_shapes), initial=0)
-    return [
-      ops.reshape(x[:, k : k + math.prod(shape)], [x.shape[0], *shape])
-      for k, shape in zip(starts, self.all_shapes)
-    ]
 
 
 @functools.lru_cache(maxsize=64)
@@ -121,7 +191,7 @@ class _Pieces:
         taken = Fixed(places.ravel().astype(np.int32))
       self._groups.append((taken, len(group), size))
       order += group
-    self._back = None if order == sorted(order) else Fixed(np.argsort(order).astype(np.int32))
+    self._back = _back(order)
 
   def of(self, ops: Any, x: Any) -> list[Any]:
     """`[..., n]` in pieces `[..., c, size]`."""
@@ -137,8 +207,7 @@ class _Pieces:
 
   def in_order(self, ops: Any, parts: Sequence[Any]) -> Any:
     """What was made of these pieces, `[B, c, ...]` each, as `[B, L, ...]`."""
-    whole = parts[0] if len(parts) == 1 else ops.concatenate(parts, 1)
-    return whole if self._back is None else ops.take(whole, self._back, 1)
+    return _in_order(ops, parts, self._back)
 
 
 def inverse(ops: Any, x: Any) -> Any:
@@ -147,11 +216,31 @@ def inverse(ops: Any, x: Any) -> Any:
   return ops.where(is_0, x, 1 / ops.where(is_0, ops.ones_like(x), x))
 
 
+def _back(order: Sequence[int]) -> Fixed | None:
+  """Where each of them stands in this order; None if they are in order."""
+  order = list(order)
+  return None if order == sorted(order) else Fixed(np.argsort(order).astype(np.int32))
+
+
+def _in_order(ops: Any, parts: Sequence[Any], back: Fixed | None) -> Any:
+  whole = parts[0] if len(parts) == 1 else ops.concatenate(parts, 1)
+  return whole if back is None else ops.take(whole, back, 1)
+
+
 def _swapped(ops: Any, x: Any) -> Any:
   """`[B, K, c, n]` as `[B, c, K, n]`."""
   if x.shape[2] == 1:  # which costs nothing
     return ops.reshape(x, [x.shape[0], 1, x.shape[1], x.shape[3]])
   return ops.swapaxes(x, 1, 2)
+
+
+def _apart(sizes: Sequence[int]) -> list[list[int]]:
+  """Small parameters, then large ones each for itself; all together if that is much to compile."""
+  large = [k for k, size in enumerate(sizes) if size > SAMPLE]
+  if len({sizes[k] for k in large}) > MOST_APART:
+    return [list(range(len(sizes)))]
+  small = [k for k, size in enumerate(sizes) if size <= SAMPLE]
+  return [*([small] if small else []), *([k] for k in large)]
 
 
 def _of_one_size(sizes: Sequence[int]) -> list[list[int]]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from l2l_tf.rule import formula
 from l2l_tf.rule import layout as layouts
 from l2l_tf.rule import ops as rule_ops
 from l2l_tf.rule.layout import Layout
@@ -20,34 +21,88 @@ CASES = {
 }
 
 
-def parts(x: np.ndarray, layout: Layout) -> list[np.ndarray]:
+def of_each(x: np.ndarray, layout: Layout) -> list[np.ndarray]:
   return np.split(x, np.cumsum(layout.sizes)[:-1], axis=-1)
 
 
-@pytest.mark.parametrize("shapes", CASES.values(), ids=CASES)
-def test_means_and_spreads(shapes):
-  layout, rng = Layout(shapes), np.random.default_rng(0)
-  x = rng.normal(size=(3, layout.n)).astype(np.float32)
-  means = layout.means(OPS, x)
-  expected = [part.mean(-1) for part in parts(x, layout)]
+@pytest.fixture(name="layout", params=CASES.values(), ids=CASES)
+def _layout(request):
+  return Layout(request.param)
+
+
+def test_parts_are_the_small_and_each_large(layout):
+  assert sorted(k for part in layout.parts for k in part.numbers) == list(range(len(layout.sizes)))
+  small = [k for k, size in enumerate(layout.sizes) if size <= layouts.SAMPLE]
+  assert [part.numbers for part in layout.parts if part.numbers != small] == [
+    [k] for k in range(len(layout.sizes)) if k not in small
+  ]
+
+
+def test_many_sizes_of_large_parameters_stay_together():
+  large = [(layouts.SAMPLE + k,) for k in range(1, layouts.MOST_APART + 2)]
+  assert len(Layout([*large[1:], *large[1:]]).parts) == 2 * layouts.MOST_APART
+  (part,) = Layout([(3,), *large]).parts
+  assert part.numbers == list(range(len(large) + 1))
+
+
+def test_what_is_cut_is_joined_again(layout):
+  x = np.random.default_rng(0).normal(size=(3, layout.n)).astype(np.float32)
+  pieces = layout.cut(OPS, x)
+  for part, piece in zip(layout.parts, pieces):
+    expected = np.concatenate([of_each(x, layout)[k] for k in part.numbers], 1)
+    np.testing.assert_array_equal(piece, expected)
+  np.testing.assert_array_equal(layout.joined(OPS, pieces), x)
+  tensors = layout.tensors(OPS, pieces)
+  assert [tuple(tensor.shape[1:]) for tensor in tensors] == layout.all_shapes
+  found = np.concatenate([np.reshape(tensor, [3, -1]) for tensor in tensors], 1)
+  np.testing.assert_array_equal(found, x)
+
+
+def test_means_and_spreads(layout):
+  x = np.random.default_rng(0).normal(size=(3, layout.n)).astype(np.float32)
+  pieces = layout.cut(OPS, x)
+  in_order = lambda values: layout.in_order(OPS, values)  # noqa: E731
+  means = in_order([part.means(OPS, piece) for part, piece in zip(layout.parts, pieces)])
+  expected = [one.mean(-1) for one in of_each(x, layout)]
   np.testing.assert_allclose(means, np.stack(expected, 1), rtol=1e-4, atol=1e-6)
-  rms = [np.sqrt((part**2).mean(-1)) for part in parts(x, layout)]
-  np.testing.assert_allclose(layout.rms(OPS, x), np.stack(rms, 1), rtol=1e-4)
-  spread = np.broadcast_to(layout.spread(OPS, means), x.shape)
+  rms = in_order([part.rms(OPS, piece) for part, piece in zip(layout.parts, pieces)])
+  expected = [np.sqrt((one**2).mean(-1)) for one in of_each(x, layout)]
+  np.testing.assert_allclose(rms, np.stack(expected, 1), rtol=1e-4)
+  own = [part.spread(OPS, part.of_each(OPS, means)) for part in layout.parts]
+  spread = layout.joined(OPS, [np.broadcast_to(one, y.shape) for one, y in zip(own, pieces)])
   np.testing.assert_array_equal(spread, np.repeat(means, layout.sizes, axis=1))
 
 
-@pytest.mark.parametrize("shapes", CASES.values(), ids=CASES)
-def test_products_are_of_the_sample(shapes):
-  layout, rng = Layout(shapes), np.random.default_rng(0)
-  rows = rng.normal(size=(2, 3, layout.n)).astype(np.float32)
-  sampled = np.stack([layout.sample(OPS, rows[:, k]) for k in range(3)], 1)
-  products = layout.products(OPS, sampled)
-  for k, part in enumerate(parts(rows, layout)):
+def test_products_are_of_the_sample(layout):
+  rows = np.random.default_rng(0).normal(size=(2, 3, layout.n)).astype(np.float32)
+  found = []
+  for part in layout.parts:
+    sampled = [part.sample(OPS, part.of(OPS, rows[:, k])) for k in range(3)]
+    found.append(part.products(OPS, np.stack(sampled, 1)))
+  products = layout.in_order(OPS, found)
+  for k, one in enumerate(of_each(rows, layout)):
     step = layouts._step(layout.sizes[k])
-    part = part[..., ::step]
-    expected = np.einsum("bin,bjn->bij", part, part) / part.shape[-1]
+    one = one[..., ::step]
+    expected = np.einsum("bin,bjn->bij", one, one) / one.shape[-1]
     np.testing.assert_allclose(products[:, k], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_step_is_the_same_by_parts_and_together(monkeypatch):
+  shapes, rng = CASES["large"], np.random.default_rng(2)
+  phi = [rng.normal(size=shape).astype(np.float32) for shape in ((43, 8), (8,), (8, 5), (5,))]
+  rule, steps = formula.Rule(OPS), {}
+  draw = lambda: rng.normal(size=(2, Layout(shapes).n)).astype(np.float32)  # noqa: E731
+  theta, gradients = draw(), [draw() for _ in range(3)]
+  for most in (0, 16):
+    monkeypatch.setattr(layouts, "MOST_APART", most)
+    layout = Layout(shapes)
+    assert len(layout.parts) == (4 if most else 1)
+    state = formula.initial_state(layout, 2, lambda shape, kind: np.zeros(shape, kind or "f"))
+    for g in gradients:
+      updates, state = rule.step(phi, g, state, theta, layout)
+    steps[most] = [*updates, *state.leaves()]
+  for apart, together in zip(steps[16], steps[0], strict=True):
+    np.testing.assert_allclose(apart, together, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("active", [(1, 0, 1, 0, 1), (0, 1, 0, 0, 1), (0, 0, 0, 1, 0)])
