@@ -92,8 +92,8 @@ class General(base.Optimizer):
     layout = _layout(gradients)
     if not layout.n:
       return gradients, state
-    theta = base.flatten({name: params[name] for name in gradients})
-    updates, state = self._rule.step(phi, base.flatten(gradients), state, theta, layout)
+    theta = [params[name] for name in gradients]
+    updates, state = self._rule.step(phi, list(gradients.values()), state, theta, layout)
     return dict(zip(gradients, updates, strict=True)), state
 
 

@@ -82,14 +82,43 @@ def initial_state(
   )
 
 
-class _Piece(NamedTuple):
-  """What a step finds of n_part coordinates of c parameters, in units of their first RMS."""
+class _Own(NamedTuple):
+  """What a step begins with of a part of the parameters, in R rows."""
 
-  rows: tuple[Any, ...]  # [B, n_part] each, the gradient and its averages
-  v: Any  # [B, n_part], average of its square
-  floor: Any  # [B, n_part] or [B, 1], beside v
-  mean_v: Any  # [B, c]
-  products: Any  # [B, c, 5, 5], of the directions, the way from theta_0 and theta
+  g: Any  # gradient, [R, n_part]
+  averages: tuple[Any, ...]  # as in the state
+  v: Any
+  place: Any  # the parameters, of the sample
+  origin: Any  # theta_0, of the sample
+
+  @classmethod
+  def of(
+    cls,
+    ops: Any,
+    part: Part,
+    gradients: Sequence[Any],
+    params: Sequence[Any],
+    state: GeneralState,
+    theta_0: Any,
+  ) -> "_Own":
+    """Takes rows of the L parameters, and the state of all."""
+    return cls(
+      g=part.of_rows(ops, gradients),
+      averages=tuple(part.of(ops, m) for m in state.averages),
+      v=part.of(ops, state.v),
+      place=part.of_sampled_rows(ops, params),
+      origin=part.of_sampled(ops, theta_0),
+    )
+
+
+class _Piece(NamedTuple):
+  """What a step finds of a part, in units of the RMS of its first gradient."""
+
+  rows: tuple[Any, ...]  # [R, n_part] each, the gradient and its averages
+  v: Any  # [R, n_part], average of its square
+  floor: Any  # [R, n_part] or [R, 1], beside v
+  mean_v: Any  # [R, c]
+  products: Any  # [R, c, 5, 5], of the directions, the way from theta_0 and theta
 
 
 class Rule:
@@ -105,14 +134,18 @@ class Rule:
   gradient is always 0 never moves.
   """
 
-  def __init__(self, ops: Any, orthogonal: bool = False):
+  def __init__(self, ops: Any, orthogonal: bool = False, in_calls: bool = False):
     """Makes the rule.
 
     Args:
       ops: of the framework: `l2l_tf.rule.ops.of`, or keras.ops and more.
       orthogonal: whether updates of small matrices are.
+      in_calls: whether a compiler makes a call of all that a step does with each part.
     """
     self._ops = ops
+    call = ops.in_one_call if in_calls else lambda function: function
+    self._piece, self._update = call(self._find), call(self._mix_part)
+    self._decide = call(self._decide_all)
     self._averaged = _where_large(self._average, ops)
     self._mixed = _where_large(self._mix, ops)
     self._orthogonal = orthogonal
@@ -135,9 +168,9 @@ class Rule:
   def step(
     self,
     phi: Sequence[Any],
-    g: Any,
+    gradients: Sequence[Any],
     state: GeneralState,
-    theta: Any,
+    params: Sequence[Any],
     layout: Layout,
     scale: Any = 1.0,
   ) -> tuple[list[Any], GeneralState]:
@@ -145,55 +178,44 @@ class Rule:
 
     Args:
       phi: w `[inputs, outputs]` and b `[outputs]` of each layer of the controller, or `[B, ...]`.
-      g: gradient, `[B, n]`.
+      gradients: `[B, ...]` for each of the layout's parameters.
       state: what the step before returned, or `initial_state`.
-      theta: the parameters, `[B, n]`.
-      layout: of the parameters, at least one.
+      params: the parameters, likewise.
+      layout: of the parameters, with at least one number.
       scale: constant on the update.
 
     Returns:
       The updates, `[B, ...]` for each of the layout's parameters, and the next state.
     """
     ops = self._ops
-    t = ops.cast(state.t + 1, g.dtype)
-    cut = functools.partial(layout.cut, ops)
-    joined = functools.partial(layout.joined, ops)
-    gradients, places = cut(g), cut(theta)
-    theta_0 = ops.cond(state.t == 0, lambda: joined(places) + 0.0, lambda: state.theta_0)  # a copy
-    first = self._first_rms(state.scale, gradients, layout)
-    start = 1 - ops.constant(_DECAYS, g) ** t  # of the averages, which begin at 0
+    rows, places = layout.rows(ops, gradients), layout.rows(ops, params)
+    theta_0 = ops.cond(state.t == 0, lambda: _end_to_end(ops, places), lambda: state.theta_0)
+    t = ops.cast(state.t + 1, state.v.dtype)
+    start = 1 - ops.constant(_DECAYS, t) ** t  # of the averages, which begin at 0
     corrections = ops.sqrt(start[-1]) / start[: len(BETAS)]
-    averages = zip(*map(cut, state.averages))
-    state_of = zip(averages, cut(state.v), cut(theta_0))
+    parts = [_Own.of(ops, part, rows, places, state, theta_0) for part in layout.parts]
+    first = self._first_rms(state.scale, [own.g for own in parts], layout)
+    to_scale = inverse(ops, first)
     pieces = [
-      self._piece(part, *own, part.of_each(ops, inverse(ops, first)), corrections)
-      for part, *own in zip(layout.parts, gradients, places, state_of)
+      self._piece(part, own, part.of_each(ops, to_scale), corrections)
+      for part, own in zip(layout.parts, parts)
     ]
     mean_v = layout.in_order(ops, [piece.mean_v for piece in pieces])
     products = layout.in_order(ops, [piece.products for piece in pieces])  # [B, L, 5, 5]
-
-    unit = self.units(products[..., 4, 4], layout)
-    found = self._statistics(products, mean_v / start[-1], first, unit, layout)
-    smoothed = SMOOTHING * state.statistics + (1 - SMOOTHING) * found
-    seen = smoothed / (1 - SMOOTHING**t)
-    output = self._control(phi, self._inputs(seen, state.memory, t, layout))
-
-    memory = ops.clip(state.memory + PACE * ops.tanh(output[..., 1]), -REACH, REACH)
-    step = ops.clip(FIRST_STEP * ops.exp(output[..., 0] + memory), 0.0, LARGEST_STEP)
-    weights = self.mixture(output[..., 2:])
-    pairs = weights[..., None] * weights[..., None, :]
-    square = ops.sum(pairs * products[..., :3, :3], (-2, -1))
-    amount = step * unit * ops.rsqrt(ops.clip(square, 1.0, INFINITY))  # of an RMS of 1 at most
-    factors = -scale * amount[..., None] * weights * corrections  # [B, L, 3]
-    updates = layout.tensors(
-      ops, [self._update(*pair, factors) for pair in zip(layout.parts, pieces)]
-    )
+    found = products, mean_v / start[-1], first, state.statistics, state.memory, t
+    amounts, smoothed, memory = self._decide(layout, phi, *found)
+    factors = -scale * corrections * amounts
+    updates = [
+      self._update(part, piece, [part.of_each(ops, factors[..., k]) for k in range(len(BETAS))])
+      for part, piece in zip(layout.parts, pieces)
+    ]
+    tensors = layout.tensors(ops, updates)
     if self._orthogonal:
-      updates = self._turned(updates)
+      tensors = self._turned(tensors)
     averages = zip(*(piece.rows[1:] for piece in pieces))
-    return updates, GeneralState(
-      averages=tuple(joined(rows) for rows in averages),
-      v=joined([piece.v for piece in pieces]),
+    return tensors, GeneralState(
+      averages=tuple(layout.joined(ops, one) for one in averages),
+      v=layout.joined(ops, [piece.v for piece in pieces]),
       theta_0=theta_0,
       scale=first,
       statistics=smoothed,
@@ -201,44 +223,70 @@ class Rule:
       t=state.t + 1,
     )
 
-  def _piece(
-    self,
-    part: Part,
-    g: Any,
-    place: Any,
-    state: tuple[Any, Any, Any],
-    to_scale: Any,
-    corrections: Any,
-  ) -> _Piece:
+  def _find(self, part: Part, own: "_Own", to_scale: Any, corrections: Any) -> "_Piece":
     """What the step finds of a part of the parameters before it knows how far to go.
 
     Args:
       part: which.
-      g: its gradient, `[B, n_part]`.
-      place: its parameters, likewise.
-      state: its averages, v and theta_0, likewise.
-      to_scale: what its gradients are multiplied with, `[B, c]`.
+      own: its own gradient and state.
+      to_scale: what its gradients are multiplied with, `[R, c]`.
       corrections: of the directions, `[3]`.
     """
     ops = self._ops
-    averages, v, origin = state
-    g, averages, v = self._averaged(g, part.spread(ops, to_scale), averages, v)
+    g, averages, v = self._averaged(own.g, part.spread(ops, to_scale), own.averages, own.v)
     mean_v = part.means(ops, v)
     floor = part.spread(ops, EPSILON * mean_v + TINY)
-    rows = ops.stack([part.sample(ops, x) for x in (g, *averages)], 1)  # [B, 3, n]
-    sampled = [part.sample(ops, x)[:, None] for x in (v, floor, place, origin)]
-    sample_v, sample_floor, place, origin = sampled
+    rows = ops.stack([part.sample(ops, x) for x in (g, *averages)], 1)  # [R, 3, n]
+    sample_v, sample_floor = (part.sample(ops, x)[:, None] for x in (v, floor))
     directions = ops.rsqrt(sample_v + sample_floor) * (corrections[:, None] * rows)
+    place, origin = own.place[:, None], own.origin[:, None]
     rows = ops.concatenate([directions, place - origin, place], 1)
     return _Piece((g, *averages), v, floor, mean_v, part.products(ops, rows))
 
-  def _update(self, part: Part, piece: "_Piece", factors: Any) -> Any:
-    """The update of a part, `[B, n_part]`, from the factors of its directions, `[B, L, 3]`."""
+  def _decide_all(
+    self,
+    layout: Layout,
+    phi: Sequence[Any],
+    products: Any,
+    mean_v: Any,
+    first: Any,
+    statistics: Any,
+    memory: Any,
+    t: Any,
+  ) -> tuple[Any, Any, Any]:
+    """What the controller says: how much of each direction, `[B, L, 3]`, and the next state of it.
+
+    Args:
+      layout: of the parameters.
+      phi: of the controller.
+      products: of the directions, the way from theta_0 and theta, `[B, L, 5, 5]`.
+      mean_v: without the bias of its start, `[B, L]`.
+      first: RMS of the first gradient, `[B, L]`.
+      statistics: averages of what it saw.
+      memory: what it has added to the logarithm of the step.
+      t: the number of the step, from 1.
+    """
     ops = self._ops
-    spread = [part.spread(ops, part.of_each(ops, factors[..., k])) for k in range(len(BETAS))]
+    unit = self.units(products[..., 4, 4], layout)
+    found = self._statistics(products, mean_v, first, unit, layout)
+    smoothed = SMOOTHING * statistics + (1 - SMOOTHING) * found
+    seen = smoothed / (1 - SMOOTHING**t)
+    output = self._control(phi, self._inputs(seen, memory, t, layout))
+
+    memory = ops.clip(memory + PACE * ops.tanh(output[..., 1]), -REACH, REACH)
+    step = ops.clip(FIRST_STEP * ops.exp(output[..., 0] + memory), 0.0, LARGEST_STEP)
+    weights = self.mixture(output[..., 2:])
+    pairs = weights[..., None] * weights[..., None, :]
+    square = ops.sum(pairs * products[..., :3, :3], (-2, -1))
+    amount = step * unit * ops.rsqrt(ops.clip(square, 1.0, INFINITY))  # of an RMS of 1 at most
+    return amount[..., None] * weights, smoothed, memory
+
+  def _mix_part(self, part: Part, piece: "_Piece", factors: Sequence[Any]) -> Any:
+    """The update of a part, `[R, n_part]`, from the factor of each of its directions, `[R, c]`."""
+    spread = [part.spread(self._ops, one) for one in factors]
     return self._mixed(piece.v, piece.floor, spread, list(piece.rows))
 
-  def _first_rms(self, scale: Any, gradients: list[Any], layout: Layout) -> Any:
+  def _first_rms(self, scale: Any, gradients: Sequence[Any], layout: Layout) -> Any:
     """`scale`, and where that is still 0 the RMS of the gradient, `[B, L]`."""
     ops = self._ops
 
@@ -350,6 +398,11 @@ def _floors(layout: Layout) -> Fixed:
 
 def _fan_in(shape: Sequence[int]) -> int:
   return math.prod(shape[:-1]) if len(shape) >= 2 else 1
+
+
+def _end_to_end(ops: Any, rows: Sequence[Any]) -> Any:
+  """A copy of all rows, `[B, n]`."""
+  return rows[0] + 0.0 if len(rows) == 1 else ops.concatenate(rows, 1)
 
 
 def _where_large(function: Callable[..., Any], ops: Any) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 n coordinates of L parameters, of B instances. A call for each of some hundred parameters would
 cost more than their numbers: those of one size are summed together, and small ones that follow each
 other are spread together. Of a large one the numbers cost more than the calls: it is computed by
-itself, where a number for all of it needs no copy for each coordinate.
+itself, or beside those of its size, where a number for all of it needs no copy a coordinate.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ import numpy as np
 from l2l_tf.rule.ops import Fixed
 
 SAMPLE = 2**14  # coordinates of a parameter, at most, that its statistics are of
-MOST_APART = 16  # sizes of large parameters that are computed each for itself
+MOST_APART = 8  # large parameters that are computed each by itself: a part is much to compile
+MOST_SIZES = 16  # of parameters that XLA compiles in seconds, on TensorFlow; 60 take half a minute
 MOST_TAKEN = 2**11  # of one that is spread with its neighbours: a compiler takes them one by one
 
 Shape = tuple[int, ...]
@@ -32,6 +33,7 @@ class Layout:
     n: the sum of these.
     log_sizes: their logarithms.
     parts: of the parameters; each is computed by itself.
+    in_one_call: whether a compiler makes one call of a whole step in seconds.
   """
 
   def __init__(self, shapes: Sequence[Shape]):
@@ -43,63 +45,76 @@ class Layout:
     groups = _apart(self.sizes)
     self.parts = [Part(self.sizes, group) for group in groups]
     self._back = _back([k for group in groups for k in group])
+    in_rows = any(part.count > 1 for part in self.parts)
+    self.in_one_call = not in_rows and len(set(self.sizes)) <= MOST_SIZES
     places = {k: (i, part.place(k)) for i, part in enumerate(self.parts) for k in part.numbers}
     self._places = [places[k] for k in range(len(self.sizes))]
 
-  def in_order(self, ops: Any, values: Sequence[Any]) -> Any:
-    """What was found of each part, `[B, c, ...]`, as `[B, L, ...]`."""
-    return _in_order(ops, values, self._back)
-
   def cut(self, ops: Any, x: Any) -> list[Any]:
-    """`[B, n]` as the coordinates of each part, `[B, n_part]`."""
+    """`[B, n]` as the coordinates of each part, `[R, n_part]`."""
     return [part.of(ops, x) for part in self.parts]
+
+  def rows(self, ops: Any, tensors: Sequence[Any]) -> list[Any]:
+    """Tensors `[B, *shape]` of `all_shapes` as rows `[B, size]` of those that have numbers."""
+    pairs = zip(tensors, self.all_shapes, strict=True)
+    return [ops.reshape(x, [x.shape[0], -1]) for x, shape in pairs if math.prod(shape)]
 
   def joined(self, ops: Any, pieces: Sequence[Any]) -> Any:
     """The inverse of `cut`."""
-    if len(pieces) == 1:
+    if len(self.parts) == 1 and self.parts[0].count == 1:
       return pieces[0]
     found: list[tuple[int, slice]] = []  # of pieces, those that follow each other together
     for number, place in self._places:
       if found and found[-1][0] == number and found[-1][1].stop == place.start:
         place = slice(found.pop()[1].start, place.stop)
       found.append((number, place))
-    return ops.concatenate([pieces[number][:, place] for number, place in found], 1)
+    flat = [part.flat(ops, piece) for part, piece in zip(self.parts, pieces)]
+    cut = [flat[number][:, place] for number, place in found]
+    return cut[0] if len(cut) == 1 else ops.concatenate(cut, 1)
+
+  def in_order(self, ops: Any, values: Sequence[Any]) -> Any:
+    """What was found of each part's parameters, `[R, c, ...]`, as `[B, L, ...]`."""
+    own = [part.of_instances(ops, x) for part, x in zip(self.parts, values)]
+    return _in_order(ops, own, self._back)
 
   def tensors(self, ops: Any, pieces: Sequence[Any]) -> list[Any]:
-    """The coordinates of each part, `[B, n_part]`, as tensors `[B, *shape]`, for `all_shapes`."""
-    places, batch = iter(self._places), pieces[0].shape[0]
+    """The coordinates of each part, `[R, n_part]`, as tensors `[B, *shape]` of `all_shapes`."""
+    flat = [part.flat(ops, piece) for part, piece in zip(self.parts, pieces)]
+    places, batch = iter(self._places), flat[0].shape[0]
     found = []
     for shape in self.all_shapes:
       number, place = next(places) if math.prod(shape) else (0, slice(0, 0))
-      found.append(ops.reshape(pieces[number][:, place], [batch, *shape]))
+      found.append(ops.reshape(flat[number][:, place], [batch, *shape]))
     return found
 
 
 class Part:
-  """Some of the parameters of a layout.
+  """Some of the parameters of a layout, in R rows: small ones in one row for each instance.
+
+  Large ones of one size have a row each, as if they were instances: R = B * count.
 
   Attributes:
     numbers: which of the L parameters.
-    sizes: of these.
+    count: of rows an instance.
+    sizes: of the c parameters of a row.
     taken: their coordinates that statistics are of, in slices that follow each other.
   """
 
   def __init__(self, sizes: Sequence[int], numbers: Sequence[int]):
     """Takes the sizes of all parameters, and which of them it has, in order."""
-    self.numbers, self.sizes = list(numbers), [sizes[k] for k in numbers]
-    self._has_all = self.numbers == list(range(len(sizes)))
+    self.numbers = list(numbers)
+    own = [sizes[k] for k in numbers]
+    self.count = len(own) if len(set(own)) == 1 and own[0] > SAMPLE else 1
+    self.sizes = own[: len(own) // self.count]
     starts = np.cumsum([0, *sizes]).tolist()
-    self._slices: list[slice] = []
-    for k in self.numbers:
-      start = starts[k]
-      if self._slices and self._slices[-1].stop == start:
-        start = self._slices.pop().start
-      self._slices.append(slice(start, starts[k + 1]))
+    self._each = [slice(starts[k], starts[k + 1]) for k in self.numbers]
+    self._has_all = self.count == 1 and len(own) == len(sizes)
     self._numbers = Fixed(np.array(self.numbers, np.int32))
+    self._starts = np.cumsum([0, *own]).tolist()
     self._whole = _Pieces(self.sizes)
-    steps = [_step(size) for size in self.sizes]
+    self._steps = [_step(size) for size in own]
+    steps = self._steps[: len(self.sizes)]
     self._sampled = _Pieces([-(-size // step) for size, step in zip(self.sizes, steps)])
-    self._starts = np.cumsum([0, *self.sizes]).tolist()
     self.taken = [
       slice(self._starts[run[0]], self._starts[run[-1] + 1], steps[run[0]])
       for run in _runs(self.sizes, SAMPLE)
@@ -115,22 +130,44 @@ class Part:
     return slice(self._starts[k], self._starts[k + 1])
 
   def of(self, ops: Any, x: Any) -> Any:
-    """Its coordinates of `[B, n]`: `[B, n_part]`."""
-    if self._has_all:
-      return x
-    pieces = [x[:, place] for place in self._slices]
-    return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
+    """Its coordinates of `[B, n]`: `[R, n_part]`."""
+    return x if self._has_all else self._laid(ops, [x[:, place] for place in self._together()])
+
+  def of_rows(self, ops: Any, rows: Sequence[Any]) -> Any:
+    """Its coordinates of `[B, size]` of each of the L parameters: `[R, n_part]`."""
+    return self._laid(ops, [rows[k] for k in self.numbers])
+
+  def of_sampled(self, ops: Any, x: Any) -> Any:
+    """`sample` of its coordinates of `[B, n]`."""
+    if max(self._steps) == 1:
+      return self.of(ops, x)
+    places = zip(self._each, self._steps)
+    return self._laid(ops, [x[:, place.start : place.stop : step] for place, step in places])
+
+  def of_sampled_rows(self, ops: Any, rows: Sequence[Any]) -> Any:
+    """`sample` of its coordinates of `[B, size]` of each of the L parameters."""
+    steps = zip(self.numbers, self._steps)
+    return self._laid(ops, [rows[k][:, ::step] if step > 1 else rows[k] for k, step in steps])
 
   def of_each(self, ops: Any, values: Any) -> Any:
-    """Its numbers of `[B, L]`: `[B, c]`."""
-    if self._has_all:
-      return values
+    """Its numbers of `[B, L]`: `[R, c]`."""
     if len(self.numbers) == 1:
       return values[:, self.numbers[0] : self.numbers[0] + 1]
-    return ops.take(values, self._numbers, 1)
+    own = values if self._has_all else ops.take(values, self._numbers, 1)
+    return ops.reshape(own, [-1, 1]) if self.count > 1 else own
+
+  def flat(self, ops: Any, x: Any) -> Any:
+    """`[R, n_part]` as `[B, count * n_part]`."""
+    return ops.reshape(x, [x.shape[0] // self.count, -1]) if self.count > 1 else x
+
+  def of_instances(self, ops: Any, x: Any) -> Any:
+    """`[R, c, ...]` as `[B, count * c, ...]`."""
+    if self.count == 1:
+      return x
+    return ops.reshape(x, [x.shape[0] // self.count, self.count, *x.shape[2:]])
 
   def sample(self, ops: Any, x: Any) -> Any:
-    """The coordinates of `[B, n_part]` that statistics are of; `[B, 1]` stays as it is.
+    """The coordinates of `[R, n_part]` that statistics are of; `[R, 1]` stays as it is.
 
     Those are all, but of large parameters each s-th. s has no divisor in common with the size, so
     that no row or column is passed over.
@@ -141,24 +178,24 @@ class Part:
     return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
 
   def products(self, ops: Any, rows: Any) -> Any:
-    """Mean products over each parameter of `[B, K, n]`, K vectors of the sample: `[B, c, K, K]`."""
-    pieces = self._sampled.of(ops, rows)  # [B, K, count, size]
+    """Mean products over each parameter of `[R, K, n]`, K vectors of the sample: `[R, c, K, K]`."""
+    pieces = self._sampled.of(ops, rows)  # [R, K, count, size]
     grams = [ops.gram(_swapped(ops, x)) / x.shape[-1] for x in pieces]
     return self._sampled.in_order(ops, grams)
 
   def means(self, ops: Any, x: Any) -> Any:
-    """The mean over each parameter: `[B, n_part]` to `[B, c]`."""
+    """The mean over each parameter: `[R, n_part]` to `[R, c]`."""
     return self._whole.in_order(ops, [ops.mean(piece, -1) for piece in self._whole.of(ops, x)])
 
   def rms(self, ops: Any, x: Any) -> Any:
-    """The RMS over each parameter, `[B, c]`, of numbers whose squares may be none."""
+    """The RMS over each parameter, `[R, c]`, of numbers whose squares may be none."""
     pieces = self._whole.of(ops, ops.abs(x))
     largest = self._whole.in_order(ops, [ops.max(piece, -1) for piece in pieces])
     scaled = x * self.spread(ops, inverse(ops, largest))
     return largest * ops.sqrt(self.means(ops, scaled**2))
 
   def spread(self, ops: Any, values: Any) -> Any:
-    """A number a parameter for each of its coordinates: `[B, c]` to `[B, n_part]`."""
+    """A number a parameter for each of its coordinates: `[R, c]` to `[R, n_part]`."""
     if len(self.sizes) == 1:
       return values  # which spreads itself
     pieces = [
@@ -168,6 +205,23 @@ class Part:
       for run in self._runs
     ]
     return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
+
+  def _together(self) -> list[slice]:
+    """Where its coordinates are among all; in one slice what follows each other in a row."""
+    found: list[slice] = []
+    for place in self._each:
+      if self.count == 1 and found and found[-1].stop == place.start:
+        place = slice(found.pop().start, place.stop)
+      found.append(place)
+    return found
+
+  def _laid(self, ops: Any, pieces: Sequence[Any]) -> Any:
+    """`[B, size]` each as `[R, n_part]`."""
+    if len(pieces) == 1:
+      return pieces[0]
+    if self.count == 1:
+      return ops.made(ops.concatenate(pieces, 1))
+    return ops.made(ops.reshape(ops.stack(pieces, 1), [-1, pieces[0].shape[1]]))
 
 
 @functools.lru_cache(maxsize=64)
@@ -235,19 +289,20 @@ def _swapped(ops: Any, x: Any) -> Any:
 
 
 def _apart(sizes: Sequence[int]) -> list[list[int]]:
-  """Small parameters, then large ones each for itself; all together if that is much to compile."""
+  """All small parameters, then large ones: each by itself, or many of them by their size."""
   large = [k for k, size in enumerate(sizes) if size > SAMPLE]
-  if len({sizes[k] for k in large}) > MOST_APART:
-    return [list(range(len(sizes)))]
-  small = [k for k, size in enumerate(sizes) if size <= SAMPLE]
-  return [*([small] if small else []), *([k] for k in large)]
+  groups: dict[Any, list[int]] = {}
+  for k, size in enumerate(sizes):
+    key = (0, 0) if size <= SAMPLE else (size, k if len(large) <= MOST_APART else 0)
+    groups.setdefault(key, []).append(k)
+  return [groups[key] for key in sorted(groups)]
 
 
 def _of_one_size(sizes: Sequence[int]) -> list[list[int]]:
-  """The parameters by their size; large ones each for itself."""
-  groups: dict[Any, list[int]] = {}
+  """The parameters by their size."""
+  groups: dict[int, list[int]] = {}
   for k, size in enumerate(sizes):
-    groups.setdefault(size if size <= SAMPLE else ("large", k), []).append(k)
+    groups.setdefault(size, []).append(k)
   return list(groups.values())
 
 

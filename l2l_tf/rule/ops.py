@@ -5,8 +5,8 @@ These need no Keras, which has one backend a process, and call the framework at 
 in eager PyTorch. Some are our own: `constant(fixed, like)`, of the type and on the device of
 `like`, and `take(x, fixed, axis)`; `gram(x)`, the products of the rows of `[..., K, n]`;
 `in_one_loop`, which lets a compiler make one loop of a function of element-wise operations;
-`in_one_call`, which lets it make one operation of many small ones; and `compiled(function, sizes)`
-of a whole step on parameters of so many different sizes, each of which is more to compile.
+`in_one_call`, which lets it make one operation of many small ones; `made(x)`, which keeps it from
+making x anew in each of its loops; and, of a whole step, `compiled(function, in_one_call)`.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,6 @@ class Fixed:
     self.array = array
 
 
-MOST_SIZES = 16  # of parameters that XLA compiles in seconds, on TensorFlow; 60 take half a minute
 BLOCK = 2**16  # numbers, of which a dozen vectors fit into a core's cache
 
 
@@ -54,7 +53,7 @@ def _tensorflow() -> Namespace:
     broadcast_to=tf.broadcast_to,
     cast=tf.cast,
     clip=tf.clip_by_value,
-    compiled=lambda function, sizes: in_one_call(function) if sizes <= MOST_SIZES else function,
+    compiled=lambda function, jit: tf.function(function, autograph=False, jit_compile=jit or None),
     concatenate=tf.concat,
     cond=tf.cond,
     constant=lambda fixed, like: tf.constant(fixed.array, like.dtype),
@@ -64,6 +63,7 @@ def _tensorflow() -> Namespace:
     in_one_loop=in_one_call,
     isfinite=tf.math.is_finite,
     log=tf.math.log,
+    made=lambda x: x,
     max=tf.reduce_max,
     maximum=tf.maximum,
     mean=tf.reduce_mean,
@@ -90,12 +90,13 @@ def _jax() -> Namespace:
   return Namespace(
     **{name: getattr(jnp, name) for name in _SAME},
     cast=lambda x, dtype: x.astype(dtype),
-    compiled=lambda function, sizes: jax.jit(function),
+    compiled=lambda function, in_one_call: jax.jit(function),
     cond=jax.lax.cond,
     constant=lambda fixed, like: jnp.asarray(fixed.array, like.dtype),
     gram=lambda x: x @ x.swapaxes(-1, -2),
     in_one_call=lambda function: function,
     in_one_loop=lambda function: function,
+    made=jax.lax.optimization_barrier,
     rsqrt=jax.lax.rsqrt,
     softmax=jax.nn.softmax,
     take=lambda x, fixed, axis: jnp.take(x, fixed.array, axis, mode="clip"),
@@ -138,13 +139,14 @@ def _torch() -> Namespace:
   return Namespace(
     **{name: getattr(torch, name) for name in same},
     cast=lambda x, dtype: x.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype),
-    compiled=lambda function, sizes: function,
+    compiled=lambda function, in_one_call: function,
     concatenate=torch.cat,
     cond=lambda condition, yes, no: yes() if condition else no(),
     constant=constant,
     gram=lambda x: x @ x.mT,
     in_one_call=lambda function: function,
     in_one_loop=in_one_loop,
+    made=lambda x: x,
     max=torch.amax,
     rsqrt=torch.rsqrt,
     softmax=lambda x: torch.softmax(x, -1),

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 import functools
 import itertools
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +79,9 @@ def _step(
 ) -> Callable[..., Any]:
   """The step of those that are active, made once: a compiler takes seconds for it."""
   moving = tuple(itertools.compress(shapes, active))
-  layout, rule, fixed = layouts.of(moving), formula.Rule(ops, phi.orthogonal), phi.fixed()
+  layout = layouts.of(moving)
+  in_one_call = layout.in_one_call
+  rule, fixed = formula.Rule(ops, phi.orthogonal, not in_one_call), phi.fixed()
   part = None if all(active) else Partial(shapes, active)
 
   def step(
@@ -90,14 +91,9 @@ def _step(
       return [ops.cast(g, DTYPE) for g in gradients], state
     own = part.select(ops, state) if part else state
     constants = [ops.constant(w, own.v) for w in fixed]
-    flat, theta = _row(ops, gradients), _row(ops, params)
-    updates, own = rule.step(constants, flat, own, theta, layout, scale)
+    one = lambda x: ops.cast(x, DTYPE)[None]  # noqa: E731
+    given = list(map(one, gradients)), own, list(map(one, params))
+    updates, own = rule.step(constants, *given, layout, scale)
     return [x[0] for x in updates], part.merge(ops, state, own) if part else own
 
-  return ops.compiled(step, len(set(map(math.prod, moving))))
-
-
-def _row(ops: Any, tensors: Sequence[Any]) -> Any:
-  """All numbers of the tensors: `[1, n]`."""
-  rows = [ops.reshape(ops.cast(x, DTYPE), [1, -1]) for x in tensors]
-  return rows[0] if len(rows) == 1 else ops.concatenate(rows, 1)
+  return ops.compiled(step, in_one_call)

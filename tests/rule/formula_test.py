@@ -6,12 +6,14 @@ import pytest
 
 from l2l_tf import pretrained
 from l2l_tf.rule import formula
+from l2l_tf.rule import layout as layouts
 from l2l_tf.rule import ops as rule_ops
+from l2l_tf.rule import parameters
 from l2l_tf.rule.parameters import RuleOnParameters
 from l2l_tf.rule.phi import Phi
 from l2l_tf.storage import phi_files
 
-SHAPES = [(4, 3), (3,), (), (0, 2), (4, 3), (200, 100), (7,)]
+SHAPES = [(4, 3), (3,), (), (0, 2), (4, 3), (200, 100), (7,), (100, 200), (130, 140)]
 
 
 def shipped_phi() -> Phi:
@@ -22,11 +24,12 @@ def shipped_phi() -> Phi:
 def keras_ops() -> rule_ops.Namespace:
   """keras.ops, and the names that it does not have."""
   own = {
-    "compiled": lambda function, sizes: function,
+    "compiled": lambda function, in_one_call: function,
     "constant": lambda fixed, like: keras.ops.convert_to_tensor(fixed.array, like.dtype),
     "gram": lambda x: keras.ops.matmul(x, keras.ops.swapaxes(x, -1, -2)),
     "in_one_call": lambda function: function,
     "in_one_loop": lambda function: function,
+    "made": lambda x: x,
     "take": lambda x, fixed, axis: keras.ops.take(x, fixed.array, axis),
   }
   return rule_ops.Namespace(**{**vars(keras.ops), **own})
@@ -77,8 +80,8 @@ def test_a_step_is_compiled_once_for_the_same_phi_and_shapes():
   """Not anew for each optimizer, nor when one starts again: it takes seconds."""
   compiled, framework = [], rule_ops.of("tensorflow")
 
-  def compile_and_count(function, sizes):
-    compiled.append(sizes)
+  def compile_and_count(function, in_one_call):
+    compiled.append(in_one_call)
     return function
 
   ops = rule_ops.Namespace(**{**vars(framework), "compiled": compile_and_count})
@@ -108,6 +111,18 @@ def test_the_trajectory_is_that_of_tensorflow(expected, framework, orthogonal):
   make = zeros(framework)
   ops = keras_ops() if framework == "keras" else rule_ops.of(framework)
   found = follow(ops, make, orthogonal)
+  for ours, theirs in zip(found, expected, strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["tensorflow", "jax", "torch"])
+def test_large_parameters_of_one_size_in_rows(expected, framework, orthogonal, monkeypatch):
+  monkeypatch.setattr(layouts, "MOST_APART", 0)
+  monkeypatch.setattr(layouts, "of", layouts.Layout)  # not those made before
+  monkeypatch.setattr(parameters, "_step", parameters._step.__wrapped__)
+  assert [part.count for part in layouts.Layout(SHAPES).parts] == [1, 1, 2]
+  found = follow(rule_ops.of(framework), zeros(framework), orthogonal)
   for ours, theirs in zip(found, expected, strict=True):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from l2l_tf.rule import formula
 from l2l_tf.rule import layout as layouts
 from l2l_tf.rule import ops as rule_ops
 from l2l_tf.rule.layout import Layout
@@ -30,32 +29,38 @@ def _layout(request):
   return Layout(request.param)
 
 
-def test_parts_are_the_small_and_each_large(layout):
-  assert sorted(k for part in layout.parts for k in part.numbers) == list(range(len(layout.sizes)))
-  small = [k for k, size in enumerate(layout.sizes) if size <= layouts.SAMPLE]
-  assert [part.numbers for part in layout.parts if part.numbers != small] == [
-    [k] for k in range(len(layout.sizes)) if k not in small
-  ]
+@pytest.fixture(name="most_apart", params=[0, 8], autouse=True)
+def _most_apart(request, monkeypatch):
+  monkeypatch.setattr(layouts, "MOST_APART", request.param)
+  return request.param
 
 
-def test_many_sizes_of_large_parameters_stay_together():
-  large = [(layouts.SAMPLE + k,) for k in range(1, layouts.MOST_APART + 2)]
-  assert len(Layout([*large[1:], *large[1:]]).parts) == 2 * layouts.MOST_APART
-  (part,) = Layout([(3,), *large]).parts
-  assert part.numbers == list(range(len(large) + 1))
+def test_parts_are_the_small_and_each_large(most_apart):
+  layout = Layout(CASES["large"])
+  apart = [[0, 2, 3, 5], [6], [1], [4]] if most_apart else [[0, 2, 3, 5], [6], [1, 4]]
+  assert [part.numbers for part in layout.parts] == apart
+  assert [part.count for part in layout.parts] == [1, 1, 1, 1] if most_apart else [1, 1, 2]
+  assert layout.in_one_call == bool(most_apart)
 
 
 def test_what_is_cut_is_joined_again(layout):
   x = np.random.default_rng(0).normal(size=(3, layout.n)).astype(np.float32)
   pieces = layout.cut(OPS, x)
   for part, piece in zip(layout.parts, pieces):
-    expected = np.concatenate([of_each(x, layout)[k] for k in part.numbers], 1)
-    np.testing.assert_array_equal(piece, expected)
+    own = [of_each(x, layout)[k] for k in part.numbers]
+    expected = np.stack(own, 1) if part.count > 1 else np.concatenate(own, 1)
+    np.testing.assert_array_equal(piece, np.reshape(expected, [3 * part.count, -1]))
   np.testing.assert_array_equal(layout.joined(OPS, pieces), x)
   tensors = layout.tensors(OPS, pieces)
   assert [tuple(tensor.shape[1:]) for tensor in tensors] == layout.all_shapes
   found = np.concatenate([np.reshape(tensor, [3, -1]) for tensor in tensors], 1)
   np.testing.assert_array_equal(found, x)
+  rows = layout.rows(OPS, tensors)
+  for part, piece in zip(layout.parts, pieces):
+    np.testing.assert_array_equal(part.of_rows(OPS, rows), piece)
+    sample = part.sample(OPS, piece)
+    np.testing.assert_array_equal(part.of_sampled_rows(OPS, rows), sample)
+    np.testing.assert_array_equal(part.of_sampled(OPS, x), sample)
 
 
 def test_means_and_spreads(layout):
@@ -85,24 +90,6 @@ def test_products_are_of_the_sample(layout):
     one = one[..., ::step]
     expected = np.einsum("bin,bjn->bij", one, one) / one.shape[-1]
     np.testing.assert_allclose(products[:, k], expected, rtol=1e-3, atol=1e-5)
-
-
-def test_a_step_is_the_same_by_parts_and_together(monkeypatch):
-  shapes, rng = CASES["large"], np.random.default_rng(2)
-  phi = [rng.normal(size=shape).astype(np.float32) for shape in ((43, 8), (8,), (8, 5), (5,))]
-  rule, steps = formula.Rule(OPS), {}
-  draw = lambda: rng.normal(size=(2, Layout(shapes).n)).astype(np.float32)  # noqa: E731
-  theta, gradients = draw(), [draw() for _ in range(3)]
-  for most in (0, 16):
-    monkeypatch.setattr(layouts, "MOST_APART", most)
-    layout = Layout(shapes)
-    assert len(layout.parts) == (4 if most else 1)
-    state = formula.initial_state(layout, 2, lambda shape, kind: np.zeros(shape, kind or "f"))
-    for g in gradients:
-      updates, state = rule.step(phi, g, state, theta, layout)
-    steps[most] = [*updates, *state.leaves()]
-  for apart, together in zip(steps[16], steps[0], strict=True):
-    np.testing.assert_allclose(apart, together, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("active", [(1, 0, 1, 0, 1), (0, 1, 0, 0, 1), (0, 0, 0, 1, 0)])
