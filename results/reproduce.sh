@@ -10,12 +10,14 @@
 #   PYTHON         the interpreter, .venv/bin/python
 #   TFDS_DATA_DIR  prepared TensorFlow Datasets copies: `tfds build mnist cifar10` makes them
 #   CONTENT        a folder of photographs. Ours were 1,000 of ImageNet, one a class
-#   STYLES         a folder with van_gogh_starry_night.jpg and hokusai_great_wave.jpg
+#   STYLES         a folder with van_gogh_starry_night.jpg, hokusai_great_wave.jpg, munch_the_scream.jpg and turner_shipwreck.jpg
+#   SCIKIT_IMAGE   the folder of scikit-image's pictures, .venv/lib/python3.11/site-packages/skimage/data
 #   PEERS          a folder with the weights of another implementation: docs/results.md, "A peer's weights". Without it its rows are left out
 set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
 OUT=${OUT:-runs/reproduced}
+SCIKIT_IMAGE=${SCIKIT_IMAGE:-.venv/lib/python3.11/site-packages/skimage/data}
 wanted=" $* "
 
 names=$(sed -n 's/^asked \([^ ]*\) .*/\1/p' results/reproduce.sh)
@@ -61,6 +63,16 @@ lbfgs() { # SIZE STYLE FLAGS...
   shift 2
   "$PYTHON" -m benchmarks.lbfgs --out="$OUT/lbfgs_$size.json" --size="$size" --against="results/neural_art_$size.json" --vgg=hed \
     --content_dir="${CONTENT:?names the folder of photographs}" --style="${STYLES:?names the folder of styles}/$style" "$@"
+}
+
+styles() { # the three paintings that no optimizer was trained on, and seven pictures of scikit-image
+  for style in hokusai_great_wave.jpg munch_the_scream.jpg turner_shipwreck.jpg; do
+    printf '%s,' "${STYLES:?names the folder of styles}/$style"
+  done
+  for style in ihc.png hubble_deep_field.jpg retina.jpg brick.png grass.png gravel.png; do
+    printf '%s,' "$SCIKIT_IMAGE/$style"
+  done
+  echo "$SCIKIT_IMAGE/coffee.png"
 }
 
 with_peers() { # FLAGS...: of an evaluation, its peers' rows too
@@ -161,6 +173,8 @@ asked cifar10_test && evaluate cifar10_test --problem=cifar10 --split=test --num
 # Section 3.4, neural art: two hours and more of one core each.
 asked neural_art_64 && art evaluate neural_art_64 van_gogh_starry_night.jpg --size=64 --num_runs=100 --tuning_runs=2 --finalist_runs=8
 asked neural_art_128 && art evaluate neural_art_128 hokusai_great_wave.jpg --size=128 --num_runs=10 --tuning_runs=1
+asked neural_art_styles && "$PYTHON" -m benchmarks.neural_art --out="$OUT/neural_art_styles.json" --vgg=hed --num_runs=6 \
+  --content_dir="${CONTENT:?names the folder of photographs}" --styles="$(styles)"
 asked lbfgs_64 && lbfgs 64 van_gogh_starry_night.jpg --num_runs=20
 asked lbfgs_128 && lbfgs 128 hokusai_great_wave.jpg --num_runs=6
 

@@ -325,9 +325,12 @@ def keras_cost() -> str:
         cells.append(_cost(row, adam) if row else "")
       size = found[tensors, parameters, "tensorflow", name]["bytes_a_parameter"]
       shown = "Adam" if name == "adam" else f"`{name}`"
-      rows.append([label, shown, *cells, f"{size:.0f}"])
+      first = (found.get((tensors, parameters, one, name)) for one in ("tensorflow", "jax"))
+      seconds = " / ".join(f"{row['first_s']:.2g}" for row in first if row)
+      rows.append([label, shown, *cells, seconds, f"{size:.0f}"])
       label = ""
-  heads = ["TensorFlow, ms", "JAX, ms", "PyTorch, ms", "bytes a parameter"]
+  heads = ["TensorFlow, ms", "JAX, ms", "PyTorch, ms"]
+  heads += ["first step on TensorFlow / JAX, s", "bytes a parameter"]
   return table(["parameters", "optimizer", *heads], rows)
 
 

@@ -277,6 +277,25 @@ def neural_art_lead() -> str:
   return table(["", *(title.split(", ")[0] for title in ART_FILES.values())], rows)
 
 
+def neural_art_styles() -> str:
+  """`neural_art_lstm` and tuned Adam in other styles."""
+  found = files.read_json(os.path.join("benchmarks", "neural_art_styles.json"))
+  rows = []
+  for row in found["rows"]:
+    lower = round(row["wins"] * found["num_runs"])
+    rate = f"{row['learning_rate']:.2g}"
+    rows.append(
+      [row["style"].replace("_", " "), rate, ratio(row), f"{lower} of {found['num_runs']}"]
+    )
+  heads = [
+    "style",
+    "Adam's best rate",
+    "final loss over Adam's",
+    "photographs on which it ends lower",
+  ]
+  return table(heads, rows)
+
+
 def exact_line_search() -> str:
   """What needs W: BFGS and conjugate gradients with exact line search."""
   losses = files.read_json(os.path.join("benchmarks", "exact_line_search.json"))["losses"]
@@ -355,6 +374,7 @@ TABLES = {
   "cifar10_early": cifar10_early,
   "neural_art": neural_art,
   "neural_art_lead": neural_art_lead,
+  "neural_art_styles": neural_art_styles,
   "exact_line_search": exact_line_search,
   "own_ground": own_ground,
   "modern_rivals": modern_rivals,

@@ -59,6 +59,9 @@ def printed(name: str, folder: pathlib.Path, recorded: dict[str, list[str]]) -> 
     for variable, flag in FOLDERS.items()
     if flag in recorded
   }
+  if "styles" in recorded:
+    ends = recorded["styles"][0], recorded["styles"][-1]
+    given |= dict(zip(("STYLES", "SCIKIT_IMAGE"), map(os.path.dirname, ends)))
   environment = {"PATH": os.environ["PATH"], "PYTHON": str(python), "OUT": str(folder), **given}
   command = ["sh", str(SCRIPT), name]
   return subprocess.run(
