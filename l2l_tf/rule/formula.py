@@ -126,7 +126,7 @@ class Rule:
 
   The direction is a mixture of three Adam directions, m_b / sqrt(v) for b = 0, 0.9 and 0.99, of RMS
   1 at most. The unit of a parameter is the RMS of its numbers. (Of large parameters an RMS is that
-  of a sample, `Layout.sample`.) The logarithm of the step and the mixture come from a small
+  of a sample, `Part.sample`.) The logarithm of the step and the mixture come from a small
   network, one for all parameters, that sees what has no unit: how the directions agree with each
   other and with the way from theta_0, their RMS, the number of steps on eleven time scales, the
   parameter's rank, size, fan-in and depth, and the mean of all this over the parameters. Updates of
@@ -223,7 +223,7 @@ class Rule:
       t=state.t + 1,
     )
 
-  def _find(self, part: Part, own: "_Own", to_scale: Any, corrections: Any) -> "_Piece":
+  def _find(self, part: Part, own: _Own, to_scale: Any, corrections: Any) -> _Piece:
     """What the step finds of a part of the parameters before it knows how far to go.
 
     Args:
@@ -281,7 +281,7 @@ class Rule:
     amount = step * unit * ops.rsqrt(ops.clip(square, 1.0, INFINITY))  # of an RMS of 1 at most
     return amount[..., None] * weights, smoothed, memory
 
-  def _mix_part(self, part: Part, piece: "_Piece", factors: Sequence[Any]) -> Any:
+  def _mix_part(self, part: Part, piece: _Piece, factors: Sequence[Any]) -> Any:
     """The update of a part, `[R, n_part]`, from the factor of each of its directions, `[R, c]`."""
     spread = [part.spread(self._ops, one) for one in factors]
     return self._mixed(piece.v, piece.floor, spread, list(piece.rows))
