@@ -22,6 +22,7 @@ from l2l_tf.config.problems import NeuralArt
 from l2l_tf.evaluation import candidates
 from l2l_tf.evaluation.comparison import Comparison
 from l2l_tf.evaluation.comparison import Setting
+from l2l_tf.problems import photographs
 from l2l_tf.storage import outputs
 from l2l_tf.storage.cache import Parts
 
@@ -76,6 +77,8 @@ def main(argv: Sequence[str]) -> int:
     {"num_runs": flags.num_runs, "tuning_runs": tuning_runs},
   )
   outputs.check(flags.out, content, flags.overwrite)
+  for style in styles:  # what cannot be read is an error before hours of work
+    photographs.load_styles(style, flags.size)
   rows, found = [], {}
   for name, style in zip(names, styles):
     options = NeuralArt(size=flags.size, content_dir=flags.content_dir, style=style, vgg=flags.vgg)

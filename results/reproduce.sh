@@ -69,10 +69,10 @@ styles() { # the three paintings that no optimizer was trained on, and seven pic
   for style in hokusai_great_wave.jpg munch_the_scream.jpg turner_shipwreck.jpg; do
     printf '%s,' "${STYLES:?names the folder of styles}/$style"
   done
-  for style in ihc.png hubble_deep_field.jpg retina.jpg brick.png grass.png gravel.png; do
+  for style in ihc.png hubble_deep_field.jpg retina.jpg astronaut.png chelsea.png coffee.png; do
     printf '%s,' "$SCIKIT_IMAGE/$style"
   done
-  echo "$SCIKIT_IMAGE/coffee.png"
+  echo "$SCIKIT_IMAGE/rocket.jpg"
 }
 
 with_peers() { # FLAGS...: of an evaluation, its peers' rows too

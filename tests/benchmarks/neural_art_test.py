@@ -10,6 +10,7 @@ from benchmarks import neural_art
 from l2l_tf.cli import experiment_flags
 from l2l_tf.evaluation import intervals
 from l2l_tf.problems import photographs
+from l2l_tf.problems.datasets import DataError
 from l2l_tf.storage.outputs import OutputError
 from tests import tiny_vgg
 
@@ -46,3 +47,11 @@ def test_each_style_gets_a_row_of_the_same_photographs(tmp_path, capsys, monkeyp
 def test_styles_need_names_of_their_own(styles):
   with pytest.raises(experiment_flags.UsageError, match="--styles must name"):
     neural_art.main(["neural_art", *FLAGS, *([styles] if styles else [])])
+
+
+def test_a_style_that_cannot_be_read_is_an_error_at_the_start(tmp_path, monkeypatch):
+  monkeypatch.setattr(neural_art, "compared", lambda *_: pytest.fail("Something ran."))
+  for mode in ("RGB", "L"):
+    Image.new(mode, (40, 40)).save(tmp_path / f"{mode}.png")
+  with pytest.raises(DataError, match="L.png is a grey image"):
+    neural_art.main(["neural_art", *FLAGS, f"--styles={tmp_path}/RGB.png,{tmp_path}/L.png"])
