@@ -9,12 +9,17 @@ import glob
 import os
 import re
 
+from benchmarks.documentation import cost_tables
 from benchmarks.documentation import other_tables
 from benchmarks.documentation import paper_tables
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
 
-TABLES: dict[str, Callable[[], str]] = {**paper_tables.TABLES, **other_tables.TABLES}
+TABLES: dict[str, Callable[[], str]] = {
+  **paper_tables.TABLES,
+  **other_tables.TABLES,
+  **cost_tables.TABLES,
+}
 PLACE = re.compile(r"<!-- table: (\w+) -->\n((?:(?!<!--).)*)<!-- end of table -->", re.DOTALL)
 
 

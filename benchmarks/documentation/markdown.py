@@ -1,14 +1,21 @@
-"""Tables in Markdown, and how numbers are written in them."""
+"""Tables in Markdown, how numbers are written in them, and the rows that they are made of."""
 
 from collections.abc import Sequence
 import math
+import os
 from typing import Any
 
 from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import results as results_lib
+from l2l_tf.storage import files
 
 Rows = Sequence[Sequence[str]]
 LARGE = 1e5
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+  """The rows of a committed result of a benchmark."""
+  return files.read_json(os.path.join("benchmarks", f"{name}.json"))["rows"]
 
 
 def table(header: Sequence[str], rows: Rows) -> str:
@@ -29,7 +36,8 @@ def pm(value: dict[str, float | None], digits: int = 3) -> str:
 
 def ratio(value: intervals.Ratio | dict[str, float], digits: int = 3) -> str:
   """A ratio with its interval."""
-  numbers = value.values() if isinstance(value, dict) else value
+  fields = intervals.Ratio._fields
+  numbers = [value[key] for key in fields] if isinstance(value, dict) else value
   first, low, high = (f"{number:.{digits}f}" for number in numbers)
   return f"{first} ({low}–{high})"
 
