@@ -236,8 +236,8 @@ class Rule:
     g, averages, v = self._averaged(own.g, part.spread(ops, to_scale), own.averages, own.v)
     mean_v = part.means(ops, v)
     floor = part.spread(ops, EPSILON * mean_v + TINY)
-    rows = ops.stack([part.sample(ops, x) for x in (g, *averages)], 1)  # [R, 3, n]
-    sample_v, sample_floor = (part.sample(ops, x)[:, None] for x in (v, floor))
+    rows = ops.stack([part.sample(x) for x in (g, *averages)], 1)  # [R, 3, n]
+    sample_v, sample_floor = (part.sample(x)[:, None] for x in (v, floor))
     directions = ops.rsqrt(sample_v + sample_floor) * (corrections[:, None] * rows)
     place, origin = own.place[:, None], own.origin[:, None]
     rows = ops.concatenate([directions, place - origin, place], 1)

@@ -97,7 +97,7 @@ class Part:
     numbers: which of the L parameters.
     count: of rows an instance.
     sizes: of the c parameters of a row.
-    taken: their coordinates that statistics are of, in slices that follow each other.
+    step: statistics are of each so many-th coordinate.
   """
 
   def __init__(self, sizes: Sequence[int], numbers: Sequence[int]):
@@ -112,13 +112,8 @@ class Part:
     self._numbers = Fixed(np.array(self.numbers, np.int32))
     self._starts = np.cumsum([0, *own]).tolist()
     self._whole = _Pieces(self.sizes)
-    self._steps = [_step(size) for size in own]
-    steps = self._steps[: len(self.sizes)]
-    self._sampled = _Pieces([-(-size // step) for size, step in zip(self.sizes, steps)])
-    self.taken = [
-      slice(self._starts[run[0]], self._starts[run[-1] + 1], steps[run[0]])
-      for run in _runs(self.sizes, SAMPLE)
-    ]
+    self.step = _step(max(own))
+    self._sampled = _Pieces([-(-size // self.step) for size in self.sizes])
     self._runs = [
       Fixed(np.repeat(np.array(run, np.int32), [self.sizes[k] for k in run])) if run[1:] else run[0]
       for run in _runs(self.sizes, MOST_TAKEN)
@@ -139,15 +134,13 @@ class Part:
 
   def of_sampled(self, ops: Any, x: Any) -> Any:
     """`sample` of its coordinates of `[B, n]`."""
-    if max(self._steps) == 1:
+    if self.step == 1:
       return self.of(ops, x)
-    places = zip(self._each, self._steps)
-    return self._laid(ops, [x[:, place.start : place.stop : step] for place, step in places])
+    return self._laid(ops, [x[:, place.start : place.stop : self.step] for place in self._each])
 
   def of_sampled_rows(self, ops: Any, rows: Sequence[Any]) -> Any:
     """`sample` of its coordinates of `[B, size]` of each of the L parameters."""
-    steps = zip(self.numbers, self._steps)
-    return self._laid(ops, [rows[k][:, ::step] if step > 1 else rows[k] for k, step in steps])
+    return self._laid(ops, [self.sample(rows[k]) for k in self.numbers])
 
   def of_each(self, ops: Any, values: Any) -> Any:
     """Its numbers of `[B, L]`: `[R, c]`."""
@@ -166,16 +159,13 @@ class Part:
       return x
     return ops.reshape(x, [x.shape[0] // self.count, self.count, *x.shape[2:]])
 
-  def sample(self, ops: Any, x: Any) -> Any:
+  def sample(self, x: Any) -> Any:
     """The coordinates of `[R, n_part]` that statistics are of; `[R, 1]` stays as it is.
 
     Those are all, but of large parameters each s-th. s has no divisor in common with the size, so
     that no row or column is passed over.
     """
-    if x.shape[1] == 1 or all(piece.step == 1 for piece in self.taken):
-      return x
-    pieces = [x[:, piece] for piece in self.taken]
-    return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, 1)
+    return x if x.shape[1] == 1 or self.step == 1 else x[:, :: self.step]
 
   def products(self, ops: Any, rows: Any) -> Any:
     """Mean products over each parameter of `[R, K, n]`, K vectors of the sample: `[R, c, K, K]`."""

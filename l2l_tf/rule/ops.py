@@ -53,7 +53,9 @@ def _tensorflow() -> Namespace:
     broadcast_to=tf.broadcast_to,
     cast=tf.cast,
     clip=tf.clip_by_value,
-    compiled=lambda function, jit: tf.function(function, autograph=False, jit_compile=jit or None),
+    compiled=lambda function, in_one_call: tf.function(
+      function, autograph=False, jit_compile=in_one_call or None
+    ),
     concatenate=tf.concat,
     cond=tf.cond,
     constant=lambda fixed, like: tf.constant(fixed.array, like.dtype),

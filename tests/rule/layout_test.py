@@ -58,7 +58,7 @@ def test_what_is_cut_is_joined_again(layout):
   rows = layout.rows(OPS, tensors)
   for part, piece in zip(layout.parts, pieces):
     np.testing.assert_array_equal(part.of_rows(OPS, rows), piece)
-    sample = part.sample(OPS, piece)
+    sample = part.sample(piece)
     np.testing.assert_array_equal(part.of_sampled_rows(OPS, rows), sample)
     np.testing.assert_array_equal(part.of_sampled(OPS, x), sample)
 
@@ -82,7 +82,7 @@ def test_products_are_of_the_sample(layout):
   rows = np.random.default_rng(0).normal(size=(2, 3, layout.n)).astype(np.float32)
   found = []
   for part in layout.parts:
-    sampled = [part.sample(OPS, part.of(OPS, rows[:, k])) for k in range(3)]
+    sampled = [part.sample(part.of(OPS, rows[:, k])) for k in range(3)]
     found.append(part.products(OPS, np.stack(sampled, 1)))
   products = layout.in_order(OPS, found)
   for k, one in enumerate(of_each(rows, layout)):
