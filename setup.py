@@ -45,7 +45,7 @@ ART = [  # of --problem=neural_art and bin/style.py without a network
 ]
 
 PROGRAMS = ["train", "imitate", "evaluate", "visualize", "figures", "diagnose", "style", "triples"]
-PROGRAMS += ["zoo"]
+PROGRAMS += ["zoo", "compile"]
 
 ROOT = pathlib.Path(__file__).parent
 KEYWORDS = ["learned optimizers", "meta-learning", "learning to learn", "TensorFlow", "Keras"]
@@ -85,7 +85,14 @@ setuptools.setup(
   package_dir={"l2l_tf.problems": "problems"},
   py_modules=["problems.__init__", "l2l_tf_tensorboard"],
   package_data={
-    "l2l_tf": ["py.typed", "pretrained/*/*", "view/assets/*", "zoo/celo/*", "zoo/baselines/*"],
+    "l2l_tf": [
+      "py.typed",
+      "pretrained/*/*",
+      "optimizers/*.cc",
+      "view/assets/*",
+      "zoo/celo/*",
+      "zoo/baselines/*",
+    ],
     "l2l_tf.problems": ["digits/*"],
   },
   entry_points={

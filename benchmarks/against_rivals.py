@@ -6,7 +6,7 @@ a scan in JAX, the original's way in TensorFlow 2, and the matrix products alone
 a process of its own. Before that all must compute the same losses, meta-gradients and phi.
 
 The rivals need `pip install -e ".[implementations]"`, here or in the environment of
---rivals_python. Run it on an otherwise idle machine.
+--rivals_python; ours_compiled needs g++. Run it on an otherwise idle machine.
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,11 @@ from l2l_tf.cli import paths
 from l2l_tf.errors import ExpectedError
 from l2l_tf.problems.datasets import SOURCES
 
-CONTESTANTS = ("ours", "ours_sampled", "torch_loop", "jax_scan", "per_parameter", "matrix_products")
+OURS = ("ours", "ours_compiled", "ours_sampled")  # the first, and it with an option
+CONTESTANTS = (*OURS, "torch_loop", "jax_scan", "per_parameter", "matrix_products")
 RIVALS = ("torch_loop", "jax_scan")  # which need packages of their own
 FLOOR = "matrix_products"
-SAMPLED = "ours_sampled"  # takes another meta-gradient: an option, not a rival
+SAMPLED = "ours_sampled"  # takes another meta-gradient
 
 # By how much float32 results may differ, after 20 steps that feed each other: in losses, in the
 # meta-gradient of each tensor, and in how far phi went in `worker.CHECKED_STEPS` meta-steps, all by
@@ -156,9 +157,7 @@ def race(
       for process in processes:
         seconds[process.name] += process.ask("time", batch)["seconds"]
   medians = {name: measuring.quantiles(values)["median"] for name, values in seconds.items()}
-  fastest = min(
-    (medians[name] for name in names if name not in ("ours", SAMPLED, FLOOR)), default=None
-  )
+  fastest = min((medians[name] for name in names if name not in (*OURS, FLOOR)), default=None)
   rows = []
   for name in names:
     first, times = firsts[name], measuring.quantiles(seconds[name])

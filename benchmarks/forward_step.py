@@ -3,7 +3,8 @@
 Evaluation, validation and evolution strategies do not differentiate: they take steps of the MNIST
 base MLP (15,910 coordinates, minibatch 128) by the 2 x 20 LSTM. Those are timed against the matrix
 products of the two layers alone, and so are other ways to compute the layers, which are checked to
-give the same numbers. All of them take turns in one process. Run it on an otherwise idle machine.
+give the same numbers. All of them take turns in one process. It needs g++, for the cell in C++.
+Run it on an otherwise idle machine.
 """
 
 import os
@@ -26,6 +27,7 @@ from l2l_tf.cli import paths
 from l2l_tf.config.presets import PRESETS
 from l2l_tf.optimizers import blocks
 from l2l_tf.optimizers import lstm
+from l2l_tf.optimizers import lstm_kernel
 from l2l_tf.problems import base
 from l2l_tf.problems.base import Stream
 from l2l_tf.problems.datasets import SOURCES
@@ -39,7 +41,7 @@ Layers = Callable[[Weights, tf.Tensor, list], list]  # weights, inputs and state
 
 
 def plain(weights: Weights, inputs: tf.Tensor, states: list) -> list:
-  """Ours: `lstm.lstm_cell`."""
+  """Ours: `lstm.lstm_cell`, in C++ from where that is loaded."""
   following = []
   for (w, b), state in zip(weights, states):
     state = lstm.lstm_cell(inputs, state, w, b)
@@ -94,6 +96,7 @@ WAYS: dict[str, tuple[Layers, bool]] = {  # the layers, and whether coordinates 
   "compiled_cells": (compiled, False),
   "fused_cells": (fused, True),
 }
+BY_KERNEL = {"kernel_unroll": "unroll", "kernel_cells": "cells"}  # the same, the cell in C++
 FLOOR = "matrix_products"
 
 
@@ -165,6 +168,12 @@ def measure(threads: int, rounds: int, num_steps: int, data: str) -> list[dict[s
   functions["products_and_tanh"] = lambda: floor(sizes, num_steps, with_tanh=True)
   functions[FLOOR] = lambda: floor(sizes, num_steps)
   traced = {name: tf.function(f, autograph=False) for name, f in functions.items()}
+  for function in traced.values():  # traces it
+    function()
+  lstm_kernel.compile()
+  lstm_kernel.load()
+  for name, plain_name in BY_KERNEL.items():
+    traced[name] = tf.function(functions[plain_name], autograph=False)
   seconds: dict[str, list[float]] = {name: [] for name in traced}
   for turn in range(rounds + 1):
     for name, function in traced.items():
@@ -182,7 +191,10 @@ def measure(threads: int, rounds: int, num_steps: int, data: str) -> list[dict[s
 def check():
   """Raises ValueError unless all ways to compute the layers agree."""
   expected, *others = (states_after(*own, [16, 5], 4) for own in WAYS.values())
-  for name, found in zip(list(WAYS)[1:], others):
+  lstm_kernel.compile()
+  lstm_kernel.load()
+  others.append(states_after(*WAYS["cells"], [16, 5], 4))
+  for name, found in zip([*list(WAYS)[1:], "kernel_cells"], others):
     difference = float(tf.reduce_max(tf.abs(found - expected)))
     if not difference < TOLERANCE:
       raise ValueError(f"States of {name} differ from ours by {difference:.2g}.")

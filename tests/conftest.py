@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 
 import pytest
 
@@ -19,3 +20,18 @@ def _collected_once():
   yield
   gc.collect()
   gc.freeze()
+
+
+@pytest.fixture
+def kernel(tmp_path_factory, monkeypatch):
+  """The LSTM's cell as `bin/compile.py` leaves it, in this test and in what it starts."""
+  from l2l_tf.optimizers import lstm_kernel  # TensorFlow, once the above is set
+
+  if shutil.which(os.environ.get("CXX", "g++")) is None:
+    pytest.skip("needs g++")
+  cache = tmp_path_factory.getbasetemp()
+  cache = cache.parent if "PYTEST_XDIST_WORKER" in os.environ else cache  # for all workers
+  monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+  monkeypatch.setattr(lstm_kernel, "_loaded", None)
+  lstm_kernel.compile()
+  assert lstm_kernel.load()

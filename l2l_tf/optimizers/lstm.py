@@ -6,6 +6,8 @@ import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
+from l2l_tf.optimizers import lstm_kernel
+
 
 class LSTMState(NamedTuple):
   """State of one layer for every coordinate; features come first, which is faster on a CPU."""
@@ -31,11 +33,12 @@ def lstm_cell(
   Returns:
     The next state; its `hidden` is the output.
   """
-  return LSTMState(*_cell(inputs, state.hidden, state.cell, w_gates, b_gates))
+  cell = compiled_cell if lstm_kernel.serves(inputs) else plain_cell
+  return LSTMState(*cell(inputs, state.hidden, state.cell, w_gates, b_gates))
 
 
 @tf.custom_gradient
-def _cell(inputs: Any, hidden: Any, cell: Any, w_gates: Any, b_gates: Any) -> Any:
+def plain_cell(inputs: Any, hidden: Any, cell: Any, w_gates: Any, b_gates: Any) -> Any:
   """`lstm_cell`, with its gradient by hand: autodiff keeps and visits far more."""
   features, units = inputs.shape[0], cell.shape[0]
   scale, forget_bias = _scale_and_forget_bias(units, w_gates.dtype)
@@ -57,6 +60,28 @@ def _cell(inputs: Any, hidden: Any, cell: Any, w_gates: Any, b_gates: Any) -> An
     return d_inputs, d_state, (1 + f) * d_cell, d_weights[:-1], d_weights[-1]
 
   return (0.5 * (1 + o) * squashed, next_cell), gradient
+
+
+@tf.custom_gradient
+def compiled_cell(*arguments: Any) -> Any:
+  """`plain_cell` by `lstm_kernel`."""
+  return lstm_kernel.cell(*arguments), lambda *d_outputs: _gradient(*arguments, *d_outputs)
+
+
+@tf.custom_gradient
+def _gradient(*arguments: Any) -> Any:
+  """The gradient of `compiled_cell`; its own derivatives, seldom asked for, are `plain_cell`'s."""
+
+  def second(*d_outputs: Any) -> Any:
+    with tf.GradientTape() as tape:
+      tape.watch(arguments)
+      with tf.GradientTape() as inner:
+        inner.watch(arguments[:5])
+        outputs = plain_cell(*arguments[:5])
+      first = inner.gradient(outputs, arguments[:5], output_gradients=arguments[5:])
+    return tape.gradient(first, arguments, output_gradients=d_outputs)
+
+  return lstm_kernel.gradient(*arguments), second
 
 
 class InstancesState(NamedTuple):

@@ -17,11 +17,13 @@ _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "G
 
 def versions() -> dict[str, str | None]:
   """What a result depends on beside its seeds."""
+  kernel = sys.modules.get("l2l_tf.optimizers.lstm_kernel")
   return {
     "python": platform.python_version(),
     **libraries(),
     "l2l_tf": VERSION,
     "commit": _commit(),
+    **({"lstm_cell": "compiled"} if kernel and kernel.loaded() else {}),
   }
 
 

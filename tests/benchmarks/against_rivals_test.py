@@ -14,6 +14,7 @@ from benchmarks import against_rivals
 from benchmarks.implementations import case as case_lib
 from benchmarks.implementations import matrix_products
 from benchmarks.implementations import ours
+from benchmarks.implementations import ours_compiled
 from benchmarks.implementations import ours_sampled
 from benchmarks.implementations import per_parameter
 from benchmarks.implementations import worker
@@ -68,6 +69,13 @@ def test_the_first_loss_and_update_by_hand(case, answer):
 def test_the_originals_way_computes_the_same(case, answer):
   received = worker.check(per_parameter.PerParameter(case))
   differences = against_rivals.compare("per_parameter", case, answer, received)
+  assert differences["losses"] < 1e-6 and differences["gradients"] < 1e-4
+
+
+@pytest.mark.slow
+def test_the_compiled_cell_computes_the_same(case, answer, kernel):
+  received = worker.check(ours_compiled.OursCompiled(case))
+  differences = against_rivals.compare("ours_compiled", case, answer, received)
   assert differences["losses"] < 1e-6 and differences["gradients"] < 1e-4
 
 
@@ -138,7 +146,9 @@ def test_the_race(race):
   assert {row["contestant"] for row in race["differences"]} == set(CONTESTANTS)
 
 
-@pytest.mark.parametrize("module", [matrix_products, ours, ours_sampled, per_parameter])
+@pytest.mark.parametrize(
+  "module", [matrix_products, ours, ours_compiled, ours_sampled, per_parameter]
+)
 def test_a_contestants_module_serves_it(module, monkeypatch):
   """Those that need TensorFlow, of which the race starts only one."""
   served = []

@@ -78,12 +78,14 @@ def test_instances(rows):
 
 
 @pytest.mark.slow
-def test_forward_step(rows, monkeypatch):
+def test_forward_step(rows, kernel, monkeypatch):
   monkeypatch.setattr(os, "sched_setaffinity", lambda *args: None)  # of this process, for good
   found = rows(forward_step, "--threads=1", "--rounds=2", "--num_steps=2", "--data=bundled")
   floors = ["products_and_tanh", "matrix_products"]
-  assert [row["what"] for row in found] == ["unroll", *forward_step.WAYS, *floors]
-  assert found[-1]["over_floor"] == 1.0 and all(row["count"] == 2 for row in found)
+  assert [row["what"] for row in found] == [
+    *["unroll", *forward_step.WAYS, *floors, *forward_step.BY_KERNEL]
+  ]
+  assert found[5]["over_floor"] == 1.0 and all(row["count"] == 2 for row in found)
   wrong = lambda *args: [lstm.LSTMState(h + 1e-3, c) for h, c in forward_step.plain(*args)]  # noqa: E731
   monkeypatch.setitem(forward_step.WAYS, "wrong", (wrong, False))
   with pytest.raises(ValueError, match=r"States of wrong differ from ours by 0\.00"):

@@ -93,6 +93,7 @@ TABLE = {  # arguments of each program, and how what it writes begins; None: it 
   "imitate": (["--problem=bowl"], None),
   "diagnose": ([*BOWL[:-1], LEARNED, "--num_runs=1"], ""),
   "zoo": (["--optimizer=Lion", *ZOO], "zoo/zoo_Lion.json"),
+  "compile": ([], ""),
 }
 
 
@@ -109,8 +110,10 @@ def test_every_program_is_in_the_table():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
-def test_programs_write_under_runs_only(name, tmp_path, monkeypatch):
+def test_programs_write_under_runs_only(name, tmp_path, monkeypatch, request):
   """In a directory like a clone's: what is there stays as it is."""
+  if name == "compile":
+    request.getfixturevalue("kernel")  # the cache is not the user's
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(photographs, "_bundled", tiny_vgg.bundled)
   program = PROGRAMS[name]

@@ -31,6 +31,7 @@ BESIDE = {  # what a bad flag stands beside, so that nothing else is wrong
   "triples": ["--out=out.png", "--optimizer=lstm"],
   "imitate": ["--problem=bowl", "--out=imitated"],
   "zoo": ["--optimizer=Adam", "--horizon=100", "--seeds=1", "--jobs=1"],
+  "compile": [],
 }
 PROGRAMS = {
   "train": programs.load("train"),
@@ -42,6 +43,7 @@ PROGRAMS = {
   "triples": programs.load("triples"),
   "imitate": programs.load("imitate"),
   "zoo": programs.load("zoo"),
+  "compile": programs.load("compile"),
 }
 HELP = {"help": ("--help=maybe", "maybe")}
 PROBLEM = {"problem": ("--problem=imagenet", "quadratic")}
@@ -118,6 +120,7 @@ BAD = {  # the bad flag; words of the answer
     "html": ("--html=file", "file is no page of this program"),
     "logdir": ("--logdir=file", "file"),
   },
+  "compile": HELP,
   "diagnose": {
     **HELP,
     **PROBLEM,
