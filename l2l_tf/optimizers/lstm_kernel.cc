@@ -152,8 +152,10 @@ template <int T>
 void CopyOut(const float* from, int rows, int64_t column, int count, float* to, int64_t n) {
   for (int r = 0; r < rows; ++r, from += T, to += n)
     if (count == T)
-      for (int i = 0; i < T; i += kLanes)
+      for (int i = 0; i < T; i += kLanes) {
+        __builtin_prefetch(to + column + T + i, 1);
         *reinterpret_cast<Anywhere*>(to + column + i) = Load(from + i);
+      }
     else
       std::copy_n(from, count, to + column);
 }

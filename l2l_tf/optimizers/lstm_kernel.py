@@ -34,7 +34,7 @@ def path() -> pathlib.Path:
   """Where this machine's is, or will be: in $XDG_CACHE_HOME/l2l_tf, by default ~/.cache/l2l_tf."""
   digest = hashlib.sha256(SOURCE.read_bytes())
   digest.update(repr((OPTIONS, tf.__version__, _processor())).encode())
-  cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+  cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
   return pathlib.Path(cache) / "l2l_tf" / f"lstm_kernel-{digest.hexdigest()[:16]}.so"
 
 
@@ -45,17 +45,27 @@ def compile() -> pathlib.Path:
     The file, which is removed to go back.
 
   Raises:
-    KernelError: if there is no compiler, or it fails. $CXX names one; else it is g++.
+    KernelError: if there is no compiler, it fails, or there is no place for the file. $CXX names a
+      compiler; else it is g++.
   """
   target = path()
-  if target.exists():
+  if os.path.exists(target):
     return target
   compiler = os.environ.get("CXX") or "g++"
   if shutil.which(compiler) is None:
     raise KernelError(
       f"There is no compiler {compiler!r}: install g++, or let CXX name a compiler of C++17."
     )
-  target.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _compile(compiler, target)
+  except OSError as error:
+    text = f"The compiled cell cannot be written: {error}. Let XDG_CACHE_HOME name another folder."
+    raise KernelError(text) from error
+  return target
+
+
+def _compile(compiler: str, target: pathlib.Path):
   with tempfile.TemporaryDirectory(dir=target.parent) as folder:
     made = pathlib.Path(folder) / target.name
     command = [compiler, *OPTIONS, *tf.sysconfig.get_compile_flags(), str(SOURCE), "-o", str(made)]
@@ -64,7 +74,6 @@ def compile() -> pathlib.Path:
       said = "\n".join(run.stderr.splitlines()[:8])
       raise KernelError(f"{compiler} cannot compile {SOURCE}:\n{said}")
     made.replace(target)  # at once, whoever else compiles
-  return target
 
 
 def load() -> bool:
@@ -78,7 +87,7 @@ def load() -> bool:
   """
   global _loaded
   target = path()
-  if _loaded is None and target.exists():
+  if _loaded is None and os.path.exists(target):  # False too where we may not look
     try:
       _loaded = tf.load_op_library(str(target))
     except (tf.errors.OpError, RuntimeError) as error:

@@ -206,6 +206,16 @@ def test_what_a_compiler_says_is_shown(tmp_path, monkeypatch):
   assert list((tmp_path / "cache" / "l2l_tf").iterdir()) == []
 
 
+def test_no_place_for_the_file_is_an_error_that_says_so(tmp_path, monkeypatch):
+  (tmp_path / "file").write_text("mine")
+  monkeypatch.setattr(lstm_kernel, "_loaded", None)
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+  monkeypatch.setenv("CXX", "true")
+  assert not lstm_kernel.load()
+  with pytest.raises(lstm_kernel.KernelError, match="cannot be written.*Let XDG_CACHE_HOME name"):
+    lstm_kernel.compile()
+
+
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path, monkeypatch):
   monkeypatch.setattr(lstm_kernel, "_loaded", None)
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -1,5 +1,6 @@
 """What bin/compile.py does once its flags are right."""
 
+import os
 import time
 
 import tensorflow as tf
@@ -14,7 +15,7 @@ TOLERANCE = 1e-5  # relative, of float32
 
 def run() -> int:
   """Compiles the cell, holds it against TensorFlow's, and prints how long both take."""
-  if not lstm_kernel.path().exists():
+  if not os.path.exists(lstm_kernel.path()):
     print("Compiling, some fifteen seconds ...", flush=True)
   path = lstm_kernel.compile()
   lstm_kernel.load()
