@@ -31,7 +31,7 @@ from l2l_tf.cli import paths
 from l2l_tf.errors import ExpectedError
 from l2l_tf.problems.datasets import SOURCES
 
-OURS = ("ours", "ours_compiled", "ours_sampled")  # the first, and it with an option
+OURS = ("ours", "ours_compiled", "ours_sampled")  # no rivals
 CONTESTANTS = (*OURS, "torch_loop", "jax_scan", "per_parameter", "matrix_products")
 RIVALS = ("torch_loop", "jax_scan")  # which need packages of their own
 FLOOR = "matrix_products"

@@ -170,7 +170,7 @@ def measure(threads: int, rounds: int, num_steps: int, data: str) -> list[dict[s
   traced = {name: tf.function(f, autograph=False) for name, f in functions.items()}
   for function in traced.values():  # traces it
     function()
-  lstm_kernel.compile()
+  lstm_kernel.build()
   lstm_kernel.load()
   for name, plain_name in BY_KERNEL.items():
     traced[name] = tf.function(functions[plain_name], autograph=False)
@@ -191,7 +191,7 @@ def measure(threads: int, rounds: int, num_steps: int, data: str) -> list[dict[s
 def check():
   """Raises ValueError unless all ways to compute the layers agree."""
   expected, *others = (states_after(*own, [16, 5], 4) for own in WAYS.values())
-  lstm_kernel.compile()
+  lstm_kernel.build()
   lstm_kernel.load()
   others.append(states_after(*WAYS["cells"], [16, 5], 4))
   for name, found in zip([*list(WAYS)[1:], "kernel_cells"], others):

@@ -1,8 +1,8 @@
 """Compiles the LSTM's cell for this machine: python bin/compile.py
 
-It takes g++ and some fifteen seconds, once. From then on all programs train and evaluate LSTMs by
-that cell, in less time and memory (docs/performance.md). In Python lstm_kernel.load() asks for it.
-Prints what it gains, and the file, which is removed to go back.
+It takes g++ and some fifteen seconds, once. From then on all programs but the zoo train and
+evaluate LSTMs by that cell, in less time and memory (docs/performance.md). In Python
+lstm_kernel.load() asks for it. Prints what it gains, and the file, which is removed to go back.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def make_flags() -> experiment_flags.Flags:
 def main(argv: Sequence[str]) -> int:
   """Runs the program; returns its exit status."""
   make_flags().parse(argv)
-  return startup.load("l2l_tf.cli.work.compile").run()
+  return startup.load("l2l_tf.cli.work.compile", kernel=False).run()
 
 
 def run():

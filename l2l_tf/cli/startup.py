@@ -26,11 +26,12 @@ a quarter of their start. What is imported later, by our modules too, is as ever
 HEADING = "What was said at the start and held back, as it seldom matters:\n"
 
 
-def load(name: str) -> ModuleType:
+def load(name: str, kernel: bool = True) -> ModuleType:
   """Imports a module that imports TensorFlow, and has that look for its devices.
 
   Args:
     name: such as "l2l_tf.cli.work.train".
+    kernel: whether the LSTM's cell in C++ shall serve, where it is compiled.
   """
   if "tensorflow" in sys.modules:
     return importlib.import_module(name)
@@ -42,14 +43,24 @@ def load(name: str) -> ModuleType:
         importlib.import_module("tensorflow")
       module = importlib.import_module(name)
       importlib.import_module("tensorflow").config.list_physical_devices()
-      importlib.import_module("l2l_tf.optimizers.lstm_kernel").load()
-  except ExpectedError:  # a package is missing, or the compiled cell is damaged
+  except ExpectedError:  # a package is missing
     held and held.end()
     raise
   if held is not None:
     held.end()
     logging.getLogger("absl").addFilter(held)
+  if kernel:
+    _load_kernel()
   return module
+
+
+def _load_kernel():
+  """What is an option stops no program."""
+  lstm_kernel = importlib.import_module("l2l_tf.optimizers.lstm_kernel")
+  try:
+    lstm_kernel.load()
+  except lstm_kernel.KernelError as error:
+    print(f"{error} This program goes on without.", file=sys.stderr)
 
 
 class Held(logging.Filter):

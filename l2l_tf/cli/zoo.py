@@ -50,7 +50,8 @@ def main(argv: Sequence[str]) -> int:
     if horizon not in protocol.HORIZONS:
       known = ", ".join(map(str, protocol.HORIZONS))
       raise experiment_flags.UsageError(f"--horizon must be of {known}, got {horizon}.")
-  return startup.load("l2l_tf.cli.work.zoo").run(flags)
+  # Each task is a process of its own, frozen before there was a cell in C++.
+  return startup.load("l2l_tf.cli.work.zoo", kernel=False).run(flags)
 
 
 def run():

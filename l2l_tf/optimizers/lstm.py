@@ -33,7 +33,7 @@ def lstm_cell(
   Returns:
     The next state; its `hidden` is the output.
   """
-  cell = compiled_cell if lstm_kernel.serves(inputs) else plain_cell
+  cell = compiled_cell if lstm_kernel.serves(inputs, state.cell.shape[0]) else plain_cell
   return LSTMState(*cell(inputs, state.hidden, state.cell, w_gates, b_gates))
 
 

@@ -7,7 +7,8 @@
 // coordinates goes through the whole cell in the first caches. The gradient computes the gates
 // again: to keep them costs more than that.
 //
-// All matrices are [features, coordinates], a row after another. Tiles are padded with zeros.
+// All matrices are [features, coordinates], row after row. Tiles are padded with zeros, and so
+// are units, up to a multiple of kUnits: these have weights of 0.
 
 #include <algorithm>
 #include <cstdint>
@@ -33,10 +34,11 @@ constexpr int kLanes = 4, kUnits = 1, kRows = 4, kInputs = 2;
 constexpr int kVectors = 3;
 constexpr int kColumns = kVectors * kLanes;
 constexpr int kForwardTile = 2 * kColumns, kBackwardTile = 4 * kColumns;
-constexpr int64_t kChunk = 4096, kMostChunks = 64;  // coordinates a thread takes; the order of sums
+// Coordinates of a chunk at least, chunks at most: what a thread takes, and the order of sums.
+constexpr int64_t kChunk = 4096, kMostChunks = 64;
 
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
-typedef float Anywhere __attribute__((vector_size(4 * kLanes), aligned(4)));
+typedef float Unaligned __attribute__((vector_size(4 * kLanes), aligned(4)));
 
 inline Vector Load(const float* p) { return *reinterpret_cast<const Vector*>(p); }
 inline void Store(float* p, Vector v) { *reinterpret_cast<Vector*>(p) = v; }
@@ -142,7 +144,7 @@ void CopyIn(const float* from, int64_t n, int rows, int64_t column, int count, f
     if (count == T)
       for (int i = 0; i < T; i += kLanes) {
         __builtin_prefetch(from + column + T + i);
-        Store(to + i, *reinterpret_cast<const Anywhere*>(from + column + i));
+        Store(to + i, *reinterpret_cast<const Unaligned*>(from + column + i));
       }
     else
       for (int i = 0; i < T; ++i) to[i] = i < count ? from[column + i] : 0;
@@ -154,7 +156,7 @@ void CopyOut(const float* from, int rows, int64_t column, int count, float* to, 
     if (count == T)
       for (int i = 0; i < T; i += kLanes) {
         __builtin_prefetch(to + column + T + i, 1);
-        *reinterpret_cast<Anywhere*>(to + column + i) = Load(from + i);
+        *reinterpret_cast<Unaligned*>(to + column + i) = Load(from + i);
       }
     else
       std::copy_n(from, count, to + column);
@@ -177,8 +179,8 @@ class Gates {
           for (int j = u; j < u + kUnits; ++j, ++out) {
             if (j >= cell.units) continue;
             const int place = gate * cell.units + j;
-            const float weight =
-                k < cell.inputs() ? cell.w[k * 4 * cell.units + place] : cell.b[place] + (gate == 1);
+            const float* row = k < cell.inputs() ? cell.w + k * 4 * cell.units : cell.b;
+            const float weight = row[place] + (k == cell.inputs() && gate == 1);
             *out = gate == 2 ? weight : 0.5f * weight;
           }
     std::fill_n(xh1_ + cell.inputs() * T, T, 1.0f);
@@ -265,6 +267,10 @@ void Backward(const Cell& cell, int64_t start, int64_t end, const float* d_next_
       Store(d_z + 2 * one_gate + place, (1 - g * g) * ((1 + i) * d_next));
       Store(d_z + 3 * one_gate + place, 0.5f * (1 - o * o) * (squashed * half));
     });
+    for (int u = cell.units; u < cell.padded(); ++u) {  // 0 times an infinite h is no number
+      std::fill_n(d_cell + u * T, T, 0.0f);
+      for (int gate = 0; gate < 4; ++gate) std::fill_n(d_z + gate * one_gate + u * T, T, 0.0f);
+    }
     for (int row = 0; row < rows; row += kRows)
       for (int at = 0; at < T; at += kColumns)
         Product<kRows>(all, weights + row * all, d_z + at, T, d_xh + row * T + at, T);
@@ -322,7 +328,7 @@ template <typename Work>
 void InChunks(OpKernelContext* context, const l2l::Cell& cell, Work work) {
   const int64_t size = ChunkSize(cell.n), chunks = (cell.n + size - 1) / size;
   const auto& workers = *context->device()->tensorflow_cpu_worker_threads();
-  const int64_t cost = size * cell.gates() * (cell.inputs() + 8);
+  const int64_t cost = size * cell.gates() * (cell.inputs() + 8) / l2l::kLanes;  // in cycles, about
   Shard(workers.num_threads, workers.workers, chunks, cost, [&](int64_t first, int64_t last) {
     for (int64_t chunk = first; chunk < last; ++chunk)
       work(chunk, chunk * size, std::min(cell.n, (chunk + 1) * size));

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from l2l_tf.config.experiment import Experiment
 from l2l_tf.optimizers import Optimizer
+from l2l_tf.optimizers import lstm_kernel
 from l2l_tf.problems.base import Problem
 from l2l_tf.runs.directory import CONFIG_FILE
 from l2l_tf.runs.directory import RunError
@@ -103,7 +104,14 @@ def check(directory: str, began: dict[str, Any], now: dict[str, Any]):
       " with as many (`strategy`, TF_CONFIG)."
     )
   versions = began.get("versions")
-  trained_with = versions.get("tensorflow") if isinstance(versions, dict) else None
+  versions = versions if isinstance(versions, dict) else {}
+  cells = versions.get("lstm_cell"), lstm_kernel.version()
+  if cells[0] != cells[1]:
+    logging.warning(
+      "%s began with the LSTM's cell %.40s and goes on with it %s: the last digits may differ.",
+      *(directory, *(cell or "in TensorFlow's operations" for cell in cells)),
+    )
+  trained_with = versions.get("tensorflow")
   if trained_with != tf.__version__:
     logging.warning(
       "%s began with TensorFlow %.40s and goes on with %s: the last digits may differ.",

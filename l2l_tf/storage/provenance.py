@@ -17,23 +17,24 @@ _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "G
 
 def versions() -> dict[str, str | None]:
   """What a result depends on beside its seeds."""
-  kernel = sys.modules.get("l2l_tf.optimizers.lstm_kernel")
   return {
     "python": platform.python_version(),
     **libraries(),
     "l2l_tf": VERSION,
     "commit": _commit(),
-    **({"lstm_cell": "compiled"} if kernel and kernel.loaded() else {}),
   }
 
 
 def libraries() -> dict[str, str | None]:
-  """The versions of the libraries that compute; of Keras where it is imported."""
+  """The versions of what computes; of Keras where it is imported, of the LSTM's cell if in C++."""
+  kernel = sys.modules.get("l2l_tf.optimizers.lstm_kernel")
+  cell = kernel and kernel.version()
   return {
     "tensorflow": _imported("tensorflow") or _installed("tensorflow"),
     "keras": _imported("keras"),
     "sonnet": _imported("sonnet") or _installed("dm-sonnet"),
     "numpy": np.__version__,
+    **({"lstm_cell": cell} if cell else {}),
   }
 
 

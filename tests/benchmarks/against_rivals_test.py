@@ -20,6 +20,7 @@ from benchmarks.implementations import per_parameter
 from benchmarks.implementations import worker
 from l2l_tf import problems
 from l2l_tf.cli import experiment_flags
+from l2l_tf.optimizers import lstm_kernel
 
 PYTHON = os.environ.get("RIVALS_PYTHON", sys.executable)  # has the extra `rivals`
 ABSENT = "RIVALS_PYTHON" not in os.environ and any(
@@ -73,8 +74,10 @@ def test_the_originals_way_computes_the_same(case, answer):
 
 
 @pytest.mark.slow
-def test_the_compiled_cell_computes_the_same(case, answer, kernel):
+def test_the_compiled_cell_computes_the_same(case, answer, kernel, monkeypatch):
+  monkeypatch.setattr(lstm_kernel, "_loaded", None)  # until the contestant asks for it
   received = worker.check(ours_compiled.OursCompiled(case))
+  assert lstm_kernel.version()
   differences = against_rivals.compare("ours_compiled", case, answer, received)
   assert differences["losses"] < 1e-6 and differences["gradients"] < 1e-4
 

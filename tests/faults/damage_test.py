@@ -86,16 +86,17 @@ def test_best_is_verified(whole, tmp_path):
 
 
 def test_what_changed_between_stop_and_resume(whole, tmp_path, monkeypatch, caplog):
-  """Another TensorFlow goes on with a warning; other data and instances are refused."""
+  """Another TensorFlow or cell goes on with a warning; other data and instances are refused."""
   directory, _ = whole
   copy = str(tmp_path / "run")
   shutil.copytree(directory, copy)
   config = files.read_json(os.path.join(copy, "config.json"))
-  config["versions"]["tensorflow"] = "2.20.0"
+  config["versions"] |= {"tensorflow": "2.20.0", "lstm_cell": "compiled 123"}
   files.write_json(os.path.join(copy, "config.json"), config)
   with table.trial("another TensorFlow"), caplog.at_level("WARNING", "absl"):
     training_run.TrainingRun.resume(copy)
     assert "began with TensorFlow 2.20.0 and goes on with" in caplog.text
+    assert "cell compiled 123 and goes on with it in TensorFlow's operations" in caplog.text
   changes = {
     "other data": {"data": "tfds mnist"},
     "data that changed": {"data_sha256": 64 * "0"},

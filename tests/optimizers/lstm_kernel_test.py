@@ -1,6 +1,7 @@
 """Tests of the compiled cell: against TensorFlow's twin, and where it must not be used."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ from l2l_tf.training.meta_trainer import MetaTrainer
 from tests import programs
 from tests import tiny_training
 
-SHAPES = [(2, 20, 4000), (20, 20, 9001), (3, 5, 7), (7, 33, 500), (1, 1, 1), (2, 3, 0)]
+SHAPES = [(2, 20, 4000), (20, 20, 9001), (3, 5, 7), (7, 33, 500), (1, 1, 1), (2, 3, 0), (0, 4, 9)]
 
 
 def tensors(features, units, n, dtype=tf.float32):
@@ -71,16 +72,18 @@ def test_whoever_computes_first_the_sums_are_the_same(kernel):
 
 
 @pytest.mark.slow
-def test_what_is_not_finite_stays_in_its_coordinate(kernel):
-  x, *rest = tensors(2, 4, 100)
-  for value in (np.nan, np.inf):
-    broken = tf.tensor_scatter_nd_update(x, [[0, 17]], [value])
-    (hidden, cell), (h, c) = used(broken, *rest[:4]), used(x, *rest[:4])
-    expected = lstm.plain_cell(broken, *rest[:4])
-    others = np.arange(100) != 17
-    np.testing.assert_array_equal(hidden.numpy()[:, others], h.numpy()[:, others])
-    np.testing.assert_array_equal(cell.numpy()[:, others], c.numpy()[:, others])
-    np.testing.assert_allclose(hidden.numpy()[:, 17], expected[0].numpy()[:, 17], atol=1e-6)
+@pytest.mark.parametrize("units", [3, 4])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_stays_in_its_coordinate(kernel, units, value):
+  """And is what the twin makes of it; three units are padded to four."""
+  x, *rest = tensors(2, units, 600)
+  broken = tf.tensor_scatter_nd_update(x, [[0, 17]], [value])
+  found, whole = (everything(used, one, *rest)[:5] for one in (broken, x))
+  twin = everything(lstm.plain_cell, broken, *rest)[:5]
+  others = np.arange(600) != 17
+  for one, other, expected in zip(found, whole, twin, strict=True):
+    np.testing.assert_array_equal(one.numpy()[:, others], other.numpy()[:, others])
+    np.testing.assert_allclose(one.numpy()[:, 17], expected.numpy()[:, 17], atol=1e-6)
 
 
 @pytest.mark.slow
@@ -102,7 +105,7 @@ def test_second_derivatives_are_those_of_the_twin(kernel):
 
 @pytest.mark.slow
 def test_where_it_is_used(kernel, monkeypatch):
-  """Not for other types, not beside a GPU, and not in what XLA compiles, loops in it included."""
+  """Not for other types, many units, beside a GPU, and in what XLA compiles, loops included."""
   arguments = tensors(2, 3, 8)[:5]
   double = tensors(2, 3, 8, tf.float64)[:5]
 
@@ -113,11 +116,13 @@ def test_where_it_is_used(kernel, monkeypatch):
   cell = {"L2lLstmCell"}
   assert cell <= operations(tf.function(used), *arguments)
   assert not cell & operations(tf.function(used), *double)
+  assert not cell & operations(tf.function(used), *tensors(2, lstm_kernel.MOST + 1, 8)[:5])
   compiled = tf.function(loop, jit_compile=True)
   for found, expected in zip(compiled(*arguments), loop(*arguments), strict=True):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
   monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
   assert not cell & operations(tf.function(used), *arguments)
+  assert lstm_kernel.version() is None
 
 
 @pytest.mark.slow
@@ -143,22 +148,33 @@ def meta_steps():
 
 @pytest.mark.slow
 def test_meta_training_goes_the_same_way(kernel, monkeypatch):
+  calls = []
+  for name in ("cell", "gradient"):
+    compiled = getattr(lstm_kernel, name)
+    spy = lambda *args, name=name, compiled=compiled: calls.append(name) or compiled(*args)  # noqa: E731
+    monkeypatch.setattr(lstm_kernel, name, spy)
   with_it = meta_steps()
+  assert set(calls) == {"cell", "gradient"}
+  calls.clear()
   monkeypatch.setattr(lstm_kernel, "_loaded", None)
   for found, expected in zip(with_it, meta_steps(), strict=True):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+  assert not calls
 
 
 @pytest.mark.slow
-def test_results_say_that_it_was_used(kernel, monkeypatch):
-  assert provenance.versions()["lstm_cell"] == "compiled"
+def test_results_say_that_it_was_at_hand(kernel, monkeypatch):
+  """By the source; finished parts of an evaluation are known by it, too."""
+  said = provenance.versions()["lstm_cell"]
+  assert re.fullmatch("compiled [0-9a-f]{12}", said)
+  assert provenance.libraries()["lstm_cell"] == said
   monkeypatch.setattr(lstm_kernel, "_loaded", None)
   assert "lstm_cell" not in provenance.versions()
 
 
 @pytest.mark.slow
 def test_the_program_compiles_once(kernel, tmp_path):
-  out = _run(tmp_path, "compile")
+  out = _run(tmp_path, "compile").stdout
   assert str(lstm_kernel.path()) in out and "compiled" in out and "Compiling" not in out
 
 
@@ -166,62 +182,103 @@ def test_the_program_compiles_once(kernel, tmp_path):
 def test_other_programs_use_it_without_being_told(kernel, tmp_path):
   _run(tmp_path, "train", *tiny_training.BOWL)
   (config,) = tmp_path.glob("runs/*/config.json")
-  assert '"lstm_cell": "compiled"' in config.read_text()
+  assert f'"lstm_cell": "{lstm_kernel.version()}"' in config.read_text()
+
+
+@pytest.mark.slow
+def test_a_damaged_file_stops_no_program(tmp_path, monkeypatch):
+  monkeypatch.setenv(lstm_kernel.FOLDER, str(tmp_path))
+  lstm_kernel.path().write_text("half of it")
+  run = _run(tmp_path, "diagnose", "--optimizer=quadratic_lstm", "--problem=bowl", "--num_steps=2")
+  assert "cannot be loaded, remove it" in run.stderr and "goes on without" in run.stderr
 
 
 def _run(folder, program, *words):
-  """What a program prints, run in `folder`."""
+  """Runs a program in `folder`."""
   command = [sys.executable, programs.ROOT / "bin" / f"{program}.py", *words]
   environment = {**os.environ, "PYTHONPATH": str(programs.ROOT)}
-  run = subprocess.run(
+  return subprocess.run(
     command, cwd=folder, env=environment, check=True, capture_output=True, text=True
   )
-  return run.stdout
 
 
-def test_without_it_nothing_is_loaded(tmp_path, monkeypatch):
+@pytest.fixture(name="folder")
+def _folder(tmp_path, monkeypatch):
+  """Where a compiled cell would be; none is loaded."""
   monkeypatch.setattr(lstm_kernel, "_loaded", None)
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-  assert not lstm_kernel.load() and not lstm_kernel.loaded()
-  assert not lstm_kernel.serves(tf.zeros([2, 3]))
-  assert list(tmp_path.iterdir()) == []
+  monkeypatch.setenv(lstm_kernel.FOLDER, str(tmp_path / "cells"))
+  return tmp_path / "cells"
 
 
-def test_a_missing_compiler_is_named(tmp_path, monkeypatch):
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-  monkeypatch.setenv("CXX", "nobodys-compiler")
+def test_without_it_nothing_is_loaded(folder):
+  assert not lstm_kernel.load() and lstm_kernel.version() is None
+  assert not lstm_kernel.serves(tf.zeros([2, 3]), 4)
+  assert not folder.exists()
+
+
+def test_the_folder(folder, monkeypatch):
+  """The variable's, else the cache's; never one that depends on where one is."""
+  assert lstm_kernel.path().parent == folder
+  monkeypatch.delenv(lstm_kernel.FOLDER)
+  monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+  assert str(lstm_kernel.path().parent) == "/caches/l2l_tf"
+  monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+  monkeypatch.setenv("HOME", "/home/nobody")
+  assert str(lstm_kernel.path().parent) == "/home/nobody/.cache/l2l_tf"
+  for nowhere in ("", "cells"):
+    monkeypatch.setenv(lstm_kernel.FOLDER, nowhere)
+    assert lstm_kernel.path() is None and not lstm_kernel.load()
+    with pytest.raises(lstm_kernel.KernelError, match="no folder.*let L2L_TF_KERNEL name one"):
+      lstm_kernel.build()
+
+
+def test_a_missing_compiler_is_named(folder, monkeypatch):
+  monkeypatch.setenv("CXX", "nobodys-compiler -m64")
   with pytest.raises(lstm_kernel.KernelError, match="no compiler 'nobodys-compiler': install g++"):
-    lstm_kernel.compile()
-  assert list(tmp_path.iterdir()) == []
+    lstm_kernel.build()
+  assert not folder.exists()
 
 
-def test_what_a_compiler_says_is_shown(tmp_path, monkeypatch):
+def test_what_a_compiler_says_is_shown(folder, tmp_path, monkeypatch):
   compiler = tmp_path / "compiler"
-  compiler.write_text("#!/bin/sh\necho no such header >&2\nexit 1\n")
+  compiler.write_text("#!/bin/sh\necho no such header, $1 >&2\nexit 1\n")
   compiler.chmod(0o755)
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-  monkeypatch.setenv("CXX", str(compiler))
-  with pytest.raises(lstm_kernel.KernelError, match="compile .*lstm_kernel.cc:\nno such header"):
-    lstm_kernel.compile()
-  assert list((tmp_path / "cache" / "l2l_tf").iterdir()) == []
+  monkeypatch.setenv("CXX", f"{compiler} -m64")
+  with pytest.raises(
+    lstm_kernel.KernelError, match="-m64 cannot compile .*:\nno such header, -m64"
+  ):
+    lstm_kernel.build()
+  compiler.write_text("")  # is no program
+  with pytest.raises(lstm_kernel.KernelError, match="compiler cannot be started"):
+    lstm_kernel.build()
+  assert list(folder.iterdir()) == []
 
 
-def test_no_place_for_the_file_is_an_error_that_says_so(tmp_path, monkeypatch):
-  (tmp_path / "file").write_text("mine")
-  monkeypatch.setattr(lstm_kernel, "_loaded", None)
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+def test_no_place_for_the_file_is_an_error_that_says_so(folder, monkeypatch):
+  folder.write_text("mine")
   monkeypatch.setenv("CXX", "true")
   assert not lstm_kernel.load()
-  with pytest.raises(lstm_kernel.KernelError, match="cannot be written.*Let XDG_CACHE_HOME name"):
-    lstm_kernel.compile()
+  with pytest.raises(lstm_kernel.KernelError, match="cannot be written.*Let L2L_TF_KERNEL name"):
+    lstm_kernel.build()
 
 
-def test_a_damaged_file_is_an_error_that_names_it(tmp_path, monkeypatch):
-  monkeypatch.setattr(lstm_kernel, "_loaded", None)
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_a_damaged_file_is_an_error_that_names_it(folder):
   path = lstm_kernel.path()
-  path.parent.mkdir()
+  folder.mkdir()
   path.write_text("half of it")
-  assert lstm_kernel.compile() == path  # what is there is not replaced
+  assert lstm_kernel.build() == path  # what is there is not replaced
   with pytest.raises(lstm_kernel.KernelError, match=f"{path} cannot be loaded, remove it"):
     lstm_kernel.load()
+
+
+@pytest.mark.slow
+def test_what_computes_something_else_is_removed(folder, kernel, monkeypatch, capsys):
+  work = programs.work("compile")
+  monkeypatch.setenv(lstm_kernel.FOLDER, str(folder))
+  folder.mkdir()
+  lstm_kernel.path().write_text("of some compiler")
+  wrong = lambda *args: [2 * x for x in lstm.plain_cell(*args)]  # noqa: E731
+  monkeypatch.setattr(lstm, "compiled_cell", wrong)
+  with pytest.raises(lstm_kernel.KernelError, match="something else.* 1 relative, and was removed"):
+    work.run()
+  assert list(folder.iterdir()) == []

@@ -1,6 +1,7 @@
 """What bin/compile.py does once its flags are right."""
 
 import os
+import pathlib
 import time
 
 import tensorflow as tf
@@ -15,19 +16,38 @@ TOLERANCE = 1e-5  # relative, of float32
 
 def run() -> int:
   """Compiles the cell, holds it against TensorFlow's, and prints how long both take."""
-  if not os.path.exists(lstm_kernel.path()):
+  path = lstm_kernel.path()
+  if path and not os.path.exists(path):
     print("Compiling, some fifteen seconds ...", flush=True)
-  path = lstm_kernel.compile()
+  path = lstm_kernel.build()
   lstm_kernel.load()
+  with tf.device("CPU:0"):  # a GPU may be the default
+    best = _compare(path)
+  print(f"The LSTM's cell is compiled: {path} (remove it to go back)")
+  print(f"{COORDINATES:,} coordinates, a step and its gradient, best of {TURNS}:")
+  for name, seconds in best.items():
+    print(f"  {name:13} {1e3 * seconds:6.2f} ms")
+  if tf.config.get_visible_devices("GPU"):
+    print("Programs will not use it beside the GPU of this machine.")
+  return 0
+
+
+def _compare(path: pathlib.Path) -> dict[str, float]:
+  """Seconds of each way.
+
+  Raises:
+    lstm_kernel.KernelError: if they differ; then the file is gone.
+  """
   arguments = _arguments()
   ways = {"TensorFlow's": _traced(lstm.plain_cell), "compiled": _traced(lstm.compiled_cell)}
   plain, compiled = (way(*arguments) for way in ways.values())
   for one, other in zip(compiled, plain, strict=True):
     difference = float(tf.reduce_max(tf.abs(one - other)) / tf.reduce_max(tf.abs(other)))
     if not difference < TOLERANCE:
+      path.unlink(missing_ok=True)
       raise lstm_kernel.KernelError(
-        f"The compiled cell computes something else than TensorFlow's, {difference:.2g} relative:"
-        f" remove {path}, and tell us the compiler."
+        f"What the compiler made computes something else than TensorFlow's cell, {difference:.2g}"
+        f" relative, and was removed: {path}. Tell us which compiler it is, or try another (CXX)."
       )
   best = dict.fromkeys(ways, float("inf"))
   for _ in range(TURNS):
@@ -35,11 +55,7 @@ def run() -> int:
       began = time.perf_counter()
       way(*arguments)[0].numpy()
       best[name] = min(best[name], time.perf_counter() - began)
-  print(f"The LSTM's cell is compiled: {path} (remove it to go back)")
-  print(f"{COORDINATES:,} coordinates, a step and its gradient, best of {TURNS}:")
-  for name, seconds in best.items():
-    print(f"  {name:13} {1e3 * seconds:6.2f} ms")
-  return 0
+  return best
 
 
 def _arguments() -> list[tf.Tensor]:
