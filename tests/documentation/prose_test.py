@@ -74,7 +74,7 @@ def meta_step():
   peaks = [
     found["ours_compiled", n]["peak_mib"] / found["per_parameter", n]["peak_mib"] for n in (2, 1)
   ]
-  sampled = [found["ours_sampled", n]["over_fastest_rival"] for n in (2, 1)]
+  sampled = {f"{found['ours_sampled', n]['over_fastest_rival']:.2f}" for n in (2, 1)}
   assert max(peaks) <= 0.6 and found["ours_compiled", 1]["over_fastest_rival"] <= 0.5
   return (
     f"all but the second are reached: {both(found, 'ours_compiled', 'over_fastest_rival')}"
@@ -82,13 +82,17 @@ def meta_step():
     f"short of 0.5: {both(found, 'ours', 'over_fastest_rival')}",
     f"missed by both: {both(found, 'ours_compiled', 'over_floor')} with the compiled cell,"
     f" {both(found, 'ours', 'over_floor')} without",
-    f"takes {sampled[0]:.2f} and {sampled[1]:.2f} of the fastest rival's time",
+    f"takes {sampled.pop()} of the fastest rival's time on both",
   )
 
 
 def other_machines():
   """Before there was a compiled cell."""
-  return tuple(
+  slower = race("against_rivals_slower_machine")
+  two, one = (slower["ours", n]["median_s"] / race()["ours", n]["median_s"] for n in (2, 1))
+  older = {(r["what"], r["threads"]): r for r in rows("forward_step_slower_machine")}
+  one_step, two_step = (f"{older['unroll', n]['over_floor']:.2f}" for n in (1, 2))
+  return (f"takes {two:.1f} and {one:.1f} times as long", f"at {one_step} and {two_step}") + tuple(
     f"{both(found, 'ours', 'over_fastest_rival')} of the fastest rival,"
     f" {both(found, 'ours', 'over_floor')} of the floor (`benchmarks/{name}.json`)"
     for name in ("against_rivals_slower_machine", "against_rivals_faster_machine")

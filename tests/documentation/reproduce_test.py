@@ -26,6 +26,7 @@ OLDER = {  # whose command has no flags or a name of then, is none, or ran on an
   "benchmarks/against_rivals_faster_machine.json",
   "benchmarks/against_rivals_slower_machine.json",
   "benchmarks/export_evolution.json",
+  "benchmarks/forward_step_slower_machine.json",
   "benchmarks/run_stablehlo.json",
   "benchmarks/tensorboard_cost.json",
 }
