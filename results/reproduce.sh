@@ -175,6 +175,9 @@ asked neural_art_64 && art evaluate neural_art_64 van_gogh_starry_night.jpg --si
 asked neural_art_128 && art evaluate neural_art_128 hokusai_great_wave.jpg --size=128 --num_runs=10 --tuning_runs=1
 asked neural_art_styles && "$PYTHON" -m benchmarks.neural_art --out="$OUT/neural_art_styles.json" --vgg=hed --num_runs=6 \
   --content_dir="${CONTENT:?names the folder of photographs}" --styles="$(styles)"
+asked neural_art_photographs && "$PYTHON" -m benchmarks.neural_art --out="$OUT/neural_art_photographs.json" --vgg=hed --num_runs=100 \
+  --size=128 --learning_rate=1.048576 \
+  --content_dir="${CONTENT:?names the folder of photographs}" --styles="${STYLES:?names the folder of styles}/hokusai_great_wave.jpg"
 asked neural_art_256 && "$PYTHON" -m benchmarks.neural_art --out="$OUT/neural_art_256.json" --vgg=hed --num_runs=4 \
   --size=256 --learning_rate=1.048576 \
   --content_dir="${CONTENT:?names the folder of photographs}" --styles="${STYLES:?names the folder of styles}/hokusai_great_wave.jpg"

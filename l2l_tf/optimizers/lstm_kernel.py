@@ -46,10 +46,10 @@ def path() -> pathlib.Path | None:
   folder = os.environ.get(FOLDER, os.path.join(cache, "l2l_tf"))
   if not os.path.isabs(folder):  # a library is not looked for where one happens to be
     return None
-  build = tf.version.VERSION, tf.version.GIT_VERSION, tf.version.COMPILER_VERSION
+  tensorflow = tf.version.VERSION, tf.version.GIT_VERSION, tf.version.COMPILER_VERSION
   machine = platform.machine(), platform.libc_ver(), _processor()
   options = [word for word in tf.sysconfig.get_compile_flags() if not word.startswith("-I")]
-  key = repr((_source_digest(), OPTIONS, options, build, machine)).encode()
+  key = repr((_source_digest(), OPTIONS, options, tensorflow, machine)).encode()
   return pathlib.Path(folder) / f"lstm_kernel-{hashlib.sha256(key).hexdigest()[:16]}.so"
 
 

@@ -42,6 +42,16 @@ def early_lead():
   return f"{100 * max(leads):.0f} % of Adam's loss at step {leads.index(max(leads))} of the first"
 
 
+def photographs():
+  """All of the test, and four larger ones."""
+  (many,), (large,) = (rows(f"neural_art_{name}") for name in ("photographs", "256"))
+  ratio = "{ratio:.3f} ({low:.3f}–{high:.3f}) of Adam's loss"
+  return (
+    f"in Hokusai's style, it ends at {ratio.format(**many)}, lower on {100 * many['wins']:.0f}",
+    f"At 256 × 256 it ends at {ratio.format(**large)} on four photographs",
+  )
+
+
 def peak():
   (row,) = (r for r in rows("coordinates") if r["what"] == "inference" and r["n"] == 10**7)
   return f"At 10⁷ the peak is {row['peak_over_state']:.2f} × the states"
@@ -182,6 +192,7 @@ FACTS = {
   limited_memory: "docs/ntm_bfgs.md",
   quick_seeds: "README.md",
   early_lead: "docs/neural_art.md",
+  photographs: "docs/neural_art.md",
   peak: "docs/performance.md",
   segments: "docs/performance.md",
   instances: "docs/performance.md",
