@@ -132,7 +132,7 @@ def _train(wheel, tmp_path_factory):
 def test_the_wheel_holds_the_problems_once(wheel):
   names = zipfile.ZipFile(wheel).namelist()
   assert "l2l_tf/problems/base.py" in names and "l2l_tf/cli/train.py" in names
-  assert "l2l_tf/problems/digits/LICENSE.txt" in names
+  assert {"l2l_tf/problems/digits/LICENSE.txt", "l2l_tf/optimizers/lstm_kernel.cc"} < {*names}
   assert {"l2l_tf/view/assets/view.js", "l2l_tf/view/assets/page.html"} < {*names}
   assert [n for n in names if n.startswith("problems/")] == ["problems/__init__.py"]
   assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "bin/"))]
