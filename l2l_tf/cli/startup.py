@@ -55,8 +55,10 @@ def load(name: str, kernel: bool = True) -> ModuleType:
 
 
 def _load_kernel():
-  """What is an option stops no program."""
-  lstm_kernel = importlib.import_module("l2l_tf.optimizers.lstm_kernel")
+  """Where the program has to do with optimizers. What is an option stops none."""
+  lstm_kernel = sys.modules.get("l2l_tf.optimizers.lstm_kernel")
+  if lstm_kernel is None:
+    return
   try:
     lstm_kernel.load()
   except lstm_kernel.KernelError as error:
