@@ -40,7 +40,7 @@ def test_cost(tmp_path, monkeypatch, one_process_a_backend):
     row = rows[backend, name, tensors]
     assert row["parameters"] == (100_000 if tensors == 1 else 12)
     assert 0 < row["low_s"] <= row["median_s"] < 5
-    assert row["first_s"] > row["low_s"]
+    assert 0 < row["first_s"] < 300  # of one call: what follows may take longer
     if name == "adam":
       assert row["bytes_a_parameter"] == 8  # two moments of four bytes
     elif tensors == 1:
