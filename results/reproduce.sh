@@ -106,6 +106,10 @@ phis() { # NAME FLAGS...: each optimizer of the quadratics trained three times, 
   evaluate "$@" --problem=quadratic --num_runs=2000 --tuning_runs=2000 --optimizer="${names#,}"
 }
 
+mnist_phis() { # NAME FLAGS...: the shipped phi, and two that results/mnist_phis/train.sh trained
+  evaluate "$@" --problem=mnist --num_runs=100 --optimizer=mnist_lstm,results/mnist_phis/mnist_lstm_1,results/mnist_phis/mnist_lstm_2
+}
+
 half_orthogonal() { # NAME FLAGS...
   evaluate "$@" --problem=mnist --optimizer=mnist_lstm,results/half_orthogonal --user_optimizer=benchmarks.half_orthogonal:lstm --num_runs=100
 }
@@ -149,6 +153,12 @@ asked mnist_40 && evaluate mnist_40 --optimizer=mnist_lstm --num_runs=100 --hidd
 asked mnist_2x20 && evaluate mnist_2x20 --optimizer=mnist_lstm --num_runs=100 --hidden=20,20
 asked mnist_relu && evaluate mnist_relu --optimizer=mnist_lstm --num_runs=100 --activation=relu
 asked mnist_100_test && evaluate mnist_100_test --optimizer=mnist_lstm --num_runs=100 --split=test
+asked mnist_phis_100 && mnist_phis mnist_phis_100
+asked mnist_phis_200 && mnist_phis mnist_phis_200 --num_steps=200
+asked mnist_phis_40 && mnist_phis mnist_phis_40 --hidden=40
+asked mnist_phis_2x20 && mnist_phis mnist_phis_2x20 --hidden=20,20
+asked mnist_phis_relu && mnist_phis mnist_phis_relu --activation=relu
+asked mnist_phis_100_test && mnist_phis mnist_phis_100_test --split=test
 asked half_orthogonal_100 && half_orthogonal half_orthogonal_100
 asked half_orthogonal_200 && half_orthogonal half_orthogonal_200 --num_steps=200
 asked step_control_100 && step_control step_control_100

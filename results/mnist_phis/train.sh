@@ -39,8 +39,8 @@ phase() { # PHASE EPOCHS SEED FLAGS...: of a number of epochs that --num_epochs 
     kill -0 $! # or it failed
     sleep 1
   done
-  kill -TERM $!
-  wait $! || true # 143: stopped
+  kill -TERM $! || true # or it has ended
+  wait $! || true       # 143: stopped
   touch "$run.done"
   grep "^Epoch $epochs of" "$run.log"
 }
