@@ -50,7 +50,7 @@ SPANS = {  # of the quadratics, by file
   "quadratic_200": "10, 200 steps",
 }
 PHI_FILES = {"quadratic_phis": "100 steps", "quadratic_phis_200": "200 steps"}
-PHIS = ("", "_1", "_2")  # of each optimizer of the quadratics: the shipped one, seeds 1 and 2
+PHIS = ("", "_1", "_2")  # of an optimizer: the shipped one, and two trainings from other seeds
 OWN_GROUND = {
   "general_mnist_100": "20 units, 100 steps",
   "general_mnist_200": "20 units, 200 steps",
@@ -97,6 +97,19 @@ def mnist() -> str:
       best = results["best_rival"]
       rows.append(_row(results, best, f"{RIVAL_LABELS[best]}, the best rival"))
   return table(["MNIST, 100 runs", *SHOWN], rows)
+
+
+def mnist_phis() -> str:
+  """What three trainings of `mnist_lstm` reach: the median of the three, and their range."""
+  rows = []
+  for name, title in MNIST_FILES.items():
+    results = read(name.replace("mnist", "mnist_phis"))
+    phis, best = [f"mnist_lstm{phi}" for phi in PHIS], results["best_rival"]
+    losses = ("mean_loss", "final_loss")
+    cells = [[results["optimizers"][phi][key]["mean"] for phi in phis] for key in losses]
+    cells.append([one[0] for one in (results_lib.ratio_of(results, p, best) for p in phis) if one])
+    rows.append([title, *(_of_three(values, ".3f") for values in cells), RIVAL_LABELS[best]])
+  return table(["MNIST, 100 runs, three φ", *SHOWN, "best rival"], rows)
 
 
 def half_orthogonal() -> str:
@@ -370,6 +383,7 @@ TABLES = {
   "quadratics_others": quadratics_others,
   "quadratics_medians": quadratics_medians,
   "quadratics_phis": quadratics_phis,
+  "mnist_phis": mnist_phis,
   "cifar10": cifar10,
   "cifar10_early": cifar10_early,
   "neural_art": neural_art,

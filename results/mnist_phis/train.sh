@@ -4,7 +4,7 @@
 #   sh results/mnist_phis/train.sh 1   leaves runs/mnist_phis/1/7/best: results/mnist_phis/mnist_lstm_1
 #   sh results/mnist_phis/train.sh 2   likewise mnist_lstm_2
 #
-# Two hours of one core each, with `l2l-compile` done before. The seeds are those of the published phi (0, 0, 1, 2, 4, 5 and 5) plus ten
+# An hour and a half of one core each, with `l2l-compile` done before. The seeds are those of the published phi (0, 0, 1, 2, 4, 5 and 5) plus ten
 # times the argument. Each phase is stopped after the epoch in which that of the published phi was best: l2l_tf/pretrained/mnist_lstm/README.md.
 # A training that was stopped goes on with the same command. PYTHON is the interpreter; TFDS_DATA_DIR has MNIST.
 set -eu
