@@ -227,7 +227,7 @@ asked flat_memory && benchmark flat_memory
 asked forward_step && benchmark forward_step
 asked grid && benchmark grid --data=bundled
 asked grid_cifar10 && "$PYTHON" -m benchmarks.grid --out="$OUT/grid_cifar10.json" --problem=cifar10 --data=tfds --num_steps=20 --tuning_runs=1
-asked grid_neural_art && "$PYTHON" -m benchmarks.grid --out="$OUT/grid_neural_art.json" --problem=neural_art --vgg=hed --num_steps=10 --tuning_runs=1
+asked grid_neural_art && "$PYTHON" -m benchmarks.grid --out="$OUT/grid_neural_art.json" --problem=neural_art --vgg=hed --num_steps=128 --tuning_runs=1 # 15 minutes
 asked instances && benchmark instances
 asked keras_cost && benchmark keras_cost --repeats=20
 asked keras_experiments && benchmark keras_experiments
