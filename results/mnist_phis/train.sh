@@ -20,6 +20,7 @@ esac
 runs=${RUNS:-runs/mnist_phis}/$1
 tens=$1
 mkdir -p "$runs"
+trap 'kill -TERM ${!:-} 2>/dev/null || true; wait; exit 130' INT TERM # the training does not hear of Ctrl-C itself
 
 phase() { # PHASE EPOCHS SEED FLAGS...: of a number of epochs that --num_epochs and its cosine do not end with
   run=$runs/$1
@@ -36,11 +37,14 @@ phase() { # PHASE EPOCHS SEED FLAGS...: of a number of epochs that --num_epochs 
   fi
   "$PYTHON" bin/train.py --run_dir="$run" --tuning_runs=0 "$@" >>"$run.log" 2>&1 &
   until grep -q "^Epoch $epochs of" "$run.log"; do
-    kill -0 $! # or it failed
+    if ! kill -0 $! 2>/dev/null && ! grep -q "^Epoch $epochs of" "$run.log"; then
+      echo "$run ended before epoch $epochs: $run.log says why." >&2
+      exit 1
+    fi
     sleep 1
   done
-  kill -TERM $! || true # or it has ended
-  wait $! || true       # 143: stopped
+  kill -TERM $! 2>/dev/null || true # or it has ended
+  wait $! || true                   # 143: stopped
   touch "$run.done"
   grep "^Epoch $epochs of" "$run.log"
 }

@@ -3,7 +3,9 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
+import time
 
 from tests import sources
 
@@ -24,14 +26,20 @@ def phases(lines):
   return [dict(word[2:].split("=", 1) for word in of) for of in words]
 
 
-def train(folder, *arguments):
+def begin(folder, *arguments, program=PYTHON):
   python = folder / "python"
-  python.write_text(PYTHON)
+  python.write_text(program)
   python.chmod(0o755)
   names = {"PYTHON": python, "RUNS": folder / "runs", "CALLS": folder / "calls"}
   environment = {"PATH": os.environ["PATH"]} | {key: str(path) for key, path in names.items()}
-  command = ["sh", str(SCRIPT), *arguments]
-  return subprocess.run(command, env=environment, capture_output=True, text=True)
+  command, pipe = ["sh", str(SCRIPT), *arguments], subprocess.PIPE
+  return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def train(folder, *arguments, **more):
+  child = begin(folder, *arguments, **more)
+  out, err = child.communicate(timeout=120)
+  return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
 
 def test_its_phases_are_those_of_the_card(tmp_path):
@@ -69,3 +77,26 @@ def test_another_name_is_refused(tmp_path):
   done = train(tmp_path, "x")
   assert done.returncode == 2 and "Name the training, 1 to 9, got 'x'" in done.stderr
   assert not (tmp_path / "runs").exists()
+
+
+def test_a_training_that_fails_is_named(tmp_path):
+  done = train(tmp_path, "1", program="#!/bin/sh\necho no digits here\nexit 1\n")
+  run = tmp_path / "runs" / "1" / "1"
+  assert done.returncode == 1
+  assert done.stderr == f"{run} ended before epoch 12: {run}.log says why.\n"
+  assert (tmp_path / "runs/1/1.log").read_text() == "no digits here\n"
+
+
+def test_what_stops_it_stops_the_training(tmp_path):
+  program = """#!/bin/sh
+trap 'touch "$CALLS.stopped"; exit 143' TERM
+touch "$CALLS"
+for second in $(seq 60); do sleep 1; done
+"""
+  child = begin(tmp_path, "1", program=program)
+  while not (tmp_path / "calls").exists():
+    time.sleep(0.1)
+  child.send_signal(signal.SIGINT)
+  child.communicate(timeout=30)
+  assert child.returncode == 130 and (tmp_path / "calls.stopped").exists()
+  assert not list(tmp_path.glob("runs/1/*.done"))
