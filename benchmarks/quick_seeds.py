@@ -2,10 +2,12 @@
 
 Meta-trains the quick preset as `make train` does, once for every case of `CASES`, each in a process
 of its own: ten seeds on the 5,000 bundled digits, three on all of MNIST (TFDS_DATA_DIR), seed 0 on
-one and on two threads and with oneDNN's operations off and on, which stand for other machines, and
-five seeds on quadratics. Each phi then meets fresh instances of its seed beside the hand-designed
-rivals, each at its best of 30 learning rates: digits are whole ones of 28 x 28 pixels there. A run
-directory stays under --runs, and the finished cases under OUT.work: the same command goes on.
+one and on two threads and with oneDNN's operations off and on, which stand for other machines,
+five seeds on quadratics, three on CIFAR-10 (TFDS_DATA_DIR) and three on neural art of bundled
+pictures. Each phi then meets fresh instances of its seed, for as many steps as the preset trains
+for, beside the hand-designed rivals, each at its best of 30 learning rates: digits are whole ones
+of 28 x 28 pixels there. A run directory stays under --runs, and the finished cases under OUT.work:
+the same command goes on.
 """
 
 import os
@@ -15,7 +17,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from collections.abc import Sequence
 from concurrent import futures
 import functools
-import math
 import subprocess
 import sys
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from benchmarks import reports
 from l2l_tf import optimizers
 from l2l_tf.cli import experiment_flags
 from l2l_tf.cli import paths
+from l2l_tf.config import presets
 from l2l_tf.config.problems import PROBLEMS
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import intervals
@@ -36,7 +38,6 @@ from l2l_tf.storage import optimizer_files
 from l2l_tf.storage import outputs
 
 PROGRAM = "-m benchmarks.quick_seeds"
-STEPS = 100
 TUNING_RUNS = 10  # instances that pick each rival's learning rate
 
 
@@ -49,6 +50,11 @@ class Case(NamedTuple):
   seed: int
   cores: int = 0  # that the process may use; 0: all
   environment: dict[str, str] = {}
+
+  @property
+  def steps(self) -> int:
+    """Of its episodes, in training and in the test."""
+    return presets.PRESETS["quick"][self.problem].training.num_steps
 
 
 def _digits(seed: int, group: str = "digits", **more: Any) -> Case:
@@ -68,8 +74,14 @@ CASES = {
   "digits_0_onednn_on": _variant(environment={"TF_ENABLE_ONEDNN_OPTS": "1"}),
   **{f"mnist_{seed}": Case("mnist", "mnist", {"data": "tfds"}, seed) for seed in range(3)},
   **{f"quadratic_{seed}": Case("quadratic", "quadratic", {}, seed) for seed in range(5)},
+  **{f"cifar10_{seed}": Case("cifar10", "cifar10", {"data": "tfds"}, seed) for seed in range(3)},
+  **{
+    f"neural_art_{seed}": Case("neural_art", "neural_art", {"size": 32, "vgg": "hed"}, seed)
+    for seed in range(3)
+  },
 }
-RIVALS = {"mnist": ("adam",), "quadratic": tuple(optimizers.HAND_DESIGNED)}
+ALL = tuple(optimizers.HAND_DESIGNED)
+RIVALS = {"mnist": ("adam",), "quadratic": ALL, "cifar10": ALL, "neural_art": ("adam",)}
 
 
 def make_flags() -> experiment_flags.Flags:
@@ -94,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
     if name not in CASES:
       raise experiment_flags.UsageError(f"Unknown case {name!r}; known: {', '.join(CASES)}.")
   content = outputs.Content(
-    {"steps": STEPS, **{f"case {name}": "there" for name in names}},
+    {f"case {name}": f"of {CASES[name].steps} steps" for name in names},
     {"test_runs": flags.test_runs, "tuning_runs": TUNING_RUNS},
   )
   check = functools.partial(outputs.check, flags.out, content, flags.overwrite, _content)
@@ -106,7 +118,6 @@ def main(argv: Sequence[str]) -> int:
   for name, row in rows.items():
     print(f"{name:22}{row['mean_ratio']:8.3f}{row['final_ratio']:8.3f} of {row['rival']}")
   document = {
-    "steps": STEPS,
     "test_runs": flags.test_runs,
     "tuning_runs": TUNING_RUNS,
     "summary": summary(rows),
@@ -129,9 +140,12 @@ def _content(path: str) -> outputs.Content:
   """
   found = files.read_json(path)
   try:
-    cases = {f"case {name}": "there" for name in found["cases"]}
+    cases = {
+      f"case {name}": f"of {row.get('steps', 100)} steps"  # before cases said it, all had 100
+      for name, row in found["cases"].items()
+    }
     counts = {name: int(found[name]) for name in ("test_runs", "tuning_runs")}
-    return outputs.Content({"steps": found["steps"], **cases}, counts)
+    return outputs.Content(cases, counts)
   except (KeyError, TypeError, ValueError) as error:
     raise outputs.OutputError(f"{path} is no file of this program.") from error
 
@@ -191,11 +205,11 @@ def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
   options = PROBLEMS[case.problem](**case.options)
   problem, data = options.build()
   seeds = problem.seeds(case.seed, Stream.TEST, count=int(test_runs))
-  rates = baselines.tune(problem, RIVALS[case.problem], case.seed, STEPS, TUNING_RUNS)
+  rates = baselines.tune(problem, RIVALS[case.problem], case.seed, case.steps, TUNING_RUNS)
   rivals = {n: optimizers.HAND_DESIGNED[n](rate) for n, rate in rates.items()}
   learned, about = optimizer_files.load_optimizer(os.path.join(directory, "best"))
   everybody = {"learned": learned, **rivals}
-  curves = {n: protocol.curves(problem, o, seeds, STEPS) for n, o in everybody.items()}
+  curves = {n: protocol.curves(problem, o, seeds, case.steps) for n, o in everybody.items()}
   means = {n: c[:, 1:].mean(axis=1) for n, c in curves.items()}
   finals = {n: protocol.final_losses(c) for n, c in curves.items()}
   best = min(rivals, key=lambda n: finals[n].mean())
@@ -203,6 +217,7 @@ def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
   row = {
     "group": case.group,
     "seed": case.seed,
+    "steps": case.steps,
     "data": data,
     "environment": case.environment,
     "cores": case.cores or len(os.sched_getaffinity(0)),
@@ -219,11 +234,6 @@ def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
     },
   }
   files.write_json(out, row)
-
-
-def _number(losses: np.ndarray) -> float | None:
-  mean = float(losses.mean())
-  return mean if math.isfinite(mean) else None
 
 
 if __name__ == "__main__":

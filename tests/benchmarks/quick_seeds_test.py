@@ -31,7 +31,10 @@ def test_a_summary_has_the_median_and_the_worst_of_each_group():
 
 def test_the_cases_are_those_that_are_promised():
   counts = collections.Counter(case.group for case in quick_seeds.CASES.values())
-  assert counts == {"digits": 10, "digits_variants": 4, "mnist": 3, "quadratic": 5}
+  assert counts == {
+    **{"digits": 10, "digits_variants": 4, "mnist": 3},
+    **{"quadratic": 5, "cifar10": 3, "neural_art": 3},
+  }
   seeds = {case.seed for case in quick_seeds.CASES.values() if case.group == "digits"}
   assert seeds == set(range(10))
 
@@ -77,7 +80,7 @@ def test_finished_cases_are_not_trained_again(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
   "arguments, lost",
   [
-    (["--cases=digits_0"], "case digits_1 there (now none)"),
+    (["--cases=digits_0"], "case digits_1 of 100 steps (now none)"),
     (["--test_runs=39"], "test_runs 40 (now 39)"),
   ],
 )
