@@ -204,7 +204,8 @@ def test(name: str, directory: str, test_runs: str, seconds: str, out: str):
   options = PROBLEMS[case.problem](**case.options)
   problem, data = options.build()
   seeds = problem.seeds(case.seed, Stream.TEST, count=int(test_runs))
-  rates = baselines.tune(problem, RIVALS.get(case.problem, ("adam",)), case.seed, case.steps, TUNING_RUNS)
+  names = RIVALS.get(case.problem, ("adam",))
+  rates = baselines.tune(problem, names, case.seed, case.steps, TUNING_RUNS)
   rivals = {n: optimizers.HAND_DESIGNED[n](rate) for n, rate in rates.items()}
   learned, about = optimizer_files.load_optimizer(os.path.join(directory, "best"))
   everybody = {"learned": learned, **rivals}

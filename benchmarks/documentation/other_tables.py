@@ -1,6 +1,7 @@
 """Tables of the benchmark, of the first run and of Keras."""
 
 import functools
+import glob
 import math
 import os
 from typing import Any
@@ -20,6 +21,8 @@ GROUPS = {
   "digits_variants": "the first of them on one core, on two, with oneDNN's operations on and off",
   "mnist": "three seeds on all of MNIST",
   "quadratic": "five seeds on quadratics",
+  "cifar10": "three seeds on CIFAR-10",
+  "neural_art": "three seeds on neural art",
 }
 KERAS_TASKS = {
   "mnist": "MNIST, 20 sigmoid units: what it was trained on",
@@ -114,7 +117,9 @@ def _cells(page: str, title: str, name: str) -> list[str]:
 
 def quick_seeds() -> str:
   """What `make train` promises."""
-  found = files.read_json(os.path.join("results", "quick_seeds.json"))["summary"]
+  found = {}
+  for path in sorted(glob.glob(os.path.join("results", "quick_seeds*.json"))):
+    found |= files.read_json(path)["summary"]
   rows = []
   for group, label in GROUPS.items():
     one = found[group]
@@ -122,7 +127,7 @@ def quick_seeds() -> str:
     rows.append(
       [label, *cells, "the best rival's of six" if group == "quadratic" else "tuned Adam's"]
     )
-  heads = [f"{what}, median (worst)" for what in ("mean loss of steps 1–100", "final loss")]
+  heads = [f"{what}, median (worst)" for what in ("mean loss of all steps", "final loss")]
   return table(["trained anew", *heads, "of"], rows)
 
 
