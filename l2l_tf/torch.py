@@ -1,7 +1,8 @@
 """The general rule for PyTorch loops: a torch.optim.Optimizer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import os
+import sys
 from typing import Any
 
 from l2l_tf import pretrained
@@ -9,12 +10,15 @@ from l2l_tf import surroundings
 from l2l_tf.rule import ops as rule_ops
 from l2l_tf.rule.formula import GeneralState
 from l2l_tf.rule.parameters import RuleOnParameters
+from l2l_tf.rule.partial import Partial
 from l2l_tf.storage import phi_files
 
 with surroundings.extra("torch"):
   import torch
 
 RULE: Any = "rule"  # the key of its state in `state_dict()["state"]`: one for all parameters
+# Of groups, by which others of torch.optim are known: learning rates of theirs are not for us.
+OF_OTHERS = {"betas", "momentum", "eps", "rho", "etas", "lambd", "history_size"}
 
 
 class General(torch.optim.Optimizer):
@@ -23,8 +27,8 @@ class General(torch.optim.Optimizer):
     optimizer = l2l_tf.torch.General(model.parameters())
 
   It takes the steps of `l2l_tf.LearnedOptimizer()`. All parameters, of all groups, enter in one
-  call; one without a gradient rests. `lr` of a group, 1, is a constant on its updates, which
-  schedulers may change. They lie on one device.
+  call; one without a gradient rests, and costs nothing until its first. `lr` of a group, 1, is a
+  constant on its updates, which schedulers may change. They lie on one device, each whole.
   """
 
   def __init__(
@@ -45,7 +49,8 @@ class General(torch.optim.Optimizer):
       weight_decay: decoupled: lr * weight_decay of a parameter is taken from it at each step.
 
     Raises:
-      ValueError: for an unknown name, a negative number, or parameters that are no real floats.
+      ValueError: for an unknown name, a negative number, or parameters that are no real floats
+        (frozen ones of a module may be) or sharded.
       CheckpointError: if the directory holds no general rule, or a damaged one.
     """
     for name, value in (("lr", lr), ("weight_decay", weight_decay)):
@@ -54,22 +59,21 @@ class General(torch.optim.Optimizer):
     trained = phi_files.read(pretrained.find(optimizer))
     phi = phi_files.rule(trained.config, trained.weights, trained.source)
     self._ops, self._phi = rule_ops.of("torch"), phi
+    self._rule: tuple[tuple, RuleOnParameters] | None = None  # the last, and for which shapes
     super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
 
   def add_param_group(self, param_group: dict[str, Any]) -> None:
-    """Adds parameters, before the first step.
+    """Adds parameters, which begin with their first gradient.
 
     Raises:
-      ValueError: after it, as the state is one for all; or for parameters that are no real floats.
+      ValueError: for parameters that are no real floats (frozen ones of a module may be), or lie in
+        shards.
     """
-    if self.state:
-      raise ValueError("l2l_tf.torch.General takes parameter groups before its first step only.")
     super().add_param_group(param_group)
     for p in self.param_groups[-1]["params"]:
-      if not p.is_floating_point():
+      if why := _refused(p):
         self.param_groups.pop()
-        raise ValueError(f"l2l_tf.torch.General takes parameters of float types, got {p.dtype}.")
-    self._rule = RuleOnParameters(self._ops, self._phi, [p.shape for p, _ in self._params()])
+        raise ValueError(f"l2l_tf.torch.General takes {why}.")
 
   @torch.no_grad()
   def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -79,21 +83,17 @@ class General(torch.optim.Optimizer):
       with torch.enable_grad():
         loss = closure()
     pairs = self._params()
-    active = [(p, group) for p, group in pairs if p.grad is not None]
-    if not active:
+    numbers = [k for k, (p, _) in enumerate(pairs) if p.grad is not None]
+    if not numbers:
       return loss
-    if RULE not in self.state:
-      device = active[0][0].device
-      start = self._rule.initial_state(
-        lambda shape, dtype: torch.zeros(shape, dtype=getattr(torch, dtype), device=device)
-      )
-      self.state[RULE] = {"tensors": start.leaves()}
-    gradients = [None if p.grad is None else _dense(p.grad) for p, _ in pairs]
+    state = self._state_of(numbers)
+    active = [pairs[k] for k in numbers]
     for p, group in active:
       if group["weight_decay"]:
         p.mul_(1 - group["lr"] * group["weight_decay"])
-    state = GeneralState.of(self.state[RULE]["tensors"])
-    updates, state = self._rule.step(gradients, [p for p, _ in pairs], state)
+    known = [pairs[k][0] for k in self.state[RULE]["parameters"]]
+    gradients = [None if p.grad is None else _dense(p.grad) for p in known]
+    updates, state = self._rule_on(self.state[RULE]["parameters"]).step(gradients, known, state)
     self.state[RULE]["tensors"] = state.leaves()
     for (p, group), update in zip(active, updates):
       p.add_(update.to(p.dtype), alpha=group["lr"])
@@ -103,36 +103,81 @@ class General(torch.optim.Optimizer):
     """As of any optimizer of PyTorch.
 
     Raises:
-      ValueError: for the state of other parameters; nothing is changed.
+      ValueError: for the state of other parameters or of another optimizer; nothing is changed.
     """
-    stored = state_dict.get("state", {}).get(RULE)
-    expected = [x.shape for x in self._rule.initial_state(_without_memory).leaves()]
-    received = [x.shape for x in stored["tensors"]] if stored else expected
-    if received != expected:
-      raise ValueError(
-        f"The state is not of these parameters: it should have shapes {[*map(list, expected)]}, got"
-        f" {[*map(list, received)]}."
-      )
+    state, groups = state_dict.get("state", {}), state_dict.get("param_groups", [])
+    foreign = OF_OTHERS.intersection(*groups) if groups else set()
+    if foreign or (state and RULE not in state):
+      keys = ", ".join(sorted(foreign) or [*map(str, state)][:3])
+      raise ValueError(f"The state is not of l2l_tf.torch.General: it has {keys}.")
+    if stored := state.get(RULE):
+      pairs = self._params()
+      numbers = stored.get("parameters", range(len(pairs)))  # before it was kept, of all
+      if not {*numbers} <= {*range(len(pairs))}:
+        raise ValueError(
+          f"The state is not of these parameters: there are {len(pairs)}, it is of {[*numbers]}."
+        )
+      start = self._rule_on(numbers).initial_state(_zeros_on("meta"))
+      expected, received = ([x.shape for x in one] for one in (start.leaves(), stored["tensors"]))
+      if received != expected:
+        raise ValueError(
+          "The state is not of these parameters: it should have shapes"
+          f" {[*map(list, expected)]}, got {[*map(list, received)]}."
+        )
     super().load_state_dict(state_dict)
     if stored:
-      device = self._params()[0][0].device
-      self.state[RULE] = {"tensors": [x.to(device) for x in self.state[RULE]["tensors"]]}
+      device = pairs[0][0].device
+      tensors = [x.to(device) for x in self.state[RULE]["tensors"]]
+      self.state[RULE] = {**self.state[RULE], "tensors": tensors}
+
+  def _state_of(self, numbers: Sequence[int]) -> GeneralState:
+    """The state of all parameters that have had a gradient, these among them."""
+    pairs = self._params()
+    stored = self.state.get(RULE, {"parameters": [], "tensors": []})
+    known = stored["parameters"]
+    if {*numbers} <= {*known}:
+      return GeneralState.of(stored["tensors"])
+    every = sorted({*known, *numbers})
+    state = self._rule_on(every).initial_state(_zeros_on(pairs[numbers[0]][0].device))
+    if known:
+      part = Partial([pairs[k][0].shape for k in every], [k in known for k in every])
+      state = part.merge(self._ops, state, GeneralState.of(stored["tensors"]))
+    self.state[RULE] = {"parameters": every, "tensors": state.leaves()}
+    return state
+
+  def _rule_on(self, numbers: Sequence[int]) -> RuleOnParameters:
+    """The rule on some of all parameters."""
+    pairs = self._params()
+    shapes = tuple(tuple(pairs[k][0].shape) for k in numbers)
+    if self._rule is None or self._rule[0] != shapes:
+      self._rule = shapes, RuleOnParameters(self._ops, self._phi, shapes)
+    return self._rule[1]
 
   def __getstate__(self) -> dict[str, Any]:
     return {**super().__getstate__(), "_phi": self._phi}
 
   def __setstate__(self, state: dict[str, Any]) -> None:
     super().__setstate__(state)
-    self._ops = rule_ops.of("torch")
-    self._rule = RuleOnParameters(self._ops, self._phi, [p.shape for p, _ in self._params()])
+    self._ops, self._rule = rule_ops.of("torch"), None
+    if RULE in self.state:
+      self.state[RULE] = {"parameters": [*range(len(self._params()))], **self.state[RULE]}
 
   def _params(self) -> list[tuple[torch.Tensor, dict[str, Any]]]:
     """All parameters, each with its group."""
     return [(p, group) for group in self.param_groups for p in group["params"]]
 
 
-def _without_memory(shape: Any, dtype: str) -> torch.Tensor:
-  return torch.zeros(shape, dtype=getattr(torch, dtype), device="meta")
+def _zeros_on(device: Any) -> Callable[[Any, str], torch.Tensor]:
+  return lambda shape, dtype: torch.zeros(shape, dtype=getattr(torch, dtype), device=device)
+
+
+def _refused(p: torch.Tensor) -> str | None:
+  """What it takes instead of this parameter, if it does not take it."""
+  sharded = sys.modules.get("torch.distributed.tensor")  # there if anything is
+  if sharded and isinstance(p, sharded.DTensor):
+    return "parameters that are whole on each device, not sharded ones (DTensor)"
+  frozen = isinstance(p, torch.nn.Parameter) and not p.requires_grad
+  return None if frozen or p.is_floating_point() else f"parameters of float types, got {p.dtype}"
 
 
 def _dense(x: torch.Tensor) -> torch.Tensor:

@@ -79,8 +79,71 @@ def test_groups_share_the_state_and_have_rates_of_their_own():
     np.testing.assert_allclose((a - p) * (2 if k < 2 else 1), b - p, atol=1e-6)
   schedule.step()
   assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.5]
-  with pytest.raises(ValueError, match="before its first step only"):
-    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(2))]})
+
+
+@pytest.mark.parametrize("how, late", [("frozen", (1, 4)), ("added", (3, 4))])
+def test_what_has_had_no_gradient_costs_nothing_and_joins_later(how, late):
+  """As if its state had been there from the start; in files too."""
+  params = [*parameters(), torch.nn.Parameter(torch.ones(20, 10))]
+  others = copy.deepcopy(params)
+  everyone = l2l_torch.General(others)
+  everyone._state_of(range(5))  # which takes the state of all
+  optimizer = l2l_torch.General(params if how == "frozen" else params[:3])
+
+  def step(one, own, t, without=()):
+    for k, p in enumerate(own):
+      p.grad = None if k in without else torch.ones(p.shape) * (1 + t % 2)
+    one.step()
+
+  for t in range(3):
+    step(everyone, others, t, late)
+    step(optimizer, params, t, late)
+  early = sum(p.numel() for k, p in enumerate(params) if k not in late)
+  assert optimizer.state["rule"]["tensors"][0].numel() == early
+  if how == "added":
+    optimizer.add_param_group({"params": params[3:]})
+  again, copies = copy.deepcopy((optimizer, params))
+  again.load_state_dict(optimizer.state_dict())
+  for one, own in ((everyone, others), (optimizer, params), (again, copies)):
+    for t in range(3, 6):
+      step(one, own, t)
+  expected, found, copied = ([p.detach() for p in own] for own in (others, params, copies))
+  same(found, copied, 0)
+  same(found, expected, 1e-6)
+  assert optimizer.state["rule"]["tensors"][0].numel() == 216
+
+
+def test_the_state_of_an_earlier_version_is_of_all_parameters():
+  params, others = parameters(), parameters()
+  optimizer, again = l2l_torch.General(params), l2l_torch.General(others)
+  expected = follow(optimizer, params, range(3))
+  state = optimizer.state_dict()
+  assert state["state"]["rule"].pop("parameters") == [0, 1, 2, 3]
+  again.load_state_dict(state)
+  assert "parameters" not in state["state"]["rule"]
+  optimizer.state["rule"]["parameters"] = [0, 1, 2, 3]
+  for p, x in zip(others, expected, strict=True):
+    p.data = torch.tensor(x)
+  same(follow(again, others, range(3, 5)), follow(optimizer, params, range(3, 5)), 0)
+
+
+@pytest.mark.parametrize(
+  "make",
+  [
+    lambda p: torch.optim.Adam(p, lr=1e-3),
+    lambda p: torch.optim.SGD(p, lr=0.1),
+    lambda p: torch.optim.Adagrad(p, lr=0.1),
+  ],
+)
+def test_the_state_of_another_optimizer_is_refused(make):
+  """With its learning rate: a run that went on with it would be a thousand times too slow."""
+  params = parameters()
+  other, optimizer = make(params), l2l_torch.General(params)
+  for steps in range(2):
+    follow(other, params, range(steps))
+    with pytest.raises(ValueError, match="not of l2l_tf.torch.General: it has"):
+      optimizer.load_state_dict(other.state_dict())
+  assert optimizer.param_groups[0]["lr"] == 1 and not optimizer.state
 
 
 def test_a_state_is_saved_and_loaded():
@@ -158,6 +221,8 @@ def test_parameters_that_are_no_floats():
   with pytest.raises(ValueError, match="float types"):
     optimizer.add_param_group({"params": [torch.zeros(3, dtype=torch.int32)]})
   assert len(optimizer.param_groups) == 1
+  quantized = torch.nn.Parameter(torch.ones(5, dtype=torch.uint8), requires_grad=False)
+  optimizer.add_param_group({"params": [quantized]})  # as of a model in eight bits
   same(follow(optimizer, params), follow(l2l_torch.General(again := parameters()), again), 0)
   with pytest.raises(l2l_tf.CheckpointError, match="holds no general rule"):
     l2l_torch.General(parameters(), "mnist_lstm")

@@ -31,6 +31,7 @@ LARGEST_STEP = 0.5
 PACE = 0.03  # of the memory of the step: its change in a step, in the logarithm, is at most this
 REACH = 3.0  # of that memory
 HUGE = 1e15  # of a gradient, in units of the first one's RMS: its square is still a number
+FAR = 1e16  # of a parameter: squares of larger numbers cannot be summed, and they do not count
 INFINITY = float("inf")
 STATISTICS = 13
 INPUTS = 2 * STATISTICS + 5 + len(TIME_SCALES) + 1  # of the controller
@@ -239,9 +240,13 @@ class Rule:
     rows = ops.stack([part.sample(x) for x in (g, *averages)], 1)  # [R, 3, n]
     sample_v, sample_floor = (part.sample(x)[:, None] for x in (v, floor))
     directions = ops.rsqrt(sample_v + sample_floor) * (corrections[:, None] * rows)
-    place, origin = own.place[:, None], own.origin[:, None]
+    place, origin = (self._weights(x)[:, None] for x in (own.place, own.origin))
     rows = ops.concatenate([directions, place - origin, place], 1)
     return _Piece((g, *averages), v, floor, mean_v, part.products(ops, rows))
+
+  def _weights(self, x: Any) -> Any:
+    """Numbers of parameters; 0 for what is not finite or stands for that, as -1e30 in a mask."""
+    return self._ops.where(self._ops.abs(x) < FAR, x, self._ops.zeros_like(x))
 
   def _decide_all(
     self,

@@ -18,6 +18,7 @@ from l2l_tf.rule.ops import Fixed
 SAMPLE = 2**14  # coordinates of a parameter, at most, that its statistics are of
 MOST_APART = 8  # large parameters that are computed each by itself: a part is much to compile
 MOST_SIZES = 16  # of parameters that XLA compiles in seconds, on TensorFlow; 60 take half a minute
+SMALLEST = float(np.finfo(np.float32).tiny)  # below, a processor may take a number for 0
 MOST_TAKEN = 2**11  # of one that is spread with its neighbours: a compiler takes them one by one
 
 Shape = tuple[int, ...]
@@ -178,11 +179,15 @@ class Part:
     return self._whole.in_order(ops, [ops.mean(piece, -1) for piece in self._whole.of(ops, x)])
 
   def rms(self, ops: Any, x: Any) -> Any:
-    """The RMS over each parameter, `[R, c]`, of numbers whose squares may be none."""
+    """The RMS over each parameter, `[R, c]`, of numbers whose squares may be none.
+
+    One too small to divide by is 0.
+    """
     pieces = self._whole.of(ops, ops.abs(x))
     largest = self._whole.in_order(ops, [ops.max(piece, -1) for piece in pieces])
     scaled = x * self.spread(ops, inverse(ops, largest))
-    return largest * ops.sqrt(self.means(ops, scaled**2))
+    found = largest * ops.sqrt(self.means(ops, scaled**2))
+    return ops.where(found < SMALLEST, ops.zeros_like(found), found)
 
   def spread(self, ops: Any, values: Any) -> Any:
     """A number a parameter for each of its coordinates: `[R, c]` to `[R, n_part]`."""
@@ -255,9 +260,9 @@ class _Pieces:
 
 
 def inverse(ops: Any, x: Any) -> Any:
-  """1 / x, and 0 for 0."""
-  is_0 = x == 0
-  return ops.where(is_0, x, 1 / ops.where(is_0, ops.ones_like(x), x))
+  """1 / x of a number x >= 0, and 0 for 0 and what is too small."""
+  is_0 = x < SMALLEST
+  return ops.where(is_0, ops.zeros_like(x), 1 / ops.where(is_0, ops.ones_like(x), x))
 
 
 def _back(order: Sequence[int]) -> Fixed | None:

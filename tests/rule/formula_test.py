@@ -127,6 +127,46 @@ def test_large_parameters_of_one_size_in_rows(expected, framework, orthogonal, m
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
+def _steps(framework: str, params: list, gradients: list) -> list[list[np.ndarray]]:
+  """The updates of steps from the same place, by the gradients of each."""
+  ops, make = rule_ops.of(framework), zeros(framework)
+  tensor = lambda x: ops.constant(rule_ops.Fixed(np.float32(x)), make([], "float32"))  # noqa: E731
+  rule = RuleOnParameters(ops, shipped_phi(), [np.shape(x) for x in params])
+  state, found = rule.initial_state(make), []
+  for one in gradients:
+    updates, state = rule.step([*map(tensor, one)], [*map(tensor, params)], state)
+    found.append([np.asarray(u) for u in updates])
+  return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["tensorflow", "jax", "torch"])
+def test_numbers_that_are_no_weights_do_not_count(framework):
+  """As -inf in a mask that is a parameter: its square is no number, and others see means."""
+  given = [[np.ones((3, 2)), np.zeros(2)], [np.ones((3, 2)), np.ones(2)]]
+  expected = _steps(framework, [np.ones((3, 2)), [0.5, 0.0]], given)
+  assert all(np.abs(u[0]).min() > 0 for u in expected) and np.abs(expected[1][1]).min() > 0
+  for number in (-np.inf, np.nan, np.finfo(np.float32).min, 2e19):
+    found = _steps(framework, [np.ones((3, 2)), [0.5, number]], given)
+    for ours, theirs in zip(found, expected, strict=True):
+      for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize("tiny", [1e-45, 1e-40, 3e-39, 1.2e-38])
+def test_a_gradient_too_small_to_divide_by_is_0(framework, tiny):
+  """Whether a processor has such numbers or takes them for 0: a later one begins."""
+  params = [np.ones((3, 2)), np.ones(4)]
+  first = [[np.ones((3, 2)), [x, 0, 0, 0]] for x in (0.0, tiny)]
+  expected, found = (_steps(framework, params, [x, [np.ones((3, 2)), np.ones(4)]]) for x in first)
+  assert np.all(expected[0][1] == 0) and np.abs(expected[1][1]).min() > 0
+  for ours, theirs in zip(found, expected, strict=True):
+    for a, b in zip(ours, theirs, strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
 def test_a_state_is_its_leaves():
   rule = RuleOnParameters(rule_ops.of("tensorflow"), shipped_phi(), SHAPES)
   state = rule.initial_state(keras.ops.zeros)
