@@ -42,6 +42,9 @@ class ModuleStep:
     self._structure = tf.nest.map_structure(lambda _: None, state)
     return tf.nest.flatten(state)
 
+  def of_some(self, *_: Any) -> None:
+    """None: how coordinates lie in the state is the module's own affair."""
+
   def __call__(
     self,
     gradients: Mapping[str, Any],

@@ -90,7 +90,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       from l2l_tf.keras import watch
 
       self._watch = watch.Watch(self.name, card, directory, self._step.scale_free)
-    self._saved = saved_state.SavedState(self, len(self.variables))
+    self._saved = saved_state.SavedState(self)
 
   @property
   def learned(self) -> "optimizers.Optimizer":
@@ -125,6 +125,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
           "LearnedOptimizer updates variables of float types only;"
           f" {keras_arguments.path(variable)} is of type {keras_arguments.dtype(variable)}."
         )
+    count = len(self.variables)
     super().build(variables)
     paths = map(keras_arguments.path, variables)
     self._names = [f"{i}/{path}" for i, path in enumerate(paths)]  # paths can repeat
@@ -142,6 +143,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
       ]
       if self._watch:
         self._watch.build()
+    self._saved.num_built = len(self.variables) - count
 
   def reset(self):
     """Starts a new trajectory, as a new optimizer would; `update_scale` stays as it is.

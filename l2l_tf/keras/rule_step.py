@@ -11,6 +11,7 @@ from l2l_tf.rule import ops as rule_ops
 from l2l_tf.rule.layout import Shape
 from l2l_tf.rule.parameters import DTYPE
 from l2l_tf.rule.parameters import RuleOnParameters
+from l2l_tf.rule.partial import Partial
 from l2l_tf.storage import phi_files
 
 
@@ -39,6 +40,14 @@ class RuleStep:
       lambda shape, dtype: np.zeros(shape, floats if dtype == DTYPE else dtype)
     )
     return state.leaves() if shapes else []
+
+  def of_some(
+    self, state: Sequence[np.ndarray], shapes: Sequence[Shape], chosen: Sequence[bool]
+  ) -> list[np.ndarray] | None:
+    """The state of some of the parameters of these shapes, from that of all."""
+    if not any(chosen):
+      return []
+    return Partial(shapes, chosen).select(np, formula.GeneralState.of(state)).leaves()
 
   def __call__(
     self,

@@ -2,11 +2,13 @@
 
 Keras numbers the variables of an optimizer, and any other takes them that counts as many: an Adam
 would go on with an `update_scale` of 1 as its rate, one LSTM with the memory of another. So nothing
-lies there. A state that does not fit costs a warning and nothing else, as with Adam.
+lies there. A state that does not fit costs a warning and nothing else, as with Adam. One of these
+variables and of others, as when layers were frozen since, fits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import hashlib
+import itertools
 import json
 from typing import Any
 import warnings
@@ -19,17 +21,18 @@ import numpy as np
 OWNER = (
   "owner"  # digests of the trained optimizer and of the shapes of the variables, uint8 [2, 32]
 )
+VARIABLES = "variables"  # paths and shapes of those that it was built for: JSON, uint8
 
 
 class SavedState(keras_saveable.KerasSaveable):
   """What Keras saves and loads of an optimizer that is a `LearnedOptimizer`, `{number: value}`."""
 
-  def __init__(self, optimizer, num_unbuilt: int):
-    """Args: optimizer: whose; num_unbuilt: how many variables it has before it is built."""
+  def __init__(self, optimizer):
+    """Takes the optimizer, whose `build` tells how many variables it has made: `num_built`."""
     self.strict = False
+    self.num_built = 0
     self._owner: Callable[[], Any]
     self._owner = weakref.ref(optimizer)  # Keras follows other references, and in a circle
-    self._num_unbuilt = num_unbuilt
     self._is_foreign = False
 
   def _obj_type(self):
@@ -39,6 +42,8 @@ class SavedState(keras_saveable.KerasSaveable):
     """Puts in the variables and whose they are."""
     optimizer = self._owner()
     store[OWNER] = self._digests(optimizer.built)
+    if optimizer.built:
+      store[VARIABLES] = np.frombuffer(json.dumps(self._variables()).encode(), np.uint8)
     for i, variable in enumerate(optimizer.variables):
       store[str(i)] = variable.numpy()
 
@@ -46,10 +51,12 @@ class SavedState(keras_saveable.KerasSaveable):
     """Takes them, or warns and starts anew; see `refuse`."""
     if self._is_foreign:
       return
-    if why := self._misfit(store):
+    if (values := self._of_more(store)) is not None:
+      self._assign(values)
+    elif why := self._misfit(store):
       self.refuse(why)
-      return
-    self._take(store, len(store.keys()) - 1)
+    else:
+      self._take(store, sum(key.isdigit() for key in [*store.keys()]))
 
   def look_at(self, store):
     """What to do with variables where Keras's optimizers have theirs: they are another one's.
@@ -71,10 +78,20 @@ class SavedState(keras_saveable.KerasSaveable):
     Raises:
       ValueError: if a whole model is loaded, whose optimizer is in the same file.
     """
-    optimizer = self._owner()
-    if self.strict:
-      raise ValueError(f"The state of the optimizer {optimizer.name!r} does not fit: {why}.")
+    optimizer, strict, self.strict = self._owner(), self.strict, False
+    if strict and optimizer.built:
+      raise ValueError(
+        f"The state of the optimizer {optimizer.name!r} does not fit: {why}."
+        " `keras.models.load_model(path, compile=False)` loads the model without it."
+      )
     optimizer.reset()
+    if strict:
+      warnings.warn(
+        f"The optimizer {optimizer.name!r} starts anew: a state is for the variables of a model,"
+        " and it came without them, copied alone or with a model that is not built.",
+        stacklevel=3,
+      )
+      return
     warnings.warn(
       f"The optimizer {optimizer.name!r} starts anew, as the numbers in the file are not its state:"
       f" {why}. The weights of the model are not concerned.",
@@ -82,15 +99,59 @@ class SavedState(keras_saveable.KerasSaveable):
     )
 
   def _take(self, store, count: int):
-    optimizer, self.strict = self._owner(), False
     if count == self._num_unbuilt:
-      optimizer.reset()
-    for i in range(count):
-      optimizer.variables[i].assign(store[str(i)])
+      self._owner().reset()
+    self._assign([store[str(i)] for i in range(count)])
+
+  def _assign(self, values):
+    self.strict = False
+    for variable, value in zip(self._owner().variables, values):
+      variable.assign(value)
+
+  @property
+  def _num_unbuilt(self) -> int:
+    """How many variables it has before it is built; a schedule takes the place of one."""
+    return len(self._owner().variables) - self.num_built
+
+  def _variables(self) -> list[tuple[str, list[int]]]:
+    """Paths and shapes of the model's variables, in order."""
+    shapes = self._owner().shapes  # by "number/path"
+    return [(name.partition("/")[2], [*shape]) for name, shape in shapes.items()]
+
+  def _of_more(self, store) -> list[np.ndarray] | None:
+    """The values of its variables, from those of this optimizer for these parameters and others."""
+    optimizer = self._owner()
+    if not optimizer.built or not {OWNER, VARIABLES} <= {*store.keys()}:
+      return None
+    owner, own = np.asarray(store[OWNER]), self._digests(True)
+    if owner.shape != own.shape or (owner == own).all(1).tolist() != [True, False]:
+      return None
+    try:
+      saved = json.loads(np.asarray(store[VARIABLES]).tobytes())
+      shapes = [tuple(map(int, shape)) for _, shape in saved]
+      values = [np.asarray(store[str(i)]) for i in range(len(store.keys()) - 2)]
+    except (KeyError, TypeError, ValueError):
+      return None
+    current = self._variables()
+    found = [[k for k, one in enumerate(saved) if _are_one(one, own)] for own in current]
+    numbers = [k for one in found for k in one]
+    if {*map(len, found)} - {1} or numbers != sorted({*numbers}):
+      return None
+    chosen = [k in numbers for k in range(len(saved))]
+    start, stop = self._num_unbuilt, len(values) - len(optimizer._states)
+    if not current:
+      return values[:start]
+    times = (self.num_built - len(optimizer._states)) // len(current)  # averages, and the like
+    states = optimizer._step.of_some(values[stop:], shapes, chosen)
+    if states is None or stop - start != times * len(saved):
+      return None
+    taken = [*values[:start], *itertools.compress(values[start:stop], chosen * times), *states]
+    return taken if [x.shape for x in taken] == [*map(_shape, optimizer.variables)] else None
 
   def _misfit(self, store) -> str | None:
     """Why the store is not this optimizer's, in words."""
     optimizer, shapes = self._owner(), _shapes(store)
+    shapes.pop(VARIABLES, None)
     if shapes.pop(OWNER, None) != (2, 32):
       return "there are none"
     owner = np.asarray(store[OWNER])
@@ -112,7 +173,7 @@ class SavedState(keras_saveable.KerasSaveable):
 
   def _expected(self) -> list[dict[str, tuple]]:
     """The shapes of the variables as they are, and as before they were built."""
-    shapes = {str(i): tuple(v.shape) for i, v in enumerate(self._owner().variables)}
+    shapes = {str(i): _shape(v) for i, v in enumerate(self._owner().variables)}
     return [shapes, {str(i): shapes[str(i)] for i in range(self._num_unbuilt)}]
 
   def _digests(self, built: bool) -> np.ndarray:
@@ -127,6 +188,12 @@ def a_whole_model_is_loaded() -> bool:
   return global_state.get_global_attribute("shared_objects/id_to_obj_map") is not None
 
 
+def _are_one(saved: Sequence[Any], own: Sequence[Any]) -> bool:
+  """Whether paths and shapes are those of one variable; a model may add its name to a path."""
+  shorter, longer = sorted(["/" + saved[0], "/" + own[0]], key=len)
+  return longer.endswith(shorter) and [*saved[1]] == [*own[1]]
+
+
 def _of_trained(step: Any) -> np.ndarray:
   return _sha256(json.dumps(step.config, sort_keys=True), step.weights)
 
@@ -137,4 +204,8 @@ def _sha256(text: str, content: bytes = b"") -> np.ndarray:
 
 
 def _shapes(store: Mapping[str, Any]) -> dict[str, tuple]:
-  return {key: tuple(store[key].shape) for key in [*store.keys()]}
+  return {key: _shape(store[key]) for key in [*store.keys()]}
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+  return tuple(x.shape)

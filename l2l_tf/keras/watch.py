@@ -79,10 +79,10 @@ class Watch:
     )
 
   def _after(self, seen: tf.Tensor, gradients: list[tf.Tensor]) -> tf.Tensor:
+    gradients = [tf.cast(g, tf.float32) for g in gradients]  # whose sums 16 bits do not hold
     if self._scale_free:  # squares of finite numbers may be infinite
-      norm = tf.add_n([tf.cast(tf.norm(g, 1), tf.float32) for g in gradients])
-      return follow(seen, norm, float("inf"))
-    return follow(seen, tf.cast(tf.linalg.global_norm(gradients), tf.float32))
+      return follow(seen, tf.add_n([tf.norm(g, 1) for g in gradients]), float("inf"))
+    return follow(seen, tf.linalg.global_norm(gradients))
 
   def _advice(self) -> str:
     if self._scale_free:

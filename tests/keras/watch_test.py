@@ -145,6 +145,17 @@ def test_a_loop_of_ones_own_and_numbers_that_are_not_finite():
     step([math.inf * g for g in models.gradients(1)])
 
 
+@pytest.mark.parametrize("make", [l2l_tf.LearnedOptimizer, models.learned])
+def test_many_numbers_of_16_bits_are_finite(make):
+  """Their sum is not."""
+  theta = [keras.Variable(np.ones((300, 300)), dtype="float16")]
+  optimizer = make()
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    optimizer.apply([keras.ops.ones((300, 300), dtype="float16")], theta)
+  assert math.isfinite(float(optimizer._watch.seen[3]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("wrap", [False, True])
 def test_a_saved_model_is_watched_anew_and_knows_its_card(tmp_path, wrap):

@@ -1,5 +1,7 @@
 """Files of weights: the model's load as with Adam, a state that does not fit is named once."""
 
+import copy
+import pickle
 import warnings
 import zipfile
 
@@ -228,6 +230,67 @@ def test_a_whole_model_is_strict(make, how, tmp_path):
   other.save_weights(tmp_path / "o.weights.h5")
   assert len(load(loaded, str(tmp_path / "o.weights.h5"))) == 1
   models.assert_equal(loaded.get_weights(), other.get_weights())
+
+
+def _freeze_first(model):
+  model.layers[0].trainable = False
+  model.compile(model.optimizer, "mse", run_eagerly=True)
+
+
+def _freeze_all(model):
+  model.trainable = False
+
+
+GENERAL = {
+  "plain": l2l_tf.LearnedOptimizer,
+  "accumulated": lambda: l2l_tf.LearnedOptimizer(gradient_accumulation_steps=3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("freeze", [_freeze_first, _freeze_all])
+@pytest.mark.parametrize("make", GENERAL.values(), ids=GENERAL)
+def test_a_model_with_layers_frozen_since_goes_on(make, freeze, tmp_path):
+  """Keras makes its optimizer for the variables that are trainable then."""
+  saved = compiled(make)
+  freeze(saved)
+  saved.save(tmp_path / "m.keras")
+  several = keras.models.load_model(tmp_path / "m.keras"), copy.deepcopy(saved)
+  for loaded in several:
+    models.assert_equal(loaded.get_weights(), saved.get_weights())
+    assert int(loaded.optimizer.iterations) == int(saved.optimizer.iterations) > 0
+  if freeze is _freeze_first:
+    expected = models.fit(saved, 1)
+    for loaded in several:
+      loaded.compile(loaded.optimizer, "mse", run_eagerly=True)
+      assert models.fit(loaded, 1) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_an_optimizer_copied_alone_starts_anew(how):
+  """As Keras's do: it does not know the variables."""
+  optimizer = compiled(LSTM).optimizer
+  with pytest.warns(UserWarning, match="starts anew: a state is for the variables of a model"):
+    copied = how(optimizer)
+  assert not copied.built and int(copied.iterations) == 0
+  assert copied.get_config() == optimizer.get_config()
+
+
+def test_a_schedule_set_later(tmp_path):
+  """Keras drops the variable of the rate then."""
+  path = str(tmp_path / "m.weights.h5")
+
+  def scheduled():
+    optimizer = LSTM()
+    optimizer.learning_rate = keras.optimizers.schedules.CosineDecay(1.0, 100)
+    return optimizer
+
+  for how in (NEW, {}):
+    saved, loaded = compiled(scheduled, **how), compiled(scheduled, **how)
+    saved.save_weights(path)
+    assert load(loaded, path) == []
+    models.assert_equal(loaded.get_weights(), saved.get_weights())
+    assert int(loaded.optimizer.iterations) == int(saved.optimizer.iterations)
 
 
 def test_an_optimizer_from_a_config_is_not_strict(tmp_path):
