@@ -55,8 +55,23 @@ def general(optimizer: str | os.PathLike = pretrained.GENERAL) -> optax.Gradient
       )
     gradients, tree = jax.tree.flatten(updates)
     leaves = _leaves(params, "parameters")
-    on_all = rule(tuple(x.shape for x in leaves))
-    found, state = on_all.step(_leaves(gradients, "gradients"), leaves, state)
+    own = tuple(x.shape for x in leaves)
+    on_all = rule(own)
+    given = _leaves(gradients, "gradients")
+    if (shapes := [x.shape for x in given]) != [*own]:
+      raise ValueError(
+        "l2l_tf.optax.general() takes a gradient for each parameter, of its shape: of parameters of"
+        f" shapes {[*own]} it got gradients of shapes {shapes}."
+      )
+    expected = [x.shape for x in on_all.initial_state(jax.ShapeDtypeStruct).leaves()]
+    is_own = isinstance(state, GeneralState)
+    received = [x.shape for x in state.leaves()] if is_own else type(state).__name__
+    if received != expected:
+      raise ValueError(
+        "The state is not of these parameters, or not of l2l_tf.optax.general(): it should have"
+        f" shapes {expected}, got {received}. `init(params)` makes one."
+      )
+    found, state = on_all.step(given, leaves, state)
     found = [u.astype(g.dtype) for u, g in zip(found, gradients)]
     return jax.tree.unflatten(tree, found), state
 

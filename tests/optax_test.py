@@ -73,6 +73,27 @@ def test_updates_are_of_the_types_of_the_gradients():
   assert updates["w"].dtype == jax.numpy.bfloat16
 
 
+@pytest.mark.parametrize(
+  "change, message",
+  [
+    (lambda g: {**g, "dense": {**g["dense"], "w": g["dense"]["w"].T}}, "of its shape"),
+    (lambda g: {**g, "dense": {**g["dense"], "w": None}}, "a gradient for each parameter"),
+  ],
+)
+def test_gradients_that_are_not_of_the_parameters(change, message):
+  """The first has as many numbers, and would be taken in another order."""
+  transformation = l2l_optax.general()
+  with pytest.raises(ValueError, match=message):
+    transformation.update(change(PARAMS), transformation.init(PARAMS), PARAMS)
+
+
+@pytest.mark.parametrize("make", [l2l_optax.general, lambda: optax.adam(0.1)])
+def test_a_state_of_other_parameters(make):
+  state = make().init({"w": PARAMS["dense"]["w"]})
+  with pytest.raises(ValueError, match="state is not of these parameters"):
+    l2l_optax.general().update(PARAMS, state, PARAMS)
+
+
 def test_what_it_cannot_do_is_said():
   transformation = l2l_optax.general()
   with pytest.raises(ValueError, match="needs the parameters: update"):
