@@ -1,4 +1,4 @@
-"""Learned optimizers: LSTMs trained by gradient descent to train other models.
+"""Learned optimizers, that train other models in the place of Adam, and what trains them.
 
 Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent".
 

@@ -1,6 +1,12 @@
 """Functions to optimize: closures that return loss graphs."""
 
 from l2l_tf import keras_backend  # noqa: F401  first
+from l2l_tf import surroundings
+
+with surroundings.extra("tensorflow"):
+  import sonnet  # noqa: F401
+  import tensorflow  # noqa: F401
+
 from l2l_tf.problems import short_name
 from l2l_tf.problems.adapters import from_function
 from l2l_tf.problems.adapters import from_sonnet

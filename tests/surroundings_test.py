@@ -72,6 +72,15 @@ def test_a_missing_package_says_which_extra_brings_it(monkeypatch, name, module)
     raise KeyError(name)
 
 
+def test_problems_say_which_extra_they_need():
+  code = "import sys; sys.modules['sonnet'] = None; import l2l_tf; l2l_tf.problems"
+  environment = {**os.environ, "PYTHONPATH": str(sources.ROOT)}
+  run = subprocess.run(
+    [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+  )
+  assert 'sonnet is not installed: python -m pip install "l2l_tf[tensorflow]"' in run.stderr
+
+
 def test_a_backend_that_is_not_there_is_named(tmp_path):
   status, _, err = python(tmp_path, KERAS_BACKEND="nosuch")
   assert status == 1

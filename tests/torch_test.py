@@ -213,6 +213,19 @@ def test_bad_arguments(arguments, text):
     l2l_torch.General(parameters(), **arguments)
 
 
+def test_parameters_in_shards_are_refused(tmp_path):
+  tensors = pytest.importorskip("torch.distributed.tensor")
+  rendezvous = f"file://{tmp_path / 'rendezvous'}"
+  torch.distributed.init_process_group("gloo", rendezvous, rank=0, world_size=1)
+  try:
+    mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (1,))
+    shards = torch.nn.Parameter(tensors.distribute_tensor(torch.ones(4), mesh))
+    with pytest.raises(ValueError, match="whole on each device, not sharded ones"):
+      l2l_torch.General([shards])
+  finally:
+    torch.distributed.destroy_process_group()
+
+
 def test_parameters_that_are_no_floats():
   with pytest.raises(ValueError, match="float types"):
     l2l_torch.General([torch.zeros(3, dtype=torch.int32)])

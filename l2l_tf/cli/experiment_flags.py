@@ -51,7 +51,7 @@ def add_experiment(
     str,
     "optimizer",
     None,
-    "what is trained; default that of the preset: partition for cifar10, lstm elsewhere",
+    "what is trained; default of the preset: lstm; partition for cifar10, general for general",
     optimizer_options.OPTIMIZERS,
   )
   flags_.add(

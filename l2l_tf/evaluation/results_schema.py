@@ -39,7 +39,8 @@ class Head(Schema):
   `results/NAME.json`, which `--out` means today; paths relative to where it ran; without what
   belongs to the machine (`--data`, `--data_dir`, `--work_dir`) and `--overwrite`"""
   versions: dict[str, Any]
-  """of Python, TensorFlow, Keras, Sonnet, NumPy and l2l_tf, and the `commit` of this repository;
+  """of Python, TensorFlow, Keras, Sonnet, NumPy and l2l_tf, `lstm_cell` where the cell in C++
+  ran, and the `commit` of this repository;
   null where l2l_tf is installed, or lies in a repository of somebody else's"""
   data: str
   """which data set, version, split and size, in words"""

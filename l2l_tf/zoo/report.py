@@ -231,8 +231,8 @@ def _costs(results: comparison.Results) -> str:
       rows.append([name, f"{np.median(times):.2g}", f"{np.median(sizes):.0f}"])
   text = (
     "A whole step of training, in units of default Adam's, and the optimizer's state: medians. The"
-    " runs were made at different times, beside others: half as much again is noise."
-    " benchmarks/training_steps.json has `general` and Adam in turn.\n\n"
+    " runs were made at different times, beside others: factors of three are noise. Measured in"
+    " turn, `general` takes 1.5 times Adam's step: benchmarks/training_steps.json.\n\n"
   )
   return text + _table(["optimizer", "time of a step", "bytes a parameter"], rows)
 
