@@ -112,10 +112,10 @@ class General(torch.optim.Optimizer):
       raise ValueError(f"The state is not of l2l_tf.torch.General: it has {keys}.")
     if stored := state.get(RULE):
       pairs = self._params()
-      numbers = stored.get("parameters", range(len(pairs)))  # before it was kept, of all
-      if not {*numbers} <= {*range(len(pairs))}:
+      numbers = [*stored.get("parameters", range(len(pairs)))]  # before it was kept, of all
+      if numbers != [k for k in range(len(pairs)) if k in numbers]:
         raise ValueError(
-          f"The state is not of these parameters: there are {len(pairs)}, it is of {[*numbers]}."
+          f"The state is not of these parameters: there are {len(pairs)}, it is of {numbers}."
         )
       start = self._rule_on(numbers).initial_state(_zeros_on("meta"))
       expected, received = ([x.shape for x in one] for one in (start.leaves(), stored["tensors"]))

@@ -164,6 +164,10 @@ def test_a_state_is_saved_and_loaded():
   with pytest.raises(ValueError, match="The state is not of these parameters"):
     wrong.load_state_dict(optimizer.state_dict())
   assert not wrong.state
+  damaged = optimizer.state_dict()
+  damaged["state"] = {"rule": {**damaged["state"]["rule"], "parameters": [0, 0, 2, 3]}}
+  with pytest.raises(ValueError, match=r"there are 4, it is of \[0, 0, 2, 3\]"):
+    wrong.load_state_dict(damaged)
 
 
 def test_a_closure_gives_the_loss():

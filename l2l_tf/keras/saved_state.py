@@ -6,7 +6,7 @@ lies there. A state that does not fit costs a warning and nothing else, as with 
 variables and of others, as when layers were frozen since, fits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 import hashlib
 import itertools
 import json
@@ -113,10 +113,10 @@ class SavedState(keras_saveable.KerasSaveable):
     """How many variables it has before it is built; a schedule takes the place of one."""
     return len(self._owner().variables) - self.num_built
 
-  def _variables(self) -> list[tuple[str, list[int]]]:
+  def _variables(self) -> list[tuple[str, tuple[int, ...]]]:
     """Paths and shapes of the model's variables, in order."""
     shapes = self._owner().shapes  # by "number/path"
-    return [(name.partition("/")[2], [*shape]) for name, shape in shapes.items()]
+    return [(name.partition("/")[2], tuple(shape)) for name, shape in shapes.items()]
 
   def _of_more(self, store) -> list[np.ndarray] | None:
     """The values of its variables, from those of this optimizer for these parameters and others."""
@@ -127,17 +127,18 @@ class SavedState(keras_saveable.KerasSaveable):
     if owner.shape != own.shape or (owner == own).all(1).tolist() != [True, False]:
       return None
     try:
-      saved = json.loads(np.asarray(store[VARIABLES]).tobytes())
-      shapes = [tuple(map(int, shape)) for _, shape in saved]
-      values = [np.asarray(store[str(i)]) for i in range(len(store.keys()) - 2)]
-    except (KeyError, TypeError, ValueError):
+      read = json.loads(np.asarray(store[VARIABLES]).tobytes())
+      saved = [(str(path), tuple(map(int, shape))) for path, shape in read]
+    except (TypeError, ValueError):
       return None
     current = self._variables()
     found = [[k for k, one in enumerate(saved) if _are_one(one, own)] for own in current]
     numbers = [k for one in found for k in one]
     if {*map(len, found)} - {1} or numbers != sorted({*numbers}):
       return None
-    chosen = [k in numbers for k in range(len(saved))]
+    chosen, shapes = [k in numbers for k in range(len(saved))], [shape for _, shape in saved]
+    keys = sorted(filter(str.isdigit, [*store.keys()]), key=int)
+    values = [np.asarray(store[key]) for key in keys]
     start, stop = self._num_unbuilt, len(values) - len(optimizer._states)
     if not current:
       return values[:start]
@@ -188,10 +189,10 @@ def a_whole_model_is_loaded() -> bool:
   return global_state.get_global_attribute("shared_objects/id_to_obj_map") is not None
 
 
-def _are_one(saved: Sequence[Any], own: Sequence[Any]) -> bool:
+def _are_one(saved: tuple[str, Any], own: tuple[str, Any]) -> bool:
   """Whether paths and shapes are those of one variable; a model may add its name to a path."""
   shorter, longer = sorted(["/" + saved[0], "/" + own[0]], key=len)
-  return longer.endswith(shorter) and [*saved[1]] == [*own[1]]
+  return longer.endswith(shorter) and saved[1] == own[1]
 
 
 def _of_trained(step: Any) -> np.ndarray:

@@ -266,6 +266,20 @@ def test_a_model_with_layers_frozen_since_goes_on(make, freeze, tmp_path):
       assert models.fit(loaded, 1) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+  "said", [[["second/kernel", [4, 2]]] * 2, [["second/kernel", ["x"]]], {"a": 1}, 3]
+)
+def test_a_file_whose_list_of_variables_is_damaged(said, tmp_path, monkeypatch):
+  saved = compiled(l2l_tf.LearnedOptimizer)
+  _freeze_first(saved)
+  monkeypatch.setattr(type(saved.optimizer._saved), "_variables", lambda _: said)
+  saved.save(tmp_path / "m.keras")
+  monkeypatch.undo()
+  with pytest.raises(ValueError, match=r"does not fit: .* `keras.models.load_model\(path, compile"):
+    keras.models.load_model(tmp_path / "m.keras")
+  keras.models.load_model(tmp_path / "m.keras", compile=False)
+
+
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_an_optimizer_copied_alone_starts_anew(how):
   """As Keras's do: it does not know the variables."""
