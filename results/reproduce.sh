@@ -214,6 +214,7 @@ asked step_control && "$PYTHON" -m benchmarks.step_control_search --generations=
 
 # What a training promises, and what each part of the general rule is worth.
 asked quick_seeds && benchmark quick_seeds
+asked quick_seeds_cifar10 && "$PYTHON" -m benchmarks.quick_seeds --cases=cifar10_0,cifar10_1,cifar10_2 --out="$OUT/quick_seeds_cifar10.json"
 asked general_ablation && "$PYTHON" -m benchmarks.ablation --meta_steps=1000 --phis=2 --runs_a_task=2 --out="$OUT/general_ablation.json"
 asked general_rules && "$PYTHON" -m benchmarks.rules --out="$OUT/general_rules.json"
 

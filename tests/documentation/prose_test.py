@@ -34,6 +34,12 @@ def quick_seeds():
   return f"[{summary['digits']['final_median']:.2f} times tuned Adam's]"
 
 
+def quick_cifar10():
+  cases = json.loads((ROOT / "results" / "quick_seeds_cifar10.json").read_text())["cases"]
+  best, middle, worst = sorted(case["final_ratio"] for case in cases.values())
+  return f"{best:.2f}, {middle:.2f} and {worst:.2f} times its final loss"
+
+
 def early_lead():
   """The largest lead over Adam in the first photographs, and at which step."""
   entries = read("neural_art_64")["optimizers"]
@@ -214,6 +220,7 @@ FACTS = {
   two_layers: "docs/reached.md",
   limited_memory: "docs/ntm_bfgs.md",
   quick_seeds: "README.md",
+  quick_cifar10: "docs/training.md",
   early_lead: "docs/neural_art.md",
   photographs: "docs/neural_art.md",
   peak: "docs/performance.md",
