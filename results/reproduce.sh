@@ -191,6 +191,9 @@ asked neural_art_photographs && "$PYTHON" -m benchmarks.neural_art --out="$OUT/n
 asked neural_art_256 && "$PYTHON" -m benchmarks.neural_art --out="$OUT/neural_art_256.json" --vgg=hed --num_runs=4 \
   --size=256 --learning_rate=1.048576 \
   --content_dir="${CONTENT:?names the folder of photographs}" --styles="${STYLES:?names the folder of styles}/hokusai_great_wave.jpg"
+asked neural_art_512 && "$PYTHON" -m benchmarks.neural_art --out="$OUT/neural_art_512.json" --vgg=hed --num_runs=3 \
+  --size=512 --learning_rate=1.048576 \
+  --content_dir="${CONTENT:?names the folder of photographs}" --styles="${STYLES:?names the folder of styles}/hokusai_great_wave.jpg"
 asked lbfgs_64 && lbfgs 64 van_gogh_starry_night.jpg --num_runs=20
 asked lbfgs_128 && lbfgs 128 hokusai_great_wave.jpg --num_runs=6
 
