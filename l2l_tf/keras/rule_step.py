@@ -43,10 +43,8 @@ class RuleStep:
 
   def of_some(
     self, state: Sequence[np.ndarray], shapes: Sequence[Shape], chosen: Sequence[bool]
-  ) -> list[np.ndarray] | None:
+  ) -> list[np.ndarray]:
     """The state of some of the parameters of these shapes, from that of all."""
-    if not any(chosen):
-      return []
     return Partial(shapes, chosen).select(np, formula.GeneralState.of(state)).leaves()
 
   def __call__(
