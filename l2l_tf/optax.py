@@ -29,6 +29,8 @@ def general(optimizer: str | os.PathLike = pretrained.GENERAL) -> optax.Gradient
   enter in one call. optax composes the rest: `optax.chain(optax.clip_by_global_norm(1.0),
   general())`, `optax.scale` behind it, `optax.masked` to freeze.
 
+  `update` raises a ValueError for gradients or a state of other parameters.
+
   Args:
     optimizer: a general rule: a directory (runs/NAME/best), or one of `l2l_tf.pretrained.list()`.
 

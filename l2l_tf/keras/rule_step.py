@@ -44,7 +44,7 @@ class RuleStep:
   def of_some(
     self, state: Sequence[np.ndarray], shapes: Sequence[Shape], chosen: Sequence[bool]
   ) -> list[np.ndarray]:
-    """The state of some of the parameters of these shapes, from that of all."""
+    """The state of some of the parameters of these shapes, from that of all, of which it cuts."""
     return Partial(shapes, chosen).select(np, formula.GeneralState.of(state)).leaves()
 
   def __call__(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import hashlib
 import itertools
 import json
+import math
 from typing import Any
 import warnings
 import weakref
@@ -22,6 +23,7 @@ OWNER = (
   "owner"  # digests of the trained optimizer and of the shapes of the variables, uint8 [2, 32]
 )
 VARIABLES = "variables"  # paths and shapes of those that it was built for: JSON, uint8
+MOST_BYTES = 2**24  # of that: of a hundred thousand variables
 
 
 class SavedState(keras_saveable.KerasSaveable):
@@ -119,12 +121,17 @@ class SavedState(keras_saveable.KerasSaveable):
     return [(name.partition("/")[2], tuple(shape)) for name, shape in shapes.items()]
 
   def _of_more(self, store) -> list[np.ndarray] | None:
-    """The values of its variables, from those of this optimizer for these parameters and others."""
+    """The values of its variables, from those of this optimizer for these parameters and others.
+
+    Of a file nothing is read but what it takes.
+    """
     optimizer = self._owner()
     if not optimizer.built or not {OWNER, VARIABLES} <= {*store.keys()}:
       return None
-    owner, own = np.asarray(store[OWNER]), self._digests(True)
-    if owner.shape != own.shape or (owner == own).all(1).tolist() != [True, False]:
+    digests = self._digests(True)
+    if _shape(store[OWNER]) != digests.shape or math.prod(_shape(store[VARIABLES])) > MOST_BYTES:
+      return None
+    if (np.asarray(store[OWNER]) == digests).all(1).tolist() != [True, False]:
       return None
     try:
       read = json.loads(np.asarray(store[VARIABLES]).tobytes())
@@ -138,16 +145,18 @@ class SavedState(keras_saveable.KerasSaveable):
       return None
     chosen, shapes = [k in numbers for k in range(len(saved))], [shape for _, shape in saved]
     keys = sorted(filter(str.isdigit, [*store.keys()]), key=int)
-    values = [np.asarray(store[key]) for key in keys]
+    values = [store[key] for key in keys]
     start, stop = self._num_unbuilt, len(values) - len(optimizer._states)
-    if not current:
-      return values[:start]
-    times = (self.num_built - len(optimizer._states)) // len(current)  # averages, and the like
-    states = optimizer._step.of_some(values[stop:], shapes, chosen)
-    if states is None or stop - start != times * len(saved):
+    taken = values[:start]
+    if current:
+      times = (self.num_built - len(optimizer._states)) // len(current)  # averages, and the like
+      states = optimizer._step.of_some(values[stop:], shapes, chosen)
+      if states is None or stop - start != times * len(saved):
+        return None
+      taken += [*itertools.compress(values[start:stop], chosen * times), *states]
+    if [*map(_shape, taken)] != [*map(_shape, optimizer.variables)]:
       return None
-    taken = [*values[:start], *itertools.compress(values[start:stop], chosen * times), *states]
-    return taken if [x.shape for x in taken] == [*map(_shape, optimizer.variables)] else None
+    return [np.asarray(x) for x in taken]
 
   def _misfit(self, store) -> str | None:
     """Why the store is not this optimizer's, in words."""
