@@ -81,7 +81,15 @@ PRESETS = {
     "cifar10": Experiment(
       Cifar10(),
       Partition(),
-      _CIFAR10.replace(num_epochs=20, meta_gradient="sampled:300", validation_runs=5),
+      _CIFAR10.replace(
+        unroll_length=100,
+        num_epochs=5,
+        learning_rate=1e-3,
+        meta_gradient="sampled:300",
+        loss_weight_power=1.0,
+        imitation_rounds=10,
+        validation_runs=5,
+      ),
     ),
     "neural_art": Experiment(
       NeuralArt(size=32),
