@@ -3,10 +3,10 @@
 Meta-trains the quick preset as `make train` does, once for every case of `CASES`, each in a process
 of its own: ten seeds on the 5,000 bundled digits, three on all of MNIST (TFDS_DATA_DIR), seed 0 on
 one and on two threads and with oneDNN's operations off and on, which stand for other machines, five
-seeds on quadratics and three on CIFAR-10 (TFDS_DATA_DIR). Each phi then meets fresh instances of
-its seed, for as many steps as the preset trains for, beside the hand-designed rivals, each at its
-best of 30 learning rates: digits are whole ones of 28 x 28 pixels there. A run directory stays
-under --runs, and the finished cases under OUT.work: the same command goes on.
+seeds on quadratics, three on CIFAR-10 (TFDS_DATA_DIR) and three on neural art. Each phi then meets
+fresh instances of its seed, for as many steps as the preset trains for, beside the hand-designed
+rivals, each at its best of 30 learning rates: digits are whole ones of 28 x 28 pixels there. A run
+directory stays under --runs, and the finished cases under OUT.work: the same command goes on.
 """
 
 import os
@@ -65,6 +65,10 @@ def _variant(**more: Any) -> Case:
   return _digits(0, "digits_variants", **more)
 
 
+def _neural_art(seed: int) -> Case:
+  return Case("neural_art", "neural_art", {"size": 32, "vgg": "hed"}, seed)
+
+
 CASES = {
   **{f"digits_{seed}": _digits(seed) for seed in range(10)},
   "digits_0_one_core": _variant(cores=1),
@@ -74,6 +78,7 @@ CASES = {
   **{f"mnist_{seed}": Case("mnist", "mnist", {"data": "tfds"}, seed) for seed in range(3)},
   **{f"quadratic_{seed}": Case("quadratic", "quadratic", {}, seed) for seed in range(5)},
   **{f"cifar10_{seed}": Case("cifar10", "cifar10", {"data": "tfds"}, seed) for seed in range(3)},
+  **{f"neural_art_{seed}": _neural_art(seed) for seed in range(3)},
 }
 RIVALS = {"quadratic": tuple(optimizers.HAND_DESIGNED)}  # of others Adam, where all six take hours
 

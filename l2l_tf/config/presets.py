@@ -94,7 +94,14 @@ PRESETS = {
     "neural_art": Experiment(
       NeuralArt(size=32),
       LSTM(output_scale=1.0),
-      _NEURAL_ART.replace(num_epochs=20, meta_gradient="sampled:1000", validation_runs=4),
+      _NEURAL_ART.replace(
+        unroll_length=128,
+        num_epochs=10,
+        learning_rate=1e-3,
+        meta_gradient="sampled:1000",
+        imitation_rounds=10,
+        validation_runs=4,
+      ),
     ),
     "quadratic": Experiment(Quadratic(), _PLAIN, _QUADRATIC.replace(num_epochs=25)),
     "bowl": Experiment(Bowl(), _PLAIN, _MANY.replace(num_epochs=5)),

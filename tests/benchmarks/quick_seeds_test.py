@@ -34,7 +34,7 @@ def test_the_cases_are_those_that_are_promised():
   counts = collections.Counter(case.group for case in quick_seeds.CASES.values())
   assert counts == {
     **{"digits": 10, "digits_variants": 4, "mnist": 3},
-    **{"quadratic": 5, "cifar10": 3},
+    **{"quadratic": 5, "cifar10": 3, "neural_art": 3},
   }
   seeds = {case.seed for case in quick_seeds.CASES.values() if case.group == "digits"}
   assert seeds == set(range(10))

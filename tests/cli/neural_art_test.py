@@ -30,6 +30,7 @@ pytestmark = pytest.mark.slow
 ART = ["--problem=neural_art", "--size=32", "--vgg=hed"]
 TRAINING = ["--layer_sizes=3", "--num_steps=5", "--unroll_length=5", "--episodes_per_epoch=1"]
 TRAINING += ["--num_epochs=2", "--validation_runs=2", "--tuning_runs=0", "--test_runs=2"]
+TRAINING.append("--imitation_rounds=1")
 
 
 def test_train_and_evaluate(tmp_path, monkeypatch):
