@@ -88,7 +88,8 @@ def make_flags() -> experiment_flags.Flags:
   flags = experiment_flags.Flags(__doc__)
   flags.add(paths.Written, "out", None, "the results file")
   flags.add(paths.Written, "runs", "runs/quick_seeds", "directory of the run directories")
-  flags.add(tuple[str, ...], "cases", None, f"of {', '.join(CASES)}; default all")
+  text = f"of {', '.join(CASES)}, or groups of them: {', '.join(_groups())}; default all"
+  flags.add(tuple[str, ...], "cases", None, text)
   flags.add(int, "test_runs", 40, "fresh instances of each seed", bounds=(2, 10**5))
   flags.add(int, "jobs", 1, "cases at the same time", bounds=(1, 64))
   flags.add(bool, "overwrite", False, "replace a file of more cases or instances")
@@ -100,10 +101,12 @@ def main(argv: Sequence[str]) -> int:
   flags = make_flags().parse(argv)
   if not flags.out:
     raise experiment_flags.UsageError("Name the results file: --out=runs/quick_seeds.json.")
-  names = [name for group in flags.cases or [tuple(CASES)] for name in group]
-  for name in names:
-    if name not in CASES:
-      raise experiment_flags.UsageError(f"Unknown case {name!r}; known: {', '.join(CASES)}.")
+  known = {name: [name] for name in CASES} | _groups()
+  names: dict[str, None] = {}  # each once, in this order
+  for word in [word for words in flags.cases or [tuple(CASES)] for word in words]:
+    if word not in known:
+      raise experiment_flags.UsageError(f"Unknown case {word!r}; known: {', '.join(known)}.")
+    names |= dict.fromkeys(known[word])
   content = outputs.Content(
     {f"case {name}": f"of {CASES[name].steps} steps" for name in names},
     {"test_runs": flags.test_runs, "tuning_runs": TUNING_RUNS},
@@ -129,6 +132,14 @@ def main(argv: Sequence[str]) -> int:
   os.rmdir(work)
   print(f"Written to {flags.out}")
   return 0
+
+
+def _groups() -> dict[str, list[str]]:
+  """The names of the cases of each group."""
+  groups = {}
+  for name, case in CASES.items():
+    groups.setdefault(case.group, []).append(name)
+  return groups
 
 
 def _content(path: str) -> outputs.Content:

@@ -216,8 +216,9 @@ asked general_second/zoo && zoo general_second --optimizer=results/general_secon
 asked step_control && "$PYTHON" -m benchmarks.step_control_search --generations=29 --out="$OUT/step_control"
 
 # What a training promises, and what each part of the general rule is worth.
-asked quick_seeds && benchmark quick_seeds
+asked quick_seeds && benchmark quick_seeds --cases=digits,digits_variants,mnist,quadratic
 asked quick_seeds_cifar10 && "$PYTHON" -m benchmarks.quick_seeds --cases=cifar10_0,cifar10_1,cifar10_2 --out="$OUT/quick_seeds_cifar10.json"
+asked quick_seeds_neural_art && "$PYTHON" -m benchmarks.quick_seeds --cases=neural_art_0,neural_art_1,neural_art_2 --out="$OUT/quick_seeds_neural_art.json"
 asked general_ablation && "$PYTHON" -m benchmarks.ablation --meta_steps=1000 --phis=2 --runs_a_task=2 --out="$OUT/general_ablation.json"
 asked general_rules && "$PYTHON" -m benchmarks.rules --out="$OUT/general_rules.json"
 

@@ -78,6 +78,17 @@ def test_finished_cases_are_not_trained_again(tmp_path, monkeypatch, capsys):
   assert found["cases"].keys() == rows.keys() and not (tmp_path / "seeds.json.work").exists()
 
 
+def test_a_group_stands_for_its_cases(tmp_path, capsys):
+  (tmp_path / "seeds.json.work").mkdir()
+  for name in ("digits_0", "mnist_0", "mnist_1", "mnist_2"):
+    path = tmp_path / "seeds.json.work" / f"{name}_40.json"
+    path.write_text(json.dumps(row(name.split("_")[0], 0.7, 0.9) | {"rival": "adam@0.03"}))
+  out = f"--out={tmp_path / 'seeds.json'}"
+  assert programs.run(quick_seeds.main, out, "--cases=mnist,digits_0,mnist_0") == 0
+  found = files.read_json(str(tmp_path / "seeds.json"))
+  assert list(found["cases"]) == ["mnist_0", "mnist_1", "mnist_2", "digits_0"]
+
+
 @pytest.mark.parametrize(
   "arguments, lost",
   [

@@ -18,6 +18,7 @@ OLDER = {  # whose command has no flags or a name of then, is none, or ran on an
   "results/general_lstm_second/config.json",
   "results/general_plain/config.json",
   "results/half_orthogonal/config.json",
+  "results/quick_seeds.json",
   "results/step_control/config.json",
   "results/general_plain/zoo.json",
   "results/general_second/choice.json",
