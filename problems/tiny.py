@@ -68,7 +68,7 @@ def dense_network(
     hidden: units of the hidden layers.
     activation: one of `ACTIVATIONS`.
     normalization: before the activation: by the minibatch, by the example, or none.
-    loss: one of `LOSSES`; the squared error is half of the sum over the k outputs' mean.
+    loss: one of `LOSSES`, a mean over the minibatch; the squared error is one over outputs, too.
     batch_size: examples a minibatch, drawn with replacement.
     label_noise: share of the examples, in each minibatch, that get the target of another.
     num_examples: that an instance has at most, consecutive ones from a random place; None has all.
@@ -100,7 +100,8 @@ def dense_network(
   def lifted(params: base.Params, tasks: base.Task, seeds: base.Seed) -> tf.Tensor:
     indices = draw(seeds, batch_size, count)
     indices = indices if num_examples is None else indices + tasks
-    wrong = tf.concat([indices[:, num_noisy:], indices[:, :num_noisy]], 1)
+    shift = num_noisy % batch_size or 1  # of all examples too each gets that of another
+    wrong = tf.concat([indices[:, shift:], indices[:, :shift]], 1)
     chosen = tf.concat([wrong[:, :num_noisy], indices[:, num_noisy:]], 1) if num_noisy else indices
     x, y = tf.gather(inputs, indices), tf.gather(targets, chosen)
     for name in names:

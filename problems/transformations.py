@@ -16,7 +16,8 @@ def starting_badly(problem: base.Problem, spread: float = 1.0) -> base.Problem:
     exponents = tf.random.stateless_uniform([len(params)], seed + [7, 0], -spread, spread)
     names = enumerate(params.items())
     return {
-      name: x * 10.0 ** exponents[k] if x.shape.rank > 1 else x for k, (name, x) in names
+      name: x * tf.cast(10.0 ** exponents[k], x.dtype) if x.shape.rank > 1 else x
+      for k, (name, x) in names
     }, task
 
   return problem._replace(init=init)
@@ -41,7 +42,8 @@ def rescaled(problem: base.Problem, spread: float = 1.0, each: str = "tensor") -
     for k, (name, x) in enumerate(params.items()):
       shape = x.shape if each == "coordinate" else [1] * x.shape.rank
       own = seed + [11 + (0 if each == "all" else k), 0]
-      factors[name] = 10.0 ** tf.random.stateless_uniform(shape, own, -spread, spread)
+      factor = 10.0 ** tf.random.stateless_uniform(shape, own, -spread, spread)
+      factors[name] = tf.cast(factor, x.dtype)
     return {name: x / factors[name] for name, x in params.items()}, (task, factors)
 
   def back(params: base.Params, factors: Any) -> base.Params:

@@ -22,6 +22,7 @@ GROUPS = {
   "mnist": "three seeds on all of MNIST",
   "quadratic": "five seeds on quadratics",
   "cifar10": "three seeds on CIFAR-10",
+  "neural_art": "three seeds on neural art",
 }
 KERAS_TASKS = {
   "mnist": "MNIST, 20 sigmoid units: what it was trained on",

@@ -56,13 +56,16 @@ def ratio_interval(numerators: np.ndarray, denominators: np.ndarray) -> Ratio:
   mean, as it does for every interval of a mean.
 
   Returns:
-    inf or NaN throughout where a mean is not finite.
+    NaN throughout where there is none: a mean is not positive, or the denominator's is not finite.
+    inf, of NaN bounds, where the numerator's alone is inf.
   """
   x, y = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
-  if not (np.isfinite(x).all() and np.isfinite(y).all()):
-    with np.errstate(invalid="ignore"):
-      ratio = float(np.divide(x.mean(), y.mean()))
-    return Ratio(ratio, float("nan"), float("nan"))
+  with np.errstate(invalid="ignore"):
+    means = x.mean(), y.mean()
+  if not (means[0] > 0 and 0 < means[1] < np.inf):
+    return Ratio(np.nan, np.nan, np.nan)
+  if np.isinf(means[0]):
+    return Ratio(np.inf, np.nan, np.nan)
   ratio = x.mean() / y.mean()
   error = (x - ratio * y).std(ddof=1) / np.sqrt(len(x)) / x.mean()  # of log r
   factor = np.exp(half(error, len(x)))

@@ -2,7 +2,8 @@
 
 The formulas work on all coordinates as one matrix `[B, n]`. The learning rate is a scalar, or one
 number for each of the B instances, `[B]`: a whole grid of learning rates is then one run. Nothing
-guards against divergence: an infinite loss is a result.
+guards against divergence: an infinite loss is a result. Gradients of 16 bits are computed with, and
+the slots kept, in float32: in bfloat16 beta_2 = 0.999 is 1, and in float16 epsilon is 0.
 """
 
 from typing import Any, NamedTuple
@@ -25,16 +26,17 @@ class HandDesigned(base.Optimizer):
     self.learning_rate = learning_rate
 
   def initial_state(self, params: base.Params) -> base.State:
-    return self.initial_slots(tf.zeros_like(base.flatten(params)))
+    return self.initial_slots(tf.zeros_like(_wide(base.flatten(params))))
 
   def __call__(
     self, gradients: base.Params, state: base.State, params: base.Params | None = None
   ) -> tuple[base.Params, base.State]:
     flat = base.flatten(gradients)
-    rate = tf.convert_to_tensor(self.learning_rate, dtype_hint=flat.dtype)
-    rate = tf.reshape(tf.cast(rate, flat.dtype), [-1, 1])  # [B or 1, 1]
-    updates, state = self.update(flat, state, rate)
-    return base.unflatten(updates, gradients), state
+    wide = _wide(flat)
+    rate = tf.convert_to_tensor(self.learning_rate, dtype_hint=wide.dtype)
+    rate = tf.reshape(tf.cast(rate, wide.dtype), [-1, 1])  # [B or 1, 1]
+    updates, state = self.update(wide, state, rate)
+    return base.unflatten(tf.cast(updates, flat.dtype), gradients), state
 
   def initial_slots(self, zeros: tf.Tensor) -> base.State:
     """Returns the state before the first step, given zeros `[B, n]`."""
@@ -43,6 +45,10 @@ class HandDesigned(base.Optimizer):
   def update(self, g: tf.Tensor, slots: base.State, rate: tf.Tensor) -> tuple[tf.Tensor, Any]:
     """Returns the updates `[B, n]` for gradients g `[B, n]` and the next slots."""
     raise NotImplementedError
+
+
+def _wide(x: tf.Tensor) -> tf.Tensor:
+  return tf.cast(x, tf.float32) if x.dtype.size == 2 else x
 
 
 class SGD(HandDesigned):

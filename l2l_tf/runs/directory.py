@@ -56,7 +56,7 @@ def lock(directory: str):
     RunError: if the file cannot be written.
   """
   _check_locks(directory)
-  path = os.path.realpath(os.path.join(directory, LOCK_FILE))
+  path = _lock_file(directory)
   while path not in _locks:
     try:
       flags = os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in _POSIX_FLAGS)
@@ -86,12 +86,17 @@ def lock(directory: str):
 
 def unlock(directory: str, remove: bool = False):
   """Gives back what `lock` took, if it did; with `remove` the file goes too."""
-  path = os.path.realpath(os.path.join(directory, LOCK_FILE))
+  path = _lock_file(directory)
   if path in _locks:
     with contextlib.suppress(OSError):
       if remove:
         os.remove(path)
     _locks.pop(path).close()
+
+
+def _lock_file(directory: str) -> str:
+  """One path, by whatever links the directory is reached; never one that the file itself is."""
+  return os.path.join(os.path.realpath(directory), LOCK_FILE)
 
 
 def _check_locks(directory: str):
@@ -141,6 +146,8 @@ def claimed(directory: str) -> Iterator[None]:
 def _is_free(directory: str) -> bool:
   """Whether there is nothing in it but the first files of a run that has no config yet."""
   checkpoints = os.path.join(directory, CHECKPOINTS)
+  if os.path.islink(os.path.join(directory, LOCK_FILE)):
+    return False
   names = [n for n in os.listdir(directory) if n not in (LOCK_FILE, CHECKPOINTS)]
   ours = all(name.startswith(CONFIG_FILE) and is_aside(name) for name in names)
   if os.path.lexists(checkpoints):

@@ -18,7 +18,8 @@ from l2l_tf.training import imitation
 TUNING_RUNS = 3  # instances that pick the teacher's learning rate
 WARMUP = 25  # the teacher's highest rate is reached after 1 / WARMUP of the steps
 LEARNING_RATE = 6e-3  # of Adam on phi: 2e-3, as for a thousand steps, needs twice the rounds
-LONGEST_WINDOW = 100  # steps
+LONGEST_WINDOW = 100  # steps of a fit that are backpropagated through
+SHORTEST_WINDOW = 25  # if a longer one divides the steps
 _WITHOUT = "Set imitation_rounds to 0 to start without."
 
 
@@ -63,6 +64,17 @@ def _of_phi(optimizer: optimizers.Optimizer) -> dict[str, Any]:
   return {key: value for key, value in optimizer.config().items() if key != "orthogonal"}
 
 
+def window(num_steps: int) -> int:
+  """The steps of a window of a fit: the largest divisor up to 100, or the next if that is tiny.
+
+  Windows of a step or two, as a prime number of steps would have, teach nothing of the past.
+  """
+  divisors = [n for n in range(1, num_steps + 1) if num_steps % n == 0]
+  most = max(n for n in divisors if n <= LONGEST_WINDOW)
+  longer = (n for n in divisors if n > most)
+  return most if most >= SHORTEST_WINDOW else next(longer, most)
+
+
 def imitate(
   problem: Problem,
   optimizer: optimizers.Optimizer,
@@ -101,7 +113,7 @@ def imitate(
       teacher_rate=rate,
       warmup_steps=warmup,
       rounds=training.imitation_rounds,
-      unroll_length=max(n for n in range(1, LONGEST_WINDOW + 1) if steps % n == 0),
+      unroll_length=window(steps),
       learning_rate=LEARNING_RATE,
       seed=training.seed,
     )

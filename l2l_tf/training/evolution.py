@@ -9,7 +9,8 @@ Over whole runs the gradient is that of the objective smoothed by a Gaussian of 
 (Salimans et al. 2017, arXiv:1703.03864, section 2). Over windows of a run, each with a perturbation
 of its own, it is the window's difference times the sum of all perturbations since the run began
 (persistent evolution strategies, Vicol et al. 2021, arXiv:2112.13835, Eq. 10): unbiased where that
-of the window's own perturbation alone forgets what earlier windows have done to it.
+of the window's own perturbation alone forgets what earlier windows have done to it. That is said of
+`differences`; what trains is `normalised`, and so another weighting of the windows.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from l2l_tf import unroll
+from l2l_tf.errors import ExpectedError
 from l2l_tf.optimizers.base import Optimizer
 from l2l_tf.problems.base import Problem
 
@@ -24,6 +26,10 @@ SMALLEST = 1e-8  # of a loss whose logarithm is taken
 WORST = 1e8  # what a loss that is no number counts as
 END_WEIGHT = 0.7  # of the last tenth of the steps, in the objective
 LIMIT = 2.0  # of normalised differences
+
+
+class NegativeLoss(ExpectedError, ValueError):
+  """Losses have no logarithm."""
 
 
 def perturb(
@@ -114,8 +120,8 @@ def objective(
 ) -> tuple[unroll.Carry, tf.Tensor, tf.Tensor]:
   """A window's part of 0.3 times a run's mean log loss plus 0.7 times that of its last tenth.
 
-  Logarithms let losses of all scales mix. f(theta_0) does not count: it does not depend on phi. The
-  parts of all windows add up to the run's objective.
+  Logarithms let losses of all scales mix; losses below 1e-8 count as that. f(theta_0) does not
+  count: it does not depend on phi. The parts of all windows add up to the run's objective.
   """
   tail = tf.maximum(length // 10, 1)
   zeros = tf.zeros(carry.seeds.shape[:1])
@@ -164,7 +170,11 @@ def differences(objectives_: tf.Tensor) -> tf.Tensor:
 
 
 def normalised(differences_: tf.Tensor, mean_square: tf.Tensor) -> tf.Tensor:
-  """Differences in units of their RMS over all pairs, cut at 2: problems of all kinds mix."""
+  """Differences in units of their RMS over all pairs, cut at 2: problems of all kinds mix.
+
+  Windows of a run are so normalised one by one. Then all count alike, the last one, which the
+  objective weighs more, as much as the first.
+  """
   units = tf.math.divide_no_nan(differences_, tf.sqrt(mean_square))
   return tf.clip_by_value(units, -LIMIT, LIMIT)
 
@@ -177,5 +187,9 @@ def gradient(differences_: tf.Tensor, noise: Sequence[tf.Tensor], sigma: float) 
     noise: in units of sigma, `[P, ...]`; of a window the sum since the run began.
     sigma: see `perturb`.
   """
-  count = tf.cast(tf.shape(differences_)[0], differences_.dtype)
-  return [tf.tensordot(differences_, e, 1) / (sigma * count) for e in noise]
+
+  def mean(e):
+    own = tf.cast(differences_, e.dtype)
+    return tf.tensordot(own, e, 1) / (sigma * tf.cast(tf.shape(own)[0], e.dtype))
+
+  return [mean(e) for e in noise]

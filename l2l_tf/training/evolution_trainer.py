@@ -72,6 +72,12 @@ class EvolutionTrainer(trainer.Trainer):
       self._meta_steps[self._name] = self._build_meta_step(self._problem)
     step = self._meta_steps[self._name]
     loss, norm, finite, kept = step(inputs, tf.constant(length), learning_rate)
+    if loss < 0:
+      raise evolution.NegativeLoss(
+        "Evolution strategies, estimator es and pes, take the logarithm of losses, which must be"
+        f" positive; the mean loss of a meta-step was {loss:g}. Add a constant to the problem's"
+        " loss, or train by backprop."
+      )
     return trainer.StepReport(float(loss), float(norm), bool(finite)), kept
 
   def _build_meta_step(self, problem: Problem) -> Callable[..., tuple[Any, ...]]:

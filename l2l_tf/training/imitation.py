@@ -71,7 +71,7 @@ class Round(NamedTuple):
   """What came of one round."""
 
   losses: np.ndarray  # [trajectories, num_steps + 1]: the teacher's in round 0, then the student's
-  error: float  # mean square of student - teacher in the fit, 1 being that of the teacher
+  error: float  # mean square of student - teacher in the fit, 1 being that of updates of 0
 
 
 class Diverged(ExpectedError, ValueError):
@@ -114,8 +114,8 @@ class Imitator:
     total = config.rounds * config.trajectories
     stream = problem_lib.Stream.META_TRAINING
     self._seeds = problem.seeds(config.seed, stream, count=total)
-    shapes = problem_lib.shapes(problem)
-    self._params = {name: tf.TensorSpec([1, *shape]) for name, shape in shapes.items()}
+    specs, _ = problem_lib.specs(problem)
+    self._params = {name: tf.TensorSpec([1, *x.shape], x.dtype) for name, x in specs.items()}
     self._students = [_Student(part, own, config) for part, own in optimizer.parts(self._params)]
     self._record = {who: self._recorder(who) for who in (self._teacher, optimizer)}
     self._teach = tf.function(self._build_teach, autograph=False)
@@ -207,7 +207,8 @@ class Imitator:
     dice = np.random.default_rng([self._config.seed, index])
     error = np.mean([student.fit(dice) for student in self._students])
     phi = [variable.numpy().ravel() for variable in self._optimizer.trainable_variables]
-    result = np.concatenate([[error], *phi]).astype(np.float32)
+    result = np.concatenate([[error], *phi])
+    result = result.astype(np.result_type(np.float32, *(x.dtype for x in phi)))
     if not np.isfinite(result).all():
       raise Diverged(f"phi diverged in round {index + 1}; lower `learning_rate`.")
     return result
@@ -222,7 +223,8 @@ class _Student:
     self.num_coordinates = sum(min(size, config.coordinates) for size in sizes)
     self.histories: list[np.ndarray] = []  # of gradients and wanted updates, [2, num_steps, m]
     self._phi = optimizer.trainable_variables
-    self._rate = tf.Variable(0.0)
+    (self._dtype,) = {x.dtype for x in params.values()}
+    self._rate = tf.Variable(0.0, dtype=self._dtype)
     self._adam = snt.optimizers.Adam(self._rate)
     self._window = tf.function(self._build_window, autograph=False)
 
@@ -231,7 +233,7 @@ class _Student:
     config, length = self._config, self._config.unroll_length
     seen, wanted = np.concatenate(self.histories, axis=2)
     squares = np.mean(wanted**2, axis=1)  # [T]
-    weights = (1 / (squares + FLOOR * squares.mean() + 1e-30)).astype(np.float32)
+    weights = 1 / (squares + FLOOR * squares.mean() + 1e-30)
     for slot in (*self._adam.m, *self._adam.v, self._adam.step):
       slot.assign(tf.zeros_like(slot))  # a round that goes on after a stop begins like this too
     errors = []
@@ -240,13 +242,14 @@ class _Student:
         config.learning_rate * (1 + math.cos(math.pi * step / config.fit_steps)) / 2
       )
       batch = dice.choice(seen.shape[1], min(config.batch_size, seen.shape[1]), replace=False)
-      state = self._optimizer.initial_state({"": tf.zeros([1, len(batch)])})
+      state = self._optimizer.initial_state({"": tf.zeros([1, len(batch)], self._dtype)})
       for start in range(0, config.num_steps, length):
         window = slice(start, start + length)
-        columns = (tf.constant(x[window][:, np.newaxis, batch]) for x in (seen, wanted))
-        error, state = self._window(*columns, tf.constant(weights[window]), state)
+        arrays = (*(x[window][:, np.newaxis, batch] for x in (seen, wanted)), weights[window])
+        error, state = self._window(*(tf.constant(x, self._dtype) for x in arrays), state)
         errors.append(float(error))
-    return float(np.mean(errors[-max(1, len(errors) // 10) :]))
+    of_none = np.mean(weights * squares)  # the error of updates of 0
+    return float(np.mean(errors[-max(1, len(errors) // 10) :]) / of_none) if of_none else 0.0
 
   def _build_window(self, seen, wanted, weights, state):
     """Takes a step of Adam for a window of gradients and wanted updates, `[T, 1, m]`."""
@@ -260,7 +263,7 @@ class _Student:
       _, state, total = tf.while_loop(
         lambda t, *_: t < length,
         follow,
-        (tf.constant(0), state, tf.constant(0.0)),
+        (tf.constant(0), state, tf.zeros([], self._dtype)),
         maximum_iterations=length,
       )
       error = total / length

@@ -58,3 +58,16 @@ def test_ratio_interval_by_hand():
 def test_ratio_of_a_run_that_diverged_is_infinite():
   ratio, low, high = intervals.ratio_interval(np.array([1.0, np.inf]), np.ones(2))
   assert ratio == np.inf and np.isnan(low) and np.isnan(high)
+
+
+@pytest.mark.parametrize(
+  "x, y",
+  [
+    ([1.0, 2.0], [np.inf, 1.0]),  # 0 would be the best ratio that there is
+    ([-1.0, -2.0], [-2.0, -2.0]),
+    ([1.0, np.nan], [1.0, 1.0]),
+    ([1.0, 2.0], [1.0, -1.0]),
+  ],
+)
+def test_there_is_no_ratio_to_what_diverged_nor_of_what_is_negative(x, y):
+  assert np.isnan(intervals.ratio_interval(np.array(x), np.array(y))).all()

@@ -190,3 +190,20 @@ def test_a_grid_of_rates_in_one_call(name):
   }[name]
   expected = np.clip(steps, -50, 50) if name == "rprop" else steps * factor
   np.testing.assert_allclose(updates["x"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])
+@pytest.mark.parametrize("name", optimizers.HAND_DESIGNED)
+def test_in_sixteen_bits_they_do_what_they_do_in_float32(name, dtype):
+  """Their slots are float32: else Adam stands still in bfloat16 and is infinite in float16."""
+  start = tf.constant([[3.0, -2.0, 0.5, 0.0]])
+  ends = []
+  for x in (start, tf.cast(start, dtype)):
+    optimizer = optimizers.HAND_DESIGNED[name](0.05)
+    state = optimizer.initial_state({"x": x})
+    for _ in range(20):
+      updates, state = optimizer({"x": x}, state)  # of |x|^2 / 2
+      x += updates["x"]
+    assert updates["x"].dtype == x.dtype
+    ends.append(tf.cast(x, tf.float32))
+  np.testing.assert_allclose(*ends, rtol=0.1, atol=0.02)

@@ -95,6 +95,15 @@ def test_noise_gives_some_examples_the_label_of_others():
   assert noisy.loss(theta, {}, SEEDS[1]) == noisy.loss(theta, {}, SEEDS[1])
 
 
+def test_the_noise_of_all_examples_is_noise():
+  """Each gets the target of the next one, where a rotation by all of them would change nothing."""
+  some, everything = (
+    tiny.dense_network(EXAMPLES, [], batch_size=20, label_noise=share) for share in (0.0, 1.0)
+  )
+  theta, _ = some.init(SEEDS[0])
+  assert some.loss(theta, {}, SEEDS[1]) != everything.loss(theta, {}, SEEDS[1])
+
+
 def test_an_instance_has_so_many_examples_one_after_the_other():
   """With as many as there are it is the same problem; with one its batches are all the same."""
   whole, all_of_them, one = (
@@ -159,3 +168,15 @@ def test_without_pictures_there_are_fewer_problems():
 def test_bad_options_are_refused(options, message):
   with pytest.raises(ValueError, match=message):
     tiny.dense_network(EXAMPLES, [4], **options)
+
+
+@pytest.mark.parametrize("change", [transformations.rescaled, transformations.starting_badly])
+@pytest.mark.parametrize("dtype", [tf.float64, tf.bfloat16])
+def test_transformations_keep_the_type_of_the_parameters(change, dtype):
+  plain = problems.Problem(
+    init=lambda seed: ({"w": tf.ones([2, 2], dtype)}, {}),
+    loss=lambda params, task, seed: tf.reduce_sum(params["w"] ** 2),
+  )
+  theta, task = change(plain).init(SEEDS[0])
+  assert {x.dtype for x in theta.values()} == {dtype}
+  assert change(plain).loss(theta, task, SEEDS[1]).dtype == dtype

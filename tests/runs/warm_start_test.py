@@ -111,3 +111,11 @@ def test_no_teacher_is_one_line(tmp_path, monkeypatch):
   )
   with pytest.raises(RunError, match="no teacher to imitate.*imitation_rounds to 0"):
     TrainingRun.new(str(tmp_path / "run"), _bowl())
+
+
+@pytest.mark.parametrize(
+  "steps, expected",
+  [(100, 100), (128, 64), (150, 75), (1000, 100), (101, 101), (202, 101), (4, 4), (1, 1)],
+)
+def test_a_window_of_imitation_is_long_whatever_divides_the_steps(steps, expected):
+  assert warm_start.window(steps) == expected

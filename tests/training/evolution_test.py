@@ -245,3 +245,21 @@ def test_compiled_by_xla_a_step_is_the_same():
 def test_bad_options_are_refused(options, message):
   with pytest.raises(ValueError, match=message):
     CONFIG.replace(**options)
+
+
+def test_a_negative_loss_is_an_error_as_it_has_no_logarithm():
+  bowl = problems.bowl(3)
+  below = bowl._replace(loss=lambda *args: bowl.loss(*args) - 100.0, lifted_loss=None)
+  config = CONFIG.replace(num_steps=2, validation_runs=1)
+  trainer = EvolutionTrainer(below, lstm(), config)
+  with pytest.raises(evolution.NegativeLoss, match="the mean loss of a meta-step was -9.*backprop"):
+    trainer.step()
+
+
+def test_an_optimizer_and_a_problem_in_float64():
+  optimizer = optimizers.CoordinatewiseLSTM((3,), dtype=tf.float64)
+  before = [v.numpy() for v in optimizer.trainable_variables]
+  config = CONFIG.replace(num_steps=2, validation_runs=1)
+  trainer = EvolutionTrainer(problems.bowl(3, tf.float64), optimizer, config)
+  assert trainer.step().finite
+  assert any((v.numpy() != b).any() for v, b in zip(optimizer.trainable_variables, before))

@@ -280,3 +280,20 @@ def test_errors_are_one_line(args, status, message, tmp_path, monkeypatch):
   got, _, err = run(*args)
   assert got == status and message in err and err.count("\n") == 1
   assert not os.listdir(tmp_path)
+
+
+def test_updates_of_zero_have_an_error_of_one(tmp_path):
+  still = optimizers.CoordinatewiseLSTM((3,), output_scale=1e-20)
+  options = CONFIG.to_dict() | {"learning_rate": 1e-9, "fit_steps": 10}
+  found = imitator(tmp_path, still, imitation.Imitation.from_dict(options)).round(0).error
+  np.testing.assert_allclose(found, 1, atol=0.05)  # another batch of coordinates than all
+
+
+def test_a_student_in_float64(tmp_path):
+  optimizer = optimizers.CoordinatewiseLSTM((3,), dtype=tf.float64)
+  before = phi(optimizer)
+  config = imitation.Imitation.from_dict(CONFIG.to_dict() | {"fit_steps": 2})
+  imitator(tmp_path, optimizer, config, problems.bowl(10, tf.float64)).round(0)
+  after = phi(optimizer)
+  assert any((a != b).any() for a, b in zip(after, before))
+  assert any((a != a.astype(np.float32)).any() for a in after)  # nothing was rounded on the way

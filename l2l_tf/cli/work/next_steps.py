@@ -48,6 +48,7 @@ def show(run: TrainingRun, flags: experiment_flags.Flags):
   look += [f"--logdir={run.directory}/proposals"]
   print(f"Look at what it has learned:\n  {python(_program('visualize'), *look)}")
   more = experiment_flags.flags_of(_gentler(experiment))
+  more = [word for word in more if not word.startswith("--imitation_rounds")]  # phi is there
   kept = [f"--{name}={value}" for name, value in flags.given().items() if name in KEPT]
   print("Train it on, on other instances and at a third of the learning rate:")
   print(f"  {python(_program('train'), start, *more, *kept)}")
@@ -56,8 +57,9 @@ def show(run: TrainingRun, flags: experiment_flags.Flags):
 def _gentler(experiment: Experiment) -> Experiment:
   """What goes on from a trained optimizer."""
   training = experiment.training
-  rate = float(f"{training.learning_rate / 3:.1g}")
-  return experiment.replace(training=training.replace(learning_rate=rate, seed=training.seed + 1))
+  rate = max(float(f"{training.learning_rate / 3:.1g}"), 1e-9)  # the least that the flag takes
+  seed = (training.seed + 1) % 2**31
+  return experiment.replace(training=training.replace(learning_rate=rate, seed=seed))
 
 
 def _program(name: str) -> str:

@@ -184,7 +184,7 @@ def _search(flags: experiment_flags.Flags, experiment: Experiment) -> int:
 
 
 def _resume_command(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> str:
-  names = ["strategy", "tuning_runs"]
+  names = list(next_steps.KEPT)
   names += ["problem"] if experiment_flags.users_problem(flags) else []
   names += ["optimizer"] if experiment_flags.users_optimizer(flags) else []
   given = [f"--{name}={getattr(flags, name)}" for name in names if name in flags.given()]
