@@ -67,12 +67,34 @@ def of_visualization(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(directory: str, document: Mapping[str, Any]) -> None:
-  """Writes a document that `make` returned into the folder of sweeps in `directory`."""
-  folder = os.path.join(directory, SWEEPS)
-  os.makedirs(folder, exist_ok=True)
-  text = json.dumps(document, separators=(",", ":"), allow_nan=False)
-  path = os.path.join(folder, f"epoch_{document['epoch']:05}.json.gz")
-  files.write_aside(path, gzip.compress(text.encode(), mtime=0))
+  """Writes a document that `make` returned into the folder of sweeps in `directory`.
+
+  Raises:
+    VisualizationError: if it is too large to be read again.
+  """
+  content, path = packed(document), path_of(directory, document["epoch"])
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  files.write_aside(path, content)
+
+
+def path_of(directory: str, epoch: int) -> str:
+  """Where the sweeps of an epoch are."""
+  return os.path.join(directory, SWEEPS, f"epoch_{epoch:05}.json.gz")
+
+
+def packed(document: Mapping[str, Any]) -> bytes:
+  """The bytes of a document's file.
+
+  Raises:
+    VisualizationError: if it is too large to be read again.
+  """
+  text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+  if len(text) > MAX_BYTES:
+    raise VisualizationError(
+      f"The sweeps take {len(text)} bytes, and a file of them may have {MAX_BYTES}. Lower"
+      " `num_panels` or `num_values`, or name fewer `coordinates`."
+    )
+  return gzip.compress(text, mtime=0)
 
 
 def read(path: str) -> dict[str, Any]:

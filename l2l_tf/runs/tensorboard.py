@@ -18,10 +18,12 @@ from l2l_tf import surroundings
 from l2l_tf.inspection import sweep_files
 from l2l_tf.inspection.observation import Observation
 from l2l_tf.inspection.proposal_files import LEARNED
+from l2l_tf.inspection.proposal_files import VisualizationError
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import proposal_plots
 from l2l_tf.runs import directory as run_directory
 from l2l_tf.runs import literal_path
+from l2l_tf.storage import files
 from l2l_tf.unroll import FINAL_STEPS
 
 with surroundings.extra("train"):
@@ -192,11 +194,9 @@ def _write_adam(curve: np.ndarray):
 def _write_sweeps(directory: str, epoch: int, seen: Observation, curves: Mapping[str, np.ndarray]):
   """Writes the sweeps of an epoch; none if the optimizer diverges on the instance."""
   try:
-    document = sweep_files.make(epoch, seen.proposed, curves)
-  except ValueError as error:
+    sweep_files.write(directory, sweep_files.make(epoch, seen.proposed, curves))
+  except (ValueError, VisualizationError) as error:
     logging.warning("Epoch %d has no sweeps: %s", epoch, error)
-    return
-  sweep_files.write(directory, document)
 
 
 def _write_pictures(epoch: int, curves: Mapping[str, np.ndarray], seen: Observation):
@@ -217,10 +217,15 @@ def write_visualization(directory: str, document: Mapping[str, Any]):
   """Writes a visualization file (docs/visualizations.md) as event files, a run an optimizer.
 
   The step axis of the charts and of the pictures counts optimization steps. The sweeps are there
-  for our tab, too.
+  for our tab, too. The run of the learned optimizer has its name, and a number if one of that name
+  shows something else.
+
+  Raises:
+    VisualizationError: if the sweeps are too large for a file.
   """
-  label = document["optimizer"]["name"]
-  sweep_files.write(directory, sweep_files.of_visualization(document))
+  sweeps = sweep_files.of_visualization(document)
+  label = _free(directory, document["optimizer"]["name"], sweeps)
+  sweep_files.write(os.path.join(directory, label), sweeps)
   for name in [LEARNED, *document["rivals"]]:
     run = label if name == LEARNED else plots.RIVAL_LABELS[name]
     with literal_path.event_writer(os.path.join(directory, run)).as_default():
@@ -232,6 +237,16 @@ def write_visualization(directory: str, document: Mapping[str, Any]):
       tf.summary.scalar("optimizee/loss", loss, step, description="f after so many steps")
     for coordinate, entry in document["coordinates"].items():
       _write_coordinate(coordinate, entry, document["steps"], label)
+
+
+def _free(directory: str, name: str, sweeps: Mapping[str, Any]) -> str:
+  """The name, or with a number, of a run that has no sweeps yet or these."""
+  content = sweep_files.packed(sweeps)
+  for label in run_directory.names(name):
+    path = sweep_files.path_of(os.path.join(directory, label), sweeps["epoch"])
+    if not os.path.lexists(path) or files.read(path, sweep_files.MAX_BYTES) == content:
+      return label
+  raise AssertionError  # there is always a next number
 
 
 def _write_coordinate(coordinate: str, entry: Mapping[str, Any], steps: Sequence[int], label: str):

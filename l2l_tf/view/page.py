@@ -36,9 +36,17 @@ def make(title: str, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
     title: of the page.
     runs: documents of `sweep_files` by the run's name, in the order of their epochs. Of many
       epochs so many are left out, evenly, that the page stays below 5 MB.
+
+  Raises:
+    VisualizationError: if the first and the last epoch alone are too large.
   """
-  kept, every = dict(runs), 1
+  kept, every, longest = dict(runs), 1, max(map(len, runs.values()), default=0)
   while len(packed := _packed(_data(kept, every))) > MAX_DATA_BYTES:
+    if every >= longest:
+      raise VisualizationError(
+        f"The sweeps take {len(packed)} bytes of a page, which may have {MAX_DATA_BYTES}."
+        " Lower `num_panels` or `num_values`, or name fewer `coordinates`."
+      )
     every += 1
     kept = {name: thinned(documents, every) for name, documents in runs.items()}
   template = string.Template((ASSETS / "page.html").read_text(encoding="utf-8"))
@@ -53,7 +61,11 @@ def make(title: str, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
 
 
 def of_run(directory: str) -> bytes | None:
-  """Returns the page of a training; None if its sweeps cannot be read, or there are none."""
+  """Returns the page of a training; None if its sweeps cannot be read, or there are none.
+
+  Raises:
+    VisualizationError: if they are too large for a page.
+  """
   documents = []
   for path in sweep_files.paths(directory).values():
     try:

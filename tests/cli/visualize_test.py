@@ -5,6 +5,7 @@ import glob
 import gzip
 import json
 import os
+import pathlib
 import re
 
 import numpy as np
@@ -20,6 +21,7 @@ from l2l_tf.inspection import proposal_files
 from l2l_tf.inspection import proposal_runs
 from l2l_tf.inspection import sweep_files
 from l2l_tf.storage import optimizer_files
+from l2l_tf.view import page
 from tests import programs
 from tests import tiny_results
 
@@ -155,7 +157,7 @@ def test_tensorboard_gets_the_same_numbers_and_the_pictures(here):
     np.testing.assert_allclose(list(curve.values()), entry["updates"][name], rtol=1e-6)
   gradients = found.pop(("bowl_lstm", "gradient/theta[1]"))
   np.testing.assert_allclose(list(gradients.values()), entry["gradients"], rtol=1e-6)
-  (path,) = sweep_files.paths("board").values()
+  (path,) = sweep_files.paths("board/bowl_lstm").values()
   assert sweep_files.read(path) == sweep_files.of_visualization(document)
   losses = found.pop(("bowl_lstm", "optimizee/loss"))
   assert list(losses) == list(range(7))
@@ -165,6 +167,28 @@ def test_tensorboard_gets_the_same_numbers_and_the_pictures(here):
   for width, height, png in (values for by_step in found.values() for values in by_step.values()):
     picture = tf.io.decode_png(png).numpy()
     assert picture.shape[:2] == (int(height), int(width)) and picture.std() > 10
+
+
+def test_another_look_into_one_logdir_is_another_run_and_the_same_look_the_same(here, capsys):
+  words = (*SMALL, LEARNED, "--logdir=my board", "--overwrite")
+  for more in ("--seed=1", "--seed=2", "--seed=1"):
+    assert _run(*words, more) == 0
+  assert "tensorboard.main '--logdir=my board'" in capsys.readouterr().out
+  sweeps = [path.parent.name for path in pathlib.Path("my board").glob("*/sweeps")]
+  assert sorted(sweeps) == ["bowl_lstm", "bowl_lstm-2"]
+
+
+def test_the_page_and_the_file_are_two(here, capsys):
+  assert _run(*SMALL, LEARNED, "--out=a", "--html=./a") == 2
+  assert "--out and --html must be two files, got a for both" in capsys.readouterr().err
+
+
+def test_a_page_that_is_too_large_is_one_line_and_the_numbers_are_kept(here, capsys, monkeypatch):
+  monkeypatch.setattr(page, "MAX_DATA_BYTES", 100)
+  assert _run(*SMALL, LEARNED, "--out=a.json", "--html=a.html") == 1
+  error = capsys.readouterr().err
+  assert "Lower --num_panels or --num_values, or name fewer --coordinates" in error
+  assert proposal_files.read("a.json") and not os.path.exists("a.html")
 
 
 BAD = [

@@ -106,3 +106,10 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
   for path in (tmp_path, tmp_path / "nothing"):
     with pytest.raises(VisualizationError, match=str(path)):
       sweep_files.read(str(path))
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path, document, monkeypatch):
+  monkeypatch.setattr(sweep_files, "MAX_BYTES", 1000)
+  with pytest.raises(VisualizationError, match="a file of them may have 1000. Lower `num_panels`"):
+    sweep_files.write(str(tmp_path), document)
+  assert not list(tmp_path.iterdir())

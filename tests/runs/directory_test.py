@@ -98,3 +98,25 @@ def test_links_in_a_run_directory_are_not_followed(tmp_path, name):
   with expected, run_directory.taken_up(str(run)):
     pass
   assert not list(elsewhere.iterdir())
+
+
+def test_a_lock_that_is_a_link_is_not_free_and_what_it_points_to_is_left_alone(tmp_path):
+  notes = tmp_path / "notes.txt"
+  notes.write_text("precious")
+  (tmp_path / "run").mkdir()
+  (tmp_path / "run" / "lock").symlink_to(notes)
+  expected = pytest.raises(run_directory.DirectoryTaken, match="not empty")
+  with expected, run_directory.claimed(str(tmp_path / "run")):
+    pass
+  with pytest.raises(run_directory.RunError, match="Cannot use"):
+    run_directory.lock(str(tmp_path / "run"))
+  assert notes.read_text() == "precious"
+
+
+def test_a_directory_that_is_reached_by_a_link_has_one_lock(tmp_path):
+  (tmp_path / "run").mkdir()
+  (tmp_path / "link").symlink_to("run")
+  run_directory.lock(str(tmp_path / "run"))
+  run_directory.lock(str(tmp_path / "link"))  # this process has it
+  run_directory.unlock(str(tmp_path / "link"), remove=True)
+  assert not list((tmp_path / "run").iterdir())

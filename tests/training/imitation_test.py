@@ -297,3 +297,19 @@ def test_a_student_in_float64(tmp_path):
   after = phi(optimizer)
   assert any((a != b).any() for a, b in zip(after, before))
   assert any((a != a.astype(np.float32)).any() for a in after)  # nothing was rounded on the way
+
+
+def test_what_appears_in_the_directory_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+  """And the same command goes on once it is away."""
+  out, follow = tmp_path / "out", imitation.Imitator.round
+
+  def beside_another(self, index):
+    out.mkdir(exist_ok=True)
+    (out / "config.json").write_text("another's")
+    return follow(self, index)
+
+  monkeypatch.setattr(imitation.Imitator, "round", beside_another)
+  status, _, err = run(*TINY, f"--out={out}")
+  assert status == 1 and f"{out} is not empty any more" in err and err.count("\n") == 1
+  assert [path.name for path in out.iterdir()] == ["config.json"]
+  assert (out / "config.json").read_text() == "another's" and os.listdir(f"{out}.work")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from l2l_tf.inspection import sweep_files
+from l2l_tf.inspection.proposal_files import VisualizationError
 from l2l_tf.storage import outputs
 from l2l_tf.view import page
 from tests import browser
@@ -41,6 +42,13 @@ def test_of_many_epochs_some_are_left_out(epochs, monkeypatch):
   assert [document["epoch"] for document in kept[:3]] == [1, 8, 15] and kept[-1]["epoch"] == 400
   text = page.make("many", {"many": many}).decode()
   assert len(re.search(r'id="data">(.*?)</script>', text)[1]) <= 10**4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_what_is_too_large_in_any_choice_of_epochs_is_an_error(epochs, count, monkeypatch):
+  monkeypatch.setattr(page, "MAX_DATA_BYTES", 100)
+  with pytest.raises(VisualizationError, match="a page, which may have 100. Lower `num_panels`"):
+    page.make("large", {"large": epochs[:count]})
 
 
 def test_the_page_of_a_run_leaves_out_what_is_damaged(tmp_path, epochs):
@@ -239,3 +247,86 @@ def test_a_committed_visualization_is_shown(tmp_path):
     check_lines(shown, document, coordinate, 10, p)
     assert shown.evaluate("document.documentElement.scrollWidth") <= 420
     browser.shoot(shown, tmp_path / "telephone.png")
+
+
+LIVE = """
+  const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+  const file = window.view.source;
+  const make = (source) => {
+    const root = document.body.appendChild(document.createElement("main"));
+    return new window.view.constructor(root, { seconds: 0, ...source }, window.Plotly);
+  };
+  const label = (view) => [
+    view.find(".epoch b").textContent, view.field("epoch").getAttribute("aria-valuetext"),
+  ];
+"""
+MOVED = """
+  const list = async () => { await sleep(200); return { runs: { "a run": [1, 2, 5] } }; };
+  const view = make({ list, document: (name, epoch) => file.document(name, epoch) });
+  await view.start();
+  const looking = view.refresh(); // as it does every five seconds
+  await sleep(50);
+  view.field("epoch").value = 0;
+  view.field("epoch").dispatchEvent(new Event("input", { bubbles: true }));
+  await looking;
+  await sleep(100);
+  return [view.field("epoch").value, view.document.epoch, ...label(view)];
+"""
+DAMAGED = """
+  const read = async (name, epoch) => {
+    if (epoch === 5) throw new Error("epoch 5 is damaged");
+    return file.document(name, epoch);
+  };
+  const view = make({ list: async () => ({ runs: { "a run": [1, 2, 5] } }), document: read });
+  const said = [];
+  const alert = view.find(".problems");
+  const note = () => said.push(alert.textContent);
+  new MutationObserver(note).observe(alert, { childList: true, subtree: true });
+  await view.start();
+  for (let i = 0; i < 3; i++) { await view.refresh(); await sleep(20); }
+  return [said, view.find(".waiting").hidden, ...label(view)];
+"""
+
+
+def live(shown, body):
+  """What a function returns that makes a view of its own, with the page's data."""
+  shown.wait_for_selector(".large .main-svg")
+  return shown.evaluate(f"async () => {{ {LIVE} {body} }}")
+
+
+@pytest.mark.slow
+@browser.needed
+def test_a_slider_that_moves_while_the_view_looks_for_news_stays(file):
+  with browser.opened(file) as shown:
+    assert live(shown, MOVED) == ["0", 1, "1", "epoch 1"]
+
+
+@pytest.mark.slow
+@browser.needed
+def test_a_damaged_epoch_is_said_once_and_by_its_number(file):
+  with browser.opened(file) as shown:
+    assert live(shown, DAMAGED) == [["epoch 5 is damaged"], True, "5", "epoch 5"]
+
+
+@pytest.mark.slow
+@browser.needed
+def test_losses_below_zero_have_an_axis_with_all_of_them(tmp_path, epochs):
+  document = epochs[0] | {"losses": np.linspace(1, -3, 11).tolist(), "validation": {}}
+  path = tmp_path / "view.html"
+  path.write_bytes(page.make("below", {"below": [document]}))
+  with browser.opened(path.as_uri()) as shown:
+    shown.wait_for_selector(".losses .main-svg")
+    axis = "panel => [panel.layout.yaxis.type ?? '', ...panel.layout.yaxis.range]"
+    kind, low, high = shown.locator(".losses").evaluate(axis)
+    assert kind != "log" and low < -3 and high > 1
+
+
+@pytest.mark.slow
+@browser.needed
+def test_a_linear_axis_of_gradients_has_its_ends_written_and_a_narrow_page_no_scroll(file):
+  with browser.opened(file, size=(320, 900)) as shown:
+    shown.wait_for_selector(".large .main-svg")
+    browser.set_slider(shown, "p", 0)
+    ticks = shown.locator(".large").evaluate("panel => panel.layout.xaxis.ticktext")
+    assert len(ticks) >= 3 and ticks[0] == "0" and ticks[1] == f"−{ticks[2]}"
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 320

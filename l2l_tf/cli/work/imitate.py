@@ -1,5 +1,7 @@
 """What bin/imitate.py does once its flags are right."""
 
+import os
+import shlex
 from typing import Any
 
 from l2l_tf.cli import experiment_flags
@@ -8,6 +10,7 @@ from l2l_tf.evaluation import protocol
 from l2l_tf.problems.base import shapes
 from l2l_tf.runs import warm_start
 from l2l_tf.storage import optimizer_files
+from l2l_tf.storage import outputs
 from l2l_tf.storage import provenance
 from l2l_tf.storage.cache import Parts
 from l2l_tf.training import imitation
@@ -27,7 +30,8 @@ def run(flags: experiment_flags.Flags, options: dict[str, Any], out: str) -> int
   about = {"imitation": experiment_lib.describe(**options), "versions": provenance.versions()}
   about |= {"data": data, "data_sha256": problem.digest}
   if flags.init_from:
-    about["init_from"] = warm_start.copy(optimizer, flags.init_from)
+    factory = options["optimizer"].build if experiment_flags.users_optimizer(flags) else None
+    about["init_from"] = warm_start.copy(optimizer, flags.init_from, factory)
   print(f"Data: {data}", flush=True)
   key = {name: about[name] for name in ("data", "data_sha256")}
   key["problem"] = about["imitation"]["problem"]
@@ -39,9 +43,14 @@ def run(flags: experiment_flags.Flags, options: dict[str, Any], out: str) -> int
   except KeyboardInterrupt:
     print(f"Stopped. Finished parts are in {parts.directory}; the same command goes on.")
     return 130
+  if os.path.isdir(out) and os.listdir(out):  # somebody wrote there meanwhile
+    raise outputs.OutputError(
+      f"{out} is not empty any more. Move it away, and the same command goes on in"
+      f" {parts.directory}."
+    )
   optimizer_files.save_optimizer(out, optimizer, about)
   parts.remove()
-  print(f"Written to {out}; go on with --init_from={out}")
+  print(f"Written to {out}; go on with {shlex.quote(f'--init_from={out}')}")
   return 0
 
 

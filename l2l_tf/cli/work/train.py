@@ -8,6 +8,7 @@ import tempfile
 import time
 from typing import cast
 
+from absl import logging
 import numpy as np
 
 from l2l_tf import unroll
@@ -21,6 +22,7 @@ from l2l_tf.evaluation import intervals
 from l2l_tf.evaluation import protocol
 from l2l_tf.evaluation import verdict
 from l2l_tf.inspection import sweep_files
+from l2l_tf.inspection.proposal_files import VisualizationError
 from l2l_tf.optimizers import blocks
 from l2l_tf.plotting import curves as plots
 from l2l_tf.plotting import terminal
@@ -103,7 +105,11 @@ def _train(run: training_run.TrainingRun, flags: experiment_flags.Flags) -> int:
 
 def _write_view(run: training_run.TrainingRun) -> str | None:
   """Writes the sweeps of all epochs as a page beside them; None if there are none."""
-  content = page.of_run(run.directory)
+  try:
+    content = page.of_run(run.directory)
+  except VisualizationError as error:
+    logging.warning("There is no view: %s", error)
+    return None
   if content is None:
     return None
   path = os.path.join(run.directory, "view.html")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from l2l_tf.cli import experiment_flags
+from l2l_tf.cli.work import next_steps
 from l2l_tf.evaluation import baselines
 from l2l_tf.evaluation import candidates
 from l2l_tf.evaluation import comparison
@@ -66,6 +67,8 @@ def run(flags: experiment_flags.Flags, options: Any) -> int:
   check = functools.partial(outputs.check, path, content, flags.overwrite, _content)
   check()
   flags.check_written("html", flags.html)
+  if flags.html and os.path.realpath(flags.html) == os.path.realpath(path):
+    raise experiment_flags.UsageError(f"--out and --html must be two files, got {path} for both.")
   page.check(flags.html, flags.overwrite)
   for directory in (os.path.dirname(path), os.path.dirname(flags.html or ""), flags.logdir):
     os.makedirs(directory or ".", exist_ok=True)
@@ -88,7 +91,8 @@ def run(flags: experiment_flags.Flags, options: Any) -> int:
     print(f"View: open {flags.html} in a browser")
   if flags.logdir:
     tensorboard.write_visualization(flags.logdir, document)
-    print(f"TensorBoard: tensorboard --logdir={flags.logdir}")
+    words = "-m", "tensorboard.main", f"--logdir={flags.logdir}"
+    print(f"TensorBoard: {next_steps.python(*words)}")
   return 0
 
 

@@ -57,9 +57,13 @@ export function sweep(entry, k, step, optimizer) {
   return { gradients, updates };
 }
 
+// Of any number of them, where a call takes some 100,000 arguments.
+const least = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
+const most = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
+
 // The largest of the updates shown, by optimizer; SGD's may be steep, and count up to twice the others'.
 function largest(updates, shown) {
-  const of = (optimizer) => Math.max(0, ...updates(optimizer).map(Math.abs));
+  const of = (optimizer) => most([0, ...updates(optimizer).map(Math.abs)]);
   const others = Math.max(0, ...shown.filter((optimizer) => optimizer !== "sgd").map(of));
   const sgd = shown.includes("sgd") ? of("sgd") : 0;
   return (others ? Math.max(others, Math.min(sgd, 2 * others)) : sgd) || 1;
@@ -136,10 +140,14 @@ export function losses(document_, state, theme) {
     .filter(([optimizer]) => state.shown.includes(optimizer))
     .map(([optimizer, y]) => curve(y, nameOf(optimizer), lineOf(optimizer, theme)));
   const curves = [document_.losses, ...held.map((trace) => trace.y)];
-  const start = 1.5 * Math.max(...curves.map((losses) => losses[0] ?? 0)); // what diverges leaves
-  const seen = curves.flat().filter((loss) => loss > 0 && loss <= start);
-  const [low, high] = [0.95 * Math.min(...seen), 1.05 * Math.max(...seen)];
-  const isLong = high > 5 * low; // else powers of ten lie too far apart
+  const start = most(curves.map((losses) => losses[0] ?? 0));
+  const top = start + Math.abs(start) / 2; // what diverges leaves
+  const finite = curves.flat().filter(Number.isFinite);
+  const hasNegative = finite.some((loss) => loss < 0); // then the axis is linear, and 0 is on it
+  const seen = finite.filter((loss) => loss <= top && (hasNegative || loss > 0));
+  const room = (size) => 0.05 * Math.abs(size);
+  const [low, high] = seen.length ? [least(seen) - room(least(seen)), most(seen) + room(most(seen))] : [0, 1];
+  const isLong = low > 0 && high > 5 * low; // else powers of ten lie too far apart
   const range = isLong ? [Math.log10(low), Math.log10(high)] : [low, high];
   const own = { color: theme("seen"), width: held.length ? 1.5 : 3, dash: held.length ? "dot" : "solid" };
   const traces = [...held, curve(document_.losses, "This instance", own)];

@@ -14,10 +14,12 @@ export function ticks(limit, threshold) {
   const every = Math.max(1, Math.ceil((last - first + 1) / 4));
   const powers = [];
   for (let power = last; power >= first; power -= every) powers.push(power);
-  const sides = powers.flatMap((power) => [[-1, power], [1, power]]);
+  const shown = powers.map((power) => [10 ** power, powerOfTen(power)]);
+  if (!shown.length) shown.push([limit, written(limit)]); // all of the axis is linear
+  const sides = shown.flatMap(([size, text]) => [[-size, `−${text}`], [size, text]]);
   return {
-    tickvals: [0, ...sides.map(([sign, power]) => position(sign * 10 ** power, threshold))],
-    ticktext: ["0", ...sides.map(([sign, power]) => (sign < 0 ? "−" : "") + powerOfTen(power))],
+    tickvals: [0, ...sides.map(([value]) => position(value, threshold))],
+    ticktext: ["0", ...sides.map(([, text]) => text)],
   };
 }
 

@@ -63,17 +63,18 @@ export class View {
   }
 
   async refresh() {
-    const before = this.key();
-    const follows = this.epochs().at(-1) === this.epoch();
+    let found;
     try {
-      const { runs, notes } = await this.source.list();
-      this.runs = runs;
-      this.notes = notes ?? [];
-      this.tell();
+      found = await this.source.list();
     } catch (error) {
       return this.tell(`No answer: ${error.message}`);
     }
+    const before = this.key(); // now: somebody may have moved a slider meanwhile
+    const follows = this.epochs().at(-1) === this.epoch();
+    this.runs = found.runs;
+    this.notes = found.notes ?? [];
     const names = Object.keys(this.runs);
+    if (this.document || !names.length) this.tell(); // else what is wrong is still so
     options(this.field("run"), names);
     this.find(".run").hidden = names.length < 2;
     if (names.length && (await this.setEpoch(before, follows))) await this.load();
@@ -132,6 +133,8 @@ export class View {
       if (asked !== this.asked) return;
       this.document = null;
       this.find(".shown").hidden = true;
+      this.find(".waiting").hidden = true;
+      this.say("epoch", this.epoch(), `epoch ${this.epoch()}`);
       return this.tell(error.message);
     }
     options(this.field("coordinate"), Object.keys(this.document.coordinates));
