@@ -7,6 +7,7 @@ photograph and the textures of the painting in it (section 3.4). Beside the loss
 stands that of the best hand-designed rival after as many steps from the same noise.
 """
 
+import io
 import os
 import typing
 
@@ -24,6 +25,7 @@ def make_flags() -> experiment_flags.Flags:
   flags.add(paths.Read, "content", None, "photograph, of any format that Pillow reads")
   flags.add(paths.Read, "style", None, "picture whose style is wanted")
   flags.add(paths.Written, "out", None, "picture to write; its ending says the format")
+  flags.add(bool, "overwrite", False, "replace a picture that is there")
   text = "pixels of the longer side; memory grows with its square"
   flags.add(int, "size", 512, text, bounds=(32, 2048))
   flags.add(int, "num_steps", 128, "steps (section 3.4: 128)", bounds=(1, 10**4))
@@ -70,7 +72,30 @@ def _check(flags: experiment_flags.Flags) -> str:
   folder = os.path.dirname(flags.out) or "."
   if not os.path.isdir(folder):
     raise experiment_flags.UsageError(f"--out: there is no directory {folder}.")
+  if os.path.isdir(flags.out):
+    raise experiment_flags.UsageError(f"--out must name a picture, got the folder {flags.out}.")
+  if os.path.lexists(flags.out) and not flags.overwrite:
+    raise experiment_flags.UsageError(
+      f"{flags.out} is there. It is not replaced: name another --out, or add --overwrite."
+    )
+  if not _is_kept(Image, image_format):
+    raise experiment_flags.UsageError(
+      f"--out: {ending} does not hold every picture of this kind; name one such as .png or .jpg."
+    )
   return image_format
+
+
+def _is_kept(image_library: typing.Any, image_format: str) -> bool:
+  """Whether a colour picture of any size can be written in the format, and has that size then."""
+  size, file = (70, 50), io.BytesIO()
+  try:
+    image_library.new("RGB", size).save(file, image_format)
+  except (OSError, ValueError):  # of formats for two colours, or that need another program
+    return False
+  try:
+    return image_library.open(file).size == size
+  except image_library.UnidentifiedImageError:  # of those that it only writes, as PDF
+    return True
 
 
 def run():

@@ -9,6 +9,7 @@ as many epochs is pruned.
 
 from collections.abc import Sequence
 import glob
+import json
 import math
 import os
 import statistics
@@ -26,6 +27,7 @@ from l2l_tf.training.trainer import Diverged
 
 RATES = (1e-4, 1e-2)  # sampled log-uniformly
 RESULT_FILE = "result.json"
+SEARCH_FILE = "search.json"  # the experiment whose rate is searched
 JOURNAL_FILE = "study.log"  # in which searches of old were kept
 LEAST_COMPLETE = 4  # trials that others are compared with
 LEAST_EPOCHS = 2  # of a trial that is pruned
@@ -77,6 +79,7 @@ def search(directory: str, experiment: Experiment, num_trials: int) -> list[Tria
       " Remove that file to go on with them (pruned ones are then trained to their end), or name"
       " another `run_dir`."
     )
+  _take_up(directory, experiment)
   for index in range(num_trials):
     rate = learning_rate(experiment.training.seed, index)
     _settle(directory, index, _with_rate(experiment, rate))
@@ -125,11 +128,33 @@ def _with_rate(experiment: Experiment, rate: float) -> Experiment:
   return experiment.replace(training=experiment.training.replace(learning_rate=rate))
 
 
+def _take_up(directory: str, experiment: Experiment):
+  """Notes what is searched for, before a trial has its config: that may take minutes of imitation.
+
+  Raises:
+    RunError: if another process has noted something else.
+  """
+  path = os.path.join(directory, SEARCH_FILE)
+  with run_directory.writing(directory):
+    if files.write_new(path, json.dumps(experiment.to_dict(), indent=2).encode()):
+      return
+  try:
+    found = Experiment.from_dict(files.read_json(path))
+  except ValueError as error:
+    raise RunError(f"{path} is not the experiment of a search: {error}") from error
+  if found != experiment:
+    raise _another(directory)
+
+
+def _another(directory: str) -> RunError:
+  return RunError(f"{directory} searches for another experiment; name another `run_dir`.")
+
+
 def _settle(directory: str, index: int, experiment: Experiment):
   """Settles a trial, unless it is so or another process is at it."""
   run_dir = os.path.join(directory, f"trial_{index:03d}")
   if _has_begun(run_dir) and run_config.read(run_dir) != experiment:
-    raise RunError(f"{directory} searches for another experiment; name another `run_dir`.")
+    raise _another(directory)
   run_directory.make(run_dir)
   try:
     run_directory.lock(run_dir)

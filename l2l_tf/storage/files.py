@@ -22,6 +22,22 @@ def write_aside(path: str, content: bytes) -> None:
   write_all_aside({path: content})
 
 
+def write_new(path: str, content: bytes) -> bool:
+  """Writes a file that is not there yet, whole or not at all; returns whether this call did.
+
+  Of several processes one does.
+  """
+  aside = f"{path}.{secrets.token_hex(4)}.tmp"
+  write_aside(aside, content)
+  try:
+    os.link(aside, path)
+  except FileExistsError:
+    return False
+  finally:
+    os.remove(aside)
+  return True
+
+
 def write_all_aside(contents: dict[str, bytes]) -> None:
   """Writes files so that all are on the disk under other names before the first is renamed.
 

@@ -218,7 +218,12 @@ def _failure(task: Task, rival: rivals.Rival, directory: str) -> str | None:
   run = measure.Run(task.name, rival.name, 0, 0)
   folder = os.path.dirname(measure.path_of(directory, run))
   path = os.path.join(folder, measure.FAILURE)
-  return files.read_json(path)["reason"] if os.path.exists(path) else None
+  if not os.path.exists(path):
+    return None
+  try:
+    return files.read_json(path)["reason"]
+  except (KeyError, TypeError) as error:
+    raise files.CheckpointError(f"{path} says no reason of a failure. Remove it.") from error
 
 
 def _curve(found: Documents, horizon: int) -> tuple[np.ndarray, np.ndarray]:

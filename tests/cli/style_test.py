@@ -82,6 +82,8 @@ def test_the_noise_decides_the_picture_and_endings_the_format(arguments, tmp_pat
     ({"out": "styled.txt"}, 2, "--out must end in that of a picture format"),
     ({"out": "styled"}, 2, "--out must end in that of a picture format"),
     ({"out": "no/such/folder/a.png"}, 2, "there is no directory no/such/folder"),
+    ({"out": "styled.xbm"}, 2, "--out: .xbm does not hold every picture of this kind"),
+    ({"out": "styled.ico"}, 2, "name one such as .png or .jpg"),
     ({"size": 31}, 2, "--size must be an integer of 32..2048, got 31"),
     ({"num_steps": 0}, 2, "--num_steps must be an integer of 1..10000, got 0"),
     ({"seed": -1}, 2, "--seed must be an integer of 0..2147483647, got -1"),
@@ -111,6 +113,23 @@ def test_what_is_read_is_not_replaced(arguments, tmp_path, capsys):
     assert run(arguments | {name: picture, "out": out}) == 2
     assert "--out must not replace what is read, got" in capsys.readouterr().err
   assert picture.read_bytes() == before
+
+
+def test_a_picture_that_is_there_is_not_replaced_unless_told(arguments, capsys, monkeypatch):
+  def paint(*args, **kwargs):
+    raise InterruptedError("it would paint")
+
+  monkeypatch.setattr(programs.work("style"), "_paint", paint)
+  with open(arguments["out"], "wb") as file:
+    file.write(b"mine")
+  assert run(arguments) == 2
+  assert f"{arguments['out']} is there. It is not replaced" in capsys.readouterr().err
+  run(arguments | {"overwrite": True})
+  assert "it would paint" in capsys.readouterr().err
+  os.remove(arguments["out"])
+  os.mkdir(arguments["out"])
+  assert run(arguments | {"overwrite": True}) == 2
+  assert "must name a picture, got the folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -8,12 +8,14 @@ import runpy
 import shlex
 import subprocess
 import sys
+import types
 import warnings
 
 import numpy as np
 import pytest
 
 import l2l_tf
+from l2l_tf.cli.work import next_steps
 from l2l_tf.config import presets
 from l2l_tf.evaluation import protocol
 from tests import programs
@@ -137,3 +139,18 @@ def test_the_commands_that_are_printed_work_as_they_are(tmp_path, monkeypatch, c
   found = execute_here(train, monkeypatch, capsys)
   assert "its mean loss is " in found and len(glob.glob("runs/bowl-*", root_dir=here)) == 2
   assert os.listdir(here) == ["runs"]
+
+
+def test_what_goes_on_from_a_training_at_the_bounds_of_the_flags_is_within_them():
+  preset = presets.PRESETS["quick"]["bowl"]
+  training = preset.training.replace(seed=2**31 - 1, learning_rate=1e-9)
+  next_training = next_steps._gentler(preset.replace(training=training)).training
+  assert next_training.seed == 0 and next_training.learning_rate == 1e-9
+
+
+def test_a_resume_keeps_the_flags_of_the_test():
+  flags = (
+    programs.load("train").make_flags().parse(["train.py", "--test_runs=7", "--tuning_runs=0"])
+  )
+  words = programs.work("train")._resume_command(types.SimpleNamespace(directory="it's"), flags)
+  assert words.endswith("""--resume '--run_dir=it'"'"'s' --tuning_runs=0 --test_runs=7""")

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from l2l_tf.cli.experiment_flags import UsageError
 from l2l_tf.zoo import summary
 from tests import programs
 
@@ -64,3 +65,13 @@ def test_bad_input_is_one_line(words, message, tmp_path, capsys):
 def test_a_report_needs_results(tmp_path, capsys):
   assert run("--report", f"--results={tmp_path}") == 2
   assert "no results of the default Adam" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  "one, other", [("a/best", "a_best"), ("über", "_ber"), ("tuned Adam", "tuned_Adam")]
+)
+def test_two_optimizers_whose_files_would_be_one_are_refused(one, other):
+  check = programs.work("zoo")._check_names
+  check([one, "Adam", one])
+  with pytest.raises(UsageError, match=f"The files of {one} and {other} would have the same names"):
+    check([one, "Adam", other])

@@ -223,3 +223,13 @@ def test_a_search_of_old_goes_on_once_its_journal_is_removed(tmp_path, experimen
     search.search(str(tmp_path), experiment, 1)
   (tmp_path / search.JOURNAL_FILE).unlink()
   assert search.search(str(tmp_path), experiment, 1) == trials
+
+
+def test_a_search_is_of_what_began_it_before_a_trial_has_a_config(tmp_path, experiment, other):
+  """While another process is at trial 0, which has none yet."""
+  assert other.poll() is None
+  search._take_up(str(tmp_path), experiment)
+  another = experiment.replace(training=experiment.training.replace(seed=7))
+  with pytest.raises(RunError, match="searches for another experiment; name another `run_dir`"):
+    search.search(str(tmp_path), another, 2)
+  assert sorted(os.listdir(tmp_path)) == ["search.json", "trial_000"]

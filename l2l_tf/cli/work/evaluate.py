@@ -40,6 +40,8 @@ def run(flags: experiment_flags.Flags, options: Options, path: str) -> int:
   setting = Setting(flags.problem, options, **sizes)
   names = _flat(flags.optimizer), _flat(flags.peer)
   everybody = candidates.load(*names, flags.problem, flags.transfer, flags.user_optimizer)
+  if flags.work_dir and os.path.realpath(flags.work_dir) == os.path.realpath(path):
+    raise experiment_flags.UsageError(f"--out and --work_dir must be two, got {path} for both.")
   parts = Parts(flags.work_dir or f"{path}.work")
   comparison = Comparison(
     setting, everybody, parts, progress=lambda name, runs: report.advance(runs, name)

@@ -161,8 +161,9 @@ def draw(panels: Sequence[tuple[Panel, dict[str, Any]]], with_ratios: bool = Fal
   Args:
     panels: each with its results.
     with_ratios: whether a last panel shows the ratios of the first learned optimizer's final losses
-      to its rivals'.
+      to its rivals', if there is one.
   """
+  with_ratios = with_ratios and bool(_curves(panels[0][1])[2])
   width, height = PANEL_INCHES
   count = len(panels) + with_ratios
   figure = plots.new_figure(width * count, height + 0.5)

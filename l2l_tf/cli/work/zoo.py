@@ -103,7 +103,21 @@ def _optimizers(flags) -> tuple[list[str], bool]:
       rivals.find(name)
   except rivals.UnknownOptimizer as error:
     raise experiment_flags.UsageError(str(error)) from error
+  _check_names([comparison.DEFAULT, *names, *([summary.TUNED] if TUNED in given else [])])
   return names, TUNED in given
+
+
+def _check_names(names: list[str]):
+  """Makes sure that each optimizer has files of its own: some signs of a name become _ there."""
+  for place in (summary.file_name, lambda name: measure.path_of("", measure.Run("", name, 0, 0))):
+    found: dict[str, str] = {}
+    for name in names:
+      other = found.setdefault(place(name), name)
+      if other != name:
+        raise experiment_flags.UsageError(
+          f"The files of {other} and {name} would have the same names. Rename one of the two"
+          " directories, or run them one by one with another --runs and --results."
+        )
 
 
 def _flat(values) -> list[str]:
