@@ -12,6 +12,7 @@ import glob
 import json
 import math
 import os
+import re
 import statistics
 
 import numpy as np
@@ -81,8 +82,7 @@ def search(directory: str, experiment: Experiment, num_trials: int) -> list[Tria
     )
   _take_up(directory, experiment)
   for index in range(num_trials):
-    rate = learning_rate(experiment.training.seed, index)
-    _settle(directory, index, _with_rate(experiment, rate))
+    _settle(directory, index, experiment)
   return settled(directory)
 
 
@@ -123,8 +123,9 @@ def table(trials: Sequence[Trial]) -> str:
   return "\n".join(lines)
 
 
-def _with_rate(experiment: Experiment, rate: float) -> Experiment:
-  """The experiment at another learning rate, which decays alike."""
+def _trial(experiment: Experiment, index: int) -> Experiment:
+  """The experiment at the learning rate of a trial, which decays alike."""
+  rate = learning_rate(experiment.training.seed, index)
   return experiment.replace(training=experiment.training.replace(learning_rate=rate))
 
 
@@ -132,8 +133,11 @@ def _take_up(directory: str, experiment: Experiment):
   """Notes what is searched for, before a trial has its config: that may take minutes of imitation.
 
   Raises:
-    RunError: if another process has noted something else.
+    RunError: if trials are of something else, or another process has noted it.
   """
+  for name in glob.glob("trial_*", root_dir=directory):
+    if index := re.fullmatch(r"trial_(\d{3,})", name):
+      _check_trial(directory, int(index[1]), experiment)
   path = os.path.join(directory, SEARCH_FILE)
   with run_directory.writing(directory):
     if files.write_new(path, json.dumps(experiment.to_dict(), indent=2).encode()):
@@ -152,9 +156,8 @@ def _another(directory: str) -> RunError:
 
 def _settle(directory: str, index: int, experiment: Experiment):
   """Settles a trial, unless it is so or another process is at it."""
-  run_dir = os.path.join(directory, f"trial_{index:03d}")
-  if _has_begun(run_dir) and run_config.read(run_dir) != experiment:
-    raise _another(directory)
+  _check_trial(directory, index, experiment)
+  run_dir = _run_dir(directory, index)
   run_directory.make(run_dir)
   try:
     run_directory.lock(run_dir)
@@ -162,9 +165,20 @@ def _settle(directory: str, index: int, experiment: Experiment):
     return
   try:
     if not os.path.exists(os.path.join(run_dir, RESULT_FILE)):
-      _train(directory, run_dir, index, experiment)
+      _train(directory, run_dir, index, _trial(experiment, index))
   finally:
     run_directory.unlock(run_dir)
+
+
+def _check_trial(directory: str, index: int, experiment: Experiment):
+  """Makes sure that a trial, if it has begun, is one of the experiment."""
+  run_dir = _run_dir(directory, index)
+  if _has_begun(run_dir) and run_config.read(run_dir) != _trial(experiment, index):
+    raise _another(directory)
+
+
+def _run_dir(directory: str, index: int) -> str:
+  return os.path.join(directory, f"trial_{index:03d}")
 
 
 def _has_begun(run_dir: str) -> bool:

@@ -33,6 +33,12 @@ def write_new(path: str, content: bytes) -> bool:
     os.link(aside, path)
   except FileExistsError:
     return False
+  except OSError:  # of a file system without links: whole as far as it can
+    try:
+      with open(path, "xb") as file:
+        file.write(content)
+    except FileExistsError:
+      return False
   finally:
     os.remove(aside)
   return True

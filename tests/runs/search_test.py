@@ -214,6 +214,15 @@ def test_another_experiment_and_a_result_that_is_none_are_refused(tmp_path, expe
 
 
 @pytest.mark.slow
+def test_who_searches_for_something_else_first_does_not_take_a_search_of_old(tmp_path, experiment):
+  search.search(str(tmp_path), experiment, 1)
+  (tmp_path / search.SEARCH_FILE).unlink()
+  another = experiment.replace(training=experiment.training.replace(seed=7))
+  with pytest.raises(RunError, match="another experiment"):
+    search.search(str(tmp_path), another, 2)
+  assert len(search.search(str(tmp_path), experiment, 1)) == 1
+
+
 def test_a_search_of_old_goes_on_once_its_journal_is_removed(tmp_path, experiment):
   """It left the same directories but for their results."""
   trials = search.search(str(tmp_path), experiment, 1)

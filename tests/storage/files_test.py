@@ -19,3 +19,11 @@ def test_a_new_file_is_written_once(tmp_path):
   path = str(tmp_path / "x.json")
   assert files.write_new(path, b"first") and not files.write_new(path, b"second")
   assert files.read(path, 100) == b"first" and os.listdir(tmp_path) == ["x.json"]
+
+
+def test_a_new_file_needs_no_hard_links(tmp_path, monkeypatch):
+  def refuse(*_):
+    raise PermissionError("no links here")
+
+  monkeypatch.setattr(os, "link", refuse)
+  test_a_new_file_is_written_once(tmp_path)
