@@ -143,6 +143,7 @@ BAD = {  # the bad flag; words of the answer
     "content": ("--content=file", "Cannot read the image file"),
     "style": ("--style=file", "Cannot read the image file"),
     "out": ("--out=out.txt", "--out must end in"),
+    "overwrite": ("--overwrite=maybe", "maybe"),
     "size": ("--size=2049", "of 32..2048"),
     "num_steps": ("--num_steps=1e3", "num_steps"),
     "optimizer": ("--optimizer=nobody", "nobody"),
