@@ -41,7 +41,9 @@ def quick_presets():
     cases = json.loads((ROOT / "results" / f"quick_seeds_{name}.json").read_text())["cases"]
     best, middle, worst = sorted(case["final_ratio"] for case in cases.values())
     said.append(f"{best:.3f}, {middle:.3f} and {worst:.3f} times")
-  return said
+    assert max(case["final_interval"][1] for case in cases.values()) < 1
+  means = sorted(case["mean_ratio"] for case in cases.values())
+  return [*said, "have {:.2f}, {:.2f} and {:.2f} times tuned Adam's".format(*means)]
 
 
 def early_lead():
