@@ -161,9 +161,9 @@ def test_ctrl_c_stops_cleanly_and_the_printed_command_goes_on(tmp_path, monkeypa
   assert "Stopped by SIGINT" in out
   python, program, *args = shlex.split(out.splitlines()[-1])
   assert (python, program) == (sys.executable, "program")
-  assert args == ["--resume", f"--run_dir={directory}", "--tuning_runs=1"]
+  assert args == ["--resume", f"--run_dir={directory}", "--tuning_runs=1", "--test_runs=2"]
   monkeypatch.setattr(MetaTrainer, "step", step)
-  status, out, _ = run_eagerly(*args, "--test_runs=2")
+  status, out, _ = run_eagerly(*args)
   assert status == 0 and "Data: generated" in out and "  learned  " in out
 
 
