@@ -62,7 +62,7 @@ def test_two_workers_train_what_one_does_and_go_on_after_ctrl_c(tmp_path):
   ends = two(run_dir, *args, interrupt=True)
   assert [status for *_, status in ends] == [128 + signal.SIGINT] * 2, ends
   assert "--resume --run_dir=" in ends[0][0] and ends[0][0].endswith(
-    " --strategy=multi_worker --tuning_runs=0\n"
+    " --strategy=multi_worker --tuning_runs=0 --test_runs=2\n"
   )
   assert ends[1][0] == "" and sorted(os.listdir(tmp_path)) == ["run"]
   config = files.read_json(str(run_dir / "config.json"))
