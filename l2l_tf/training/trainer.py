@@ -220,7 +220,7 @@ class Trainer(abc.ABC):
     state = tf.nest.map_structure(tf.convert_to_tensor, self.meta_state)
     updates, state = Adam(learning_rate)(with_tasks_axis(gradients), state)
     if any(x.dtype.size == 2 for x in self.phi):  # gradients may fit where their updates do not
-      finite &= tf.math.is_finite(tf.linalg.global_norm(updates.values()))
+      finite &= tf.math.is_finite(tf.linalg.global_norm(list(updates.values())))
     for own, update in zip(self.phi, updates.values()):
       own.assign(tf.where(finite, own + update[0], own))
     for own, value in zip(tf.nest.flatten(self.meta_state), tf.nest.flatten(state)):

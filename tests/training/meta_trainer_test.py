@@ -287,3 +287,15 @@ def test_compiled_by_xla_it_takes_the_same_steps():
     plain, compiled = (meta.step() for meta in trainers)
     assert compiled.loss == pytest.approx(plain.loss, rel=1e-4)
     assert compiled.gradient_norm == pytest.approx(plain.gradient_norm, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16, tf.float64])
+def test_a_phi_of_any_float_type_is_trained_and_stays_finite(dtype):
+  """In bfloat16 Adam's steps were 0, in float16 infinite."""
+  optimizer = optimizers.CoordinatewiseLSTM((4,), dtype=dtype)
+  config = Training(num_steps=4, unroll_length=2, num_tasks=2, validation_runs=2)
+  trainer = MetaTrainer(problems.bowl(4, dtype), optimizer, config.replace(learning_rate=0.03))
+  before = [v.numpy().astype(np.float64) for v in trainer.phi]
+  assert all(trainer.step().finite for _ in range(3))
+  moved = [abs(v.numpy().astype(np.float64) - old).max() for v, old in zip(trainer.phi, before)]
+  assert 0.01 < max(moved) < 0.2
