@@ -210,6 +210,7 @@ CONTRADICTIONS = [  # flags that are good alone, but not together, or not withou
   ("train", "--search=2 --strategy=mirrored", "--strategy cannot be given with --search"),
   ("train", "--strategy=multi_worker", "needs the environment variable TF_CONFIG"),
   ("evaluate", "--out=x --name=y", "give one of them"),
+  ("evaluate", "--out=x --work_dir=./x", "must be two, got x for both"),
   ("evaluate", f"{LEARNED}", "add --transfer"),
   ("evaluate", f"{LEARNED} {LEARNED} --transfer", "another label"),
   ("evaluate", "--hidden=20", "--hidden does not apply"),
