@@ -56,17 +56,17 @@ def ratio_interval(numerators: np.ndarray, denominators: np.ndarray) -> Ratio:
   mean, as it does for every interval of a mean.
 
   Returns:
-    NaN throughout where there is none: a mean is not positive, or the denominator's is not finite.
-    inf, of NaN bounds, where the numerator's alone is inf.
+    NaN throughout where there is none: a mean is negative, or the denominator's is 0 or not finite.
+    0 or inf, with bounds of NaN, where that is the numerator's mean.
   """
   x, y = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
   with np.errstate(invalid="ignore"):
     means = x.mean(), y.mean()
-  if not (means[0] > 0 and 0 < means[1] < np.inf):
+  if not (means[0] >= 0 and 0 < means[1] < np.inf):
     return Ratio(np.nan, np.nan, np.nan)
-  if np.isinf(means[0]):
-    return Ratio(np.inf, np.nan, np.nan)
-  ratio = x.mean() / y.mean()
-  error = (x - ratio * y).std(ddof=1) / np.sqrt(len(x)) / x.mean()  # of log r
+  if means[0] in (0, np.inf):
+    return Ratio(float(means[0]), np.nan, np.nan)
+  ratio = means[0] / means[1]
+  error = (x - ratio * y).std(ddof=1) / np.sqrt(len(x)) / means[0]  # of log r
   factor = np.exp(half(error, len(x)))
   return Ratio(float(ratio), float(ratio / factor), float(ratio * factor))

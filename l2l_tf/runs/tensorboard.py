@@ -242,11 +242,12 @@ def write_visualization(directory: str, document: Mapping[str, Any]):
 def _free(directory: str, name: str, sweeps: Mapping[str, Any]) -> str:
   """The name, or with a number, of a run that has no sweeps yet or these."""
   content = sweep_files.packed(sweeps)
-  for label in run_directory.names(name):
+
+  def is_free(label):
     path = sweep_files.path_of(os.path.join(directory, label), sweeps["epoch"])
-    if not os.path.lexists(path) or files.read(path, sweep_files.MAX_BYTES) == content:
-      return label
-  raise AssertionError  # there is always a next number
+    return not os.path.lexists(path) or files.read(path, sweep_files.MAX_BYTES) == content
+
+  return next(filter(is_free, run_directory.names(name)))
 
 
 def _write_coordinate(coordinate: str, entry: Mapping[str, Any], steps: Sequence[int], label: str):

@@ -55,6 +55,11 @@ def test_ratio_interval_by_hand():
   np.testing.assert_allclose(result, [0.5, 0.5 * np.exp(-6.353102), 0.5 * np.exp(6.353102)], 1e-6)
 
 
+def test_ratio_of_what_is_solved_is_zero_without_an_interval():
+  ratio, low, high = intervals.ratio_interval(np.zeros(2), np.ones(2))
+  assert ratio == 0 and np.isnan(low) and np.isnan(high)
+
+
 def test_ratio_of_a_run_that_diverged_is_infinite():
   ratio, low, high = intervals.ratio_interval(np.array([1.0, np.inf]), np.ones(2))
   assert ratio == np.inf and np.isnan(low) and np.isnan(high)
